@@ -22,7 +22,7 @@ from backend.core.tenancy import Scope
 from backend.events import CONSUMED_EVENTS, deliver
 from backend.identity.face import policy as face_policy
 from backend.identity.face.pool import face_pool
-from backend.org.paths import path_of
+from backend.org.paths import build_unit_path
 from backend.policy import AbsentLaw
 from backend.policy.installed import policy_at
 from backend.roll_call.policy import face_rules, reuse_rules
@@ -95,7 +95,7 @@ def _check_engine_policy(app_context: AppContext, enrolment_engine: EngineInfo) 
     law = policy_at(legal_day(app_context.clock()), app_context.settings.province_code)
     face_rules(law, enrolment_engine.key.id)
     reuse_rules(law, enrolment_engine.key.id)
-    for method in {Method.NEUTRAL, face_policy.intended_method(law, enrolment_engine.key)}:
+    for method in {Method.NEUTRAL, face_policy.scoring_method(law, enrolment_engine.key)}:
         face_policy.thresholds(law, enrolment_engine.key, method)
 
 
@@ -126,7 +126,7 @@ async def rescue_stalled_jobs(context: JobContext, timestamp: int) -> None:  # n
 async def seal_audit(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """Seal new audit entries every minute, in one transaction per batch."""
     app_context: AppContext = context.additional_context["app_context"]
-    province = path_of("province", app_context.settings.province_code, None)
+    province = build_unit_path("province", app_context.settings.province_code, None)
     sealed = audit.SEAL_BATCH
     while sealed == audit.SEAL_BATCH:
         async with app_context.database.transaction(Scope.wide(province)) as session:

@@ -35,7 +35,7 @@ import uvloop
 from backend.app import STAFF_PREFIX
 from backend.core.process.open_files import raise_open_file_limit
 from backend.devstack.services import Stack
-from bench.dashboards_data import CITIES, SCHOOLS, Watcher, city_id, plant, school_id
+from bench.dashboards_data import CITIES, SCHOOLS, Watcher, city_id, insert_data, school_id
 from bench.dashboards_load import ATTEMPTS, STUDENTS, Load, Verdicts
 from bench.intake import EMPTY, Bench, benched
 from bench.intake_data import ROLL_CALL
@@ -341,11 +341,11 @@ async def _measure_dashboards(
 
 async def _measure(bench: Bench, arguments: argparse.Namespace) -> None:
     started = time.monotonic()
-    watchers = await asyncio.to_thread(plant, bench.dsn, bench.keys, arguments.dashboards)
+    watchers = await asyncio.to_thread(insert_data, bench.dsn, bench.keys, arguments.dashboards)
     load, verdicts = Load(bench), Verdicts(bench)
     accepted = await load.find_capacity()
     print(
-        f"planted in {time.monotonic() - started:.0f} s; {accepted:.0f} envelopes a second accepted, half load is"
+        f"inserted the data in {time.monotonic() - started:.0f} s; {accepted:.0f} envelopes a second accepted, half load is"
         f" {load.rate:.0f}; load of the machine {os.getloadavg()[0]:.1f}",
         flush=True,
     )

@@ -68,7 +68,7 @@ class PresentCounter:
         return dict(self._by_snapshot)
 
 
-def plant(dsn: str, keys: KeyRing, dashboards: int) -> list[Watcher]:
+def insert_data(dsn: str, keys: KeyRing, dashboards: int) -> list[Watcher]:
     """Insert units, classes, counts and staff. Returns the watchers, each with its own session."""
     watchers = [_watcher(keys, n, dashboards) for n in range(dashboards)]
     with psycopg.connect(dsn, autocommit=True) as server:

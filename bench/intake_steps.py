@@ -10,8 +10,8 @@ from typing import Any
 
 from backend.core.app_context import AppContext
 from backend.core.clock import now
-from backend.identity.sign_in.access_tokens import PhoneTokens
-from backend.identity.sign_in.authentication import HttpRequest, check_phone, phone_tokens
+from backend.identity.sign_in.access_tokens import PhoneTokenVerifier
+from backend.identity.sign_in.authentication import HttpRequest, phone_token_verifier, verify_phone_request
 from backend.roll_call.check_in.evaluate import evaluate_request
 from backend.roll_call.check_in.intake import MAX_BATCH
 from backend.roll_call.check_in.repository import (
@@ -60,8 +60,8 @@ def _row(step: str, count: int, seconds: float, cpu: float) -> dict[str, Any]:
 async def steps(app_context: AppContext, requests: Sequence[Signed]) -> list[dict[str, Any]]:
     """A row for each step over all requests. Nothing is committed except by the step that measures it."""
     at, count = now(), len(requests)
-    tokens = PhoneTokens(app_context.keys)
-    app_context.services[phone_tokens] = tokens
+    tokens = PhoneTokenVerifier(app_context.keys)
+    app_context.services[phone_token_verifier] = tokens
     rows = [measured("token, first seen", count, lambda: [tokens.read(each.token, at) for each in requests])]
     rows.append(
         measured("token, seen before", count, lambda: [tokens.read(each.token, at) for each in requests])
@@ -72,7 +72,7 @@ async def steps(app_context: AppContext, requests: Sequence[Signed]) -> list[dic
         measured(
             "proof",
             count,
-            lambda: proofs.extend(check_phone(app_context, each, at) for each in http_requests),
+            lambda: proofs.extend(verify_phone_request(app_context, each, at) for each in http_requests),
         )
     )
     opened: list[Any] = []

@@ -38,7 +38,7 @@ from backend.exchange.roster.template import load_order, load_template
 from backend.exchange.roster.validation import ValidatedRoster, validate_roster
 from backend.exchange.roster.writer import Record, write_roster
 from backend.exchange.roster.xlsx_reader import Workbook
-from backend.org.queries import unit_by_code
+from backend.org.queries import get_unit_by_code
 from backend.settings import get_settings
 
 RESULTS = Path(__file__).parent / "results"
@@ -116,7 +116,7 @@ async def _import_students(roster: ValidatedRoster, school_code: str) -> int:
     app_context = open_app_context(get_settings())
     try:
         async with app_context.database.transaction(Scope.none()) as session:
-            school = await unit_by_code(session, "school", school_code)
+            school = await get_unit_by_code(session, "school", school_code)
         async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
             command = RosterImport(school, roster.rows(), roster.sha256)
             report = await import_roster_as_system(session, command, app_context.keys, app_context.clock())

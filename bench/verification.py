@@ -305,7 +305,7 @@ def baseline_row(count: int, baseline: tuple[float, float]) -> dict[str, object]
 
 async def build(app_context: AppContext, schools: int, students: int) -> list[SentCheckIn]:
     async with app_context.database.transaction(WIDE) as session:
-        sent = await SubmittedCheckIns(session, app_context.keys, app_context.evidence, now()).plant(
+        sent = await SubmittedCheckIns(session, app_context.keys, app_context.evidence, now()).insert(
             schools, students
         )
     await app_context.database.close()
@@ -327,7 +327,7 @@ def main() -> None:
         environment = BenchEnvironment(stack.app_url, stack.owner_url, Path(folder))
         create_key_file(environment.folder / "keys.json")
         app_context = environment.app_context(environment.owner_url)
-        sys.stderr.write(f"planting {arguments.schools * arguments.students} check-ins\n")
+        sys.stderr.write(f"inserting {arguments.schools * arguments.students} check-ins\n")
         sent = asyncio.run(build(app_context, arguments.schools, arguments.students))
         rows = measure_all(environment, app_context, sent)
     drop_database(stack, DATABASE)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.campus.outline import Outline, read_outline
+from backend.campus.outline import Outline, parse_outline
 from backend.campus.service import Filing, NewSite, file_site
 from backend.core import jws
 from backend.core.actor import Actor
@@ -79,7 +79,7 @@ class SubmittedCheckIns:
     evidence: EvidenceStore
     at: datetime
 
-    async def plant(self, schools: int, students: int) -> list[SentCheckIn]:
+    async def insert(self, schools: int, students: int) -> list[SentCheckIn]:
         """Create schools with students who submitted a check-in."""
         province = self._unit("province", PROVINCE, PATH, None)
         roll_call = RollCall(
@@ -132,7 +132,7 @@ class SubmittedCheckIns:
     async def _site(self, school: OrgUnit, roll_call: RollCall) -> None:
         ring = [(WEST, SOUTH), (WEST + SIDE, SOUTH), (WEST + SIDE, SOUTH + SIDE), (WEST, SOUTH + SIDE)]
         text = json.dumps({"type": "Polygon", "coordinates": [[*ring, ring[0]]]})
-        drawn = read_outline(Outline("geojson", Datum.WGS84, text), policy_at(legal_day(self.at), PROVINCE))
+        drawn = parse_outline(Outline("geojson", Datum.WGS84, text), policy_at(legal_day(self.at), PROVINCE))
         registrar = Actor(new_id(), "registrar", school.id, school.path, school_id=school.id)
         version = await file_site(
             self.session, registrar, NewSite("校区", "main", "某路1号"), Filing(drawn), self.at

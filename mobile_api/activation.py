@@ -5,17 +5,17 @@ from fastapi import APIRouter, Request, Response
 from backend.core.errors import BadInput, NotFound
 from backend.core.web.problems import documented
 from backend.identity import student_record
-from backend.identity.accounts.activation import activation_gaps
+from backend.identity.accounts.activation import open_activation_steps
 from backend.identity.accounts.activation_schemas import StudentMeOut, student_me_out
 from backend.identity.consent_schemas import ConsentIn, ConsentOut, NonFaceRouteIn, consent_out
 from backend.identity.consents import (
     AnswerConsent,
     answer_consent,
     choose_non_face_route,
-    newest_consents,
-    texts_in_force,
+    current_text_versions,
+    load_newest_consents,
 )
-from backend.identity.devices.service import active_device
+from backend.identity.devices.service import load_active_device
 from backend.identity.face import enrolment, portraits
 from backend.identity.face.schemas import PictureStateOut, picture_state_out
 from backend.identity.policy import province_policy
@@ -40,8 +40,8 @@ async def me(caller: PhoneCaller) -> StudentMeOut:
     assert student_id is not None
     async with caller.transaction() as session:
         student = await session.get(Student, student_id)
-        open_steps = await activation_gaps(session, student_id)
-        device = await active_device(session, student_id)
+        open_steps = await open_activation_steps(session, student_id)
+        device = await load_active_device(session, student_id)
     if student is None:
         raise NotFound
     return student_me_out(caller.actor.account_id, student, open_steps, device)
@@ -64,7 +64,9 @@ async def check_record(body: RecordCheckIn, caller: PhoneCaller) -> RecordCheckO
         if correction is None:
             check = await student_record.confirm_record(session, caller.actor, caller.at)
         else:
-            check = await student_record.claim_wrong(session, caller.actor, keys, correction, caller.at)
+            check = await student_record.request_correction(
+                session, caller.actor, keys, correction, caller.at
+            )
     return record_check_out(check, keys)
 
 
@@ -80,9 +82,9 @@ async def my_checks(caller: PhoneCaller) -> list[RecordCheckOut]:
 async def my_consents(caller: PhoneCaller) -> list[ConsentOut]:
     """同意书 · List each kind of consent with its current text and the newest answer."""
     assert caller.actor.student_id is not None
-    texts = texts_in_force(province_policy(caller.app_context, caller.at))
+    texts = current_text_versions(province_policy(caller.app_context, caller.at))
     async with caller.transaction() as session:
-        answers = await newest_consents(session, caller.actor.student_id)
+        answers = await load_newest_consents(session, caller.actor.student_id)
     return [consent_out(kind, version, answers.get(kind)) for kind, version in texts.items()]
 
 
@@ -93,7 +95,7 @@ async def consent(body: ConsentIn, caller: PhoneCaller) -> ConsentOut:
     command = AnswerConsent(body.kind, body.granted, body.text_version, body.guardian_name)
     async with caller.transaction() as session:
         answer = await answer_consent(session, caller.actor, command, policy, caller.at)
-    return consent_out(answer.kind, texts_in_force(policy)[answer.kind], answer)
+    return consent_out(answer.kind, current_text_versions(policy)[answer.kind], answer)
 
 
 @router.post(

@@ -33,7 +33,7 @@ from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
-from backend.org.terms import TermView, all_terms_of, term_of
+from backend.org.terms import TermView, get_all_terms, get_term
 from backend.people.tables import SchoolClass, Student
 from backend.policy.installed import policy_at
 from backend.standing.store.lock import LockedStudent
@@ -89,7 +89,7 @@ async def apply_for_aid(
     if actor.role != "student" or actor.student_id is None:
         raise NotPermitted(reason_zh="由学生本人申请", reason_en="only the student applies here")
     student = await session.get_one(Student, actor.student_id)
-    term = await term_of(session, student.school_id, legal_day(at))
+    term = await get_term(session, student.school_id, legal_day(at))
     school = await session.get_one(OrgUnit, student.school_id)
     law = AidPolicy.at(legal_day(at), school.path)
     _require_before_deadline(law, student.programme, term, at)
@@ -117,7 +117,7 @@ async def apply_for_class(
             reason_en="only the school's registrar or the student applies",
         )
     students = (await session.scalars(await _select_students(session, actor.school_id, command))).all()
-    term = await term_of(session, actor.school_id, legal_day(at))
+    term = await get_term(session, actor.school_id, legal_day(at))
     law = AidPolicy.at(legal_day(at), actor.org_path)
     duplicates = await load_duplicates(session, [student.id for student in students])
     skipped: list[SkippedStudent] = []
@@ -288,7 +288,7 @@ async def _create_award(
     session: AsyncSession, application: AidApplication, locked: LockedStudent, law: AidPolicy, keys: KeyRing
 ) -> None:
     student = await session.get_one(Student, application.student_id, populate_existing=True)
-    terms = (await all_terms_of(session, [application.school_id]))[application.school_id]
+    terms = (await get_all_terms(session, [application.school_id]))[application.school_id]
     term = next(each for each in terms if each.code == application.term_code)
     _require_before_deadline(law, student.programme, term, locked.at)
     await require_eligible(session, student, law, keys)

@@ -23,7 +23,7 @@ from backend.aid.rules import (
 from backend.aid.tables import AidAward, AidInstalment, AidPayment, AidPosting
 from backend.core.clock import legal_day
 from backend.org.paths import division_of
-from backend.org.terms import TermView, all_terms_of
+from backend.org.terms import TermView, get_all_terms
 from backend.policy.installed import policy_at
 from backend.standing.engine.ledger import SANCTIONS
 from backend.standing.store.load import StudentRef
@@ -126,7 +126,7 @@ async def _load_changes(
     ).all()
     if not rows:
         return
-    terms = await all_terms_of(session, {student.school_id for student in students})
+    terms = await get_all_terms(session, {student.school_id for student in students})
     reversals = {row.reverses: row for row, _, _ in rows if row.reverses is not None}
     for row, released_at, term_of_prompt in rows:
         if row.reverses is not None:

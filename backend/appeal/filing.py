@@ -27,7 +27,7 @@ from backend.core import audit, outbox
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
-from backend.org.queries import superiors
+from backend.org.queries import list_superiors
 from backend.standing.appeal_effects import (
     NewAppeal,
     RecordedAppeal,
@@ -169,7 +169,7 @@ async def _require_ineligible(session: AsyncSession, filed: RecordedAppeal, on: 
 
 
 async def _load_authorities(session: AsyncSession, filed: RecordedAppeal) -> list[Authority]:
-    units = await superiors(session, filed.appeal.school_id)
+    units = await list_superiors(session, filed.appeal.school_id)
     return [Authority(unit.id, unit.path) for unit in units]
 
 

@@ -25,7 +25,7 @@ from backend.standing.store.tables import (
 )
 
 CHECK_PREFIX = "check:"
-_AUTHORITIES = text("SELECT definer.authorities_of(CAST(:accounts AS uuid[]))")
+_AUTHORITIES = text("SELECT definer.authorities_of_accounts(CAST(:accounts AS uuid[]))")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from backend.appeal.tables import AppealCase, AppealDue, AppealMessage, AppealMe
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
-from backend.org.calendars import working_calendar
+from backend.org.calendar_years import get_working_calendar
 from backend.org.tables import OrgUnit
-from backend.people.attachments import AttachmentView, attachments_of
+from backend.people.attachments import AttachmentView, load_attachments
 from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn
 
 MESSAGE = "appeal_message"
@@ -135,7 +135,7 @@ async def load_deadline(session: AsyncSession, appeal: AppealView, school_path: 
 async def compute_deadline(session: AsyncSession, filed_at: datetime, school_path: str) -> AppealDeadline:
     """Compute the deadline by the policy of the day of filing and the calendar as loaded now."""
     law = AppealPolicy.on(legal_day(filed_at), school_path)
-    return appeal_deadline(filed_at, law.working_days, await working_calendar(session))
+    return appeal_deadline(filed_at, law.working_days, await get_working_calendar(session))
 
 
 # --- messages ---
@@ -173,7 +173,7 @@ async def load_message_views(
 ) -> Sequence[MessageView]:
     """The messages with their files and read times."""
     ids = [message.id for message in messages]
-    files = await attachments_of(session, MESSAGE, ids)
+    files = await load_attachments(session, MESSAGE, ids)
     read = await session.execute(
         select(AppealMessageRead.message_id, func.min(AppealMessageRead.at).label("first"))
         .where(AppealMessageRead.message_id.in_(ids))

@@ -14,7 +14,7 @@ from backend.appeal.queries import IS_OPEN, AppealView, compute_deadline, select
 from backend.appeal.rules import due_reminder
 from backend.appeal.tables import AppealDue, AppealReminder
 from backend.core.clock import legal_day
-from backend.org.calendars import working_calendar
+from backend.org.calendar_years import get_working_calendar
 from backend.org.tables import OrgUnit
 from backend.standing.store.tables import AppealFiled
 
@@ -70,7 +70,7 @@ async def _send_due_reminder(
     )
     reminders = (*law.reminders, law.overdue_mark)
     reminder = due_reminder(
-        legal_day(filed.filed_at), legal_day(at), reminders, list(sent), await working_calendar(session)
+        legal_day(filed.filed_at), legal_day(at), reminders, list(sent), await get_working_calendar(session)
     )
     if reminder is None:
         return

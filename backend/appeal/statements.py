@@ -22,7 +22,7 @@ from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
 from backend.core.ids import new_id
 from backend.org.tables import OrgUnit
-from backend.people.attachments import AttachedTo, attach
+from backend.people.attachments import AttachmentSubject, attach_files
 
 Side = Literal["appellant", "unit"]
 
@@ -41,7 +41,7 @@ async def post_message(
     """Post a message to the other side of an open appeal.
 
     Raises `NotFound`, `NotPermitted` (not a side of this appeal), `NotTheDecidingUnit`, `AppealClosed`,
-    `MessagesExhausted` and the errors of `attach`.
+    `MessagesExhausted` and the errors of `attach_files`.
     """
     await lock_appeal(session, appeal_id)
     appeal = await load_appeal(session, actor, appeal_id)
@@ -80,8 +80,8 @@ async def append_message(
     )
     session.add(message)
     await session.flush()
-    to = AttachedTo(MESSAGE, message.id, filed.school_id, filed.student_id)
-    await attach(session, actor, content.attachment_ids, to, at)
+    to = AttachmentSubject(MESSAGE, message.id, filed.school_id, filed.student_id)
+    await attach_files(session, actor, content.attachment_ids, to, at)
     return message
 
 

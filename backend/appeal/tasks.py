@@ -8,7 +8,7 @@ from backend.appeal.reminders import check_deadline, load_open_appeal_ids
 from backend.core.app_context import AppContext
 from backend.core.jobs import DEFAULT, job_app
 from backend.core.tenancy import Scope
-from backend.org.paths import path_of
+from backend.org.paths import build_unit_path
 
 BATCH_SIZE = 200
 
@@ -18,7 +18,7 @@ async def check_open_appeals(app_context: AppContext) -> int:
 
     A failure does not stop the others: all errors are raised at the end as a group.
     """
-    province = Scope.wide(path_of("province", app_context.settings.province_code, None))
+    province = Scope.wide(build_unit_path("province", app_context.settings.province_code, None))
     after: UUID | None = None
     checked, failures = 0, list[Exception]()
     while True:

@@ -40,7 +40,9 @@ async def load_sites(session: AsyncSession, version_ids: Collection[UUID]) -> tu
     return _build_sites(outlines)
 
 
-def decide_any(fixes: Sequence[Fix], sites: Sequence[Site], thresholds: FenceThresholds) -> FenceDecision:
+def decide_for_sites(
+    fixes: Sequence[Fix], sites: Sequence[Site], thresholds: FenceThresholds
+) -> FenceDecision:
     """Evaluate the fixes of one check-in against every fence; the fence with the highest probability counts (reading 9)."""
     decisions = [decide(fixes, site, thresholds) for site in sites]
     return max(decisions, key=lambda decision: (decision.probability_inside, -decision.distance_m))

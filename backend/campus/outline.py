@@ -43,7 +43,7 @@ class ParsedOutline:
         return int(shapely.get_num_coordinates(self.site.polygons))
 
 
-def read_outline(outline: Outline, policy: PolicyAt) -> ParsedOutline:
+def parse_outline(outline: Outline, policy: PolicyAt) -> ParsedOutline:
     """Parse an outline; raises `SiteRefused` with the first flaw found.
 
     Takes some hundred milliseconds for the largest files, so call it before the transaction.

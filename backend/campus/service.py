@@ -49,7 +49,7 @@ class Filing:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class FilingDecision:
     """The superior's decision on a filing; a rejection needs an opinion."""
 
     outcome: Outcome
@@ -137,7 +137,7 @@ async def _add_version(
 
 
 async def decide_filing(
-    session: AsyncSession, actor: Actor, version_id: UUID, decision: Decision, at: datetime
+    session: AsyncSession, actor: Actor, version_id: UUID, decision: FilingDecision, at: datetime
 ) -> SiteDecision:
     """Approve or reject a filing, once; by a superior of the school.
 
@@ -168,7 +168,7 @@ async def decide_filing(
 
 
 async def _load_decidable(
-    session: AsyncSession, actor: Actor, version_id: UUID, decision: Decision
+    session: AsyncSession, actor: Actor, version_id: UUID, decision: FilingDecision
 ) -> tuple[SiteVersion, str]:
     """The filing and the school's path, if the actor may make this decision."""
     rows = await session.execute(

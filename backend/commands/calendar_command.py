@@ -13,8 +13,8 @@ from backend.core.errors import DomainError
 from backend.core.tenancy import Scope
 from backend.org.calendar import CalendarYear
 from backend.org.calendar_file import parse_calendar_year, parse_calendar_year_csv
-from backend.org.calendars import put_calendar_year
-from backend.org.paths import path_of
+from backend.org.calendar_years import save_calendar_year
+from backend.org.paths import build_unit_path
 from backend.settings import Settings, get_settings
 
 app = typer.Typer(no_args_is_help=True, help="工作日历 · The working-day calendar")
@@ -64,10 +64,10 @@ def _parse_file(file: Path, year: int | None, source: str | None, *, as_json: bo
 
 async def _store(year: CalendarYear, settings: Settings) -> None:
     """Store it with the scope of the province. In the audit log, the acting account is the system."""
-    province = path_of("province", settings.province_code, None)
+    province = build_unit_path("province", settings.province_code, None)
     database = Database.connect(settings.database_url, pool_size=1)
     try:
         async with database.transaction(Scope.wide(province)) as session:
-            await put_calendar_year(session, province, year, now())
+            await save_calendar_year(session, province, year, now())
     finally:
         await database.close()

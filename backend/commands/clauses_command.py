@@ -11,7 +11,7 @@ from rich.table import Table
 from backend.commands.output import answer, refuse
 from backend.core.errors import DomainError
 from backend.policy import load_clauses, policies_directory
-from backend.policy.clauses import scan_marks
+from backend.policy.clauses import find_clause_marks
 
 MIN_WIDTH = 80
 HEADINGS = ("条款 Clause", "出处 Article", "内容 Rule", "状态 Status", "代码 Code", "测试 Tests")
@@ -27,7 +27,7 @@ def command(
         registry = load_clauses(directory)
     except DomainError as error:
         refuse(error.code, error.sentence("zh"), as_json=as_json)
-    marks = scan_marks(directory.parent)
+    marks = find_clause_marks(directory.parent)
     tests = marks.tests if marks else {}
     clauses = [
         clause.model_dump(mode="json") | {"tests": list(tests.get(clause.id, ()))}

@@ -10,8 +10,8 @@ from backend.core.actor import Actor
 from backend.core.app_context import AppContext, open_app_context
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
-from backend.org.paths import path_of
-from backend.org.queries import unit_by_code
+from backend.org.paths import build_unit_path
+from backend.org.queries import get_unit_by_code
 from backend.settings import get_settings
 
 Result = TypeVar("Result")
@@ -32,11 +32,11 @@ def run_with_context(work: Callable[[AppContext], Awaitable[Result]]) -> Result:
 
 def province_scope(app_context: AppContext) -> Scope:
     """The scope of the whole province, without an acting account."""
-    return Scope.wide(path_of("province", app_context.settings.province_code, None))
+    return Scope.wide(build_unit_path("province", app_context.settings.province_code, None))
 
 
 async def province_operator(app_context: AppContext, session: AsyncSession) -> Actor:
     """An actor with the role of the province, for services that check authority. It is no stored account."""
     code = app_context.settings.province_code
-    province = await unit_by_code(session, "province", code)
-    return Actor(new_id(), "province", province.id, path_of("province", code, None))
+    province = await get_unit_by_code(session, "province", code)
+    return Actor(new_id(), "province", province.id, build_unit_path("province", code, None))

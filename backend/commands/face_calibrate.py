@@ -18,9 +18,9 @@ from backend.core.app_context import AppContext, open_app_context
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
 from backend.core.tenancy import Scope
-from backend.identity.face.calibration_data import Samples, deployment_samples, samples_of
+from backend.identity.face.calibration_data import FaceSamples, build_samples, load_deployment_samples
 from backend.identity.face.policy import SHIPPED_ENGINE
-from backend.org.paths import path_of
+from backend.org.paths import build_unit_path
 from backend.policy import PolicyAt, load_policies
 from backend.settings import get_settings
 from biometrics.engines.base import Vector
@@ -95,7 +95,7 @@ class _NoAliasDumper(yaml.SafeDumper):
 class CalibrationReport:
     """All measured candidates, and the proposed one."""
 
-    def __init__(self, samples: Samples, candidates: list[Candidate], chosen: Candidate) -> None:
+    def __init__(self, samples: FaceSamples, candidates: list[Candidate], chosen: Candidate) -> None:
         self.people = len(set(samples.person.tolist()))
         self.vectors = len(samples.vectors)
         self.candidates = candidates
@@ -103,10 +103,10 @@ class CalibrationReport:
         self.neutral = candidates[0]
 
 
-async def _load_deployment_samples(most: int) -> Samples:
+async def _load_deployment_samples(most: int) -> FaceSamples:
     app_context = open_app_context(get_settings())
     try:
-        samples = await deployment_samples(app_context, KEY, most)
+        samples = await load_deployment_samples(app_context, KEY, most)
         await _audit(app_context, len(samples.vectors))
     finally:
         await app_context.close()
@@ -114,13 +114,13 @@ async def _load_deployment_samples(most: int) -> Samples:
 
 
 async def _audit(app_context: AppContext, vectors: int) -> None:
-    province = path_of("province", app_context.settings.province_code, None)
+    province = build_unit_path("province", app_context.settings.province_code, None)
     act = audit.Act("face.calibrate", "face_engine", str(KEY), province, after={"descriptors": vectors})
     async with app_context.database.transaction(Scope.wide(province)) as session:
         audit.record(session, act, app_context.clock())
 
 
-def _describe_pictures(folder: Path) -> Samples:
+def _describe_pictures(folder: Path) -> FaceSamples:
     """Compute descriptors of all usable photographs, with one sub-folder per person."""
     engine = DlibOnnxEngine()
     people: list[list[Vector]] = []
@@ -130,7 +130,7 @@ def _describe_pictures(folder: Path) -> Samples:
             engine, [_open_picture(path) for path in files], QualityLimits(), Stopwatch(), thorough=True
         )
         people.append([descriptor.vector for _, descriptor in examined if descriptor is not None])
-    return samples_of([vectors for vectors in people if vectors])
+    return build_samples([vectors for vectors in people if vectors])
 
 
 def _open_picture(path: Path) -> Picture | Reason:
@@ -142,7 +142,7 @@ def _open_picture(path: Path) -> Picture | Reason:
         return Reason(error.code, error.sentence("zh"), error.sentence("en"))
 
 
-def _calibrate(samples: Samples, policy: PolicyAt) -> CalibrationReport:
+def _calibrate(samples: FaceSamples, policy: PolicyAt) -> CalibrationReport:
     """Measure the candidates; only the neutral method if there are fewer people than a population needs.
 
     Raises PopulationTooSmall for a handful of people.

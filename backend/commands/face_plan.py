@@ -14,10 +14,10 @@ from backend.core.app_context import open_app_context
 from backend.core.tenancy import Scope
 from backend.identity.face.engine_migration import (
     SchoolTemplates,
-    students_without_judge,
-    templates_by_engine,
+    count_templates_by_engine,
+    load_students_without_engine,
 )
-from backend.org.paths import path_of
+from backend.org.paths import build_unit_path
 from backend.settings import Settings, get_settings
 from biometrics.engines.base import EngineInfo, EngineKey
 from biometrics.engines.registry import load_face_engines
@@ -62,11 +62,11 @@ def plan_command(
 
 async def _load_templates(settings: Settings, enabled: list[EngineKey]) -> EnrolledTemplates:
     app_context = open_app_context(settings)
-    province = Scope.wide(path_of("province", settings.province_code, None))
+    province = Scope.wide(build_unit_path("province", settings.province_code, None))
     try:
         async with app_context.database.transaction(province) as session:
             return EnrolledTemplates(
-                await templates_by_engine(session), await students_without_judge(session, enabled)
+                await count_templates_by_engine(session), await load_students_without_engine(session, enabled)
             )
     finally:
         await app_context.close()

@@ -10,7 +10,7 @@ from backend.commands.output import answer
 from backend.core.app_context import AppContext, open_app_context
 from backend.core.clock import LEGAL_ZONE
 from backend.core.tenancy import Scope
-from backend.org.paths import path_of
+from backend.org.paths import build_unit_path
 from backend.retention.deletion import delete_expired
 from backend.retention.queries import newest_runs
 from backend.retention.tables import RetentionRun
@@ -51,7 +51,7 @@ def show(
     """查看已删除的内容 · Show retention runs, newest first."""
 
     async def newest(app_context: AppContext) -> Sequence[RetentionRun]:
-        province = Scope.wide(path_of("province", app_context.settings.province_code, None))
+        province = Scope.wide(build_unit_path("province", app_context.settings.province_code, None))
         async with app_context.database.transaction(province) as session:
             return await newest_runs(session, deleting_only=not every, before=None, limit=limit)
 

@@ -24,7 +24,7 @@ from backend.exchange.roster.importer import ImportReport, RosterImport, import_
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.validation import ValidatedRoster, validate_roster
 from backend.exchange.roster.writer import write_roster, write_template
-from backend.org.queries import unit_by_code
+from backend.org.queries import get_unit_by_code
 from backend.people.identifiers import Defect, parse_school_code
 from backend.settings import Settings, SettingsInvalid, get_settings
 
@@ -112,7 +112,7 @@ async def _import_rows(checked: ValidatedRoster, school_code: str, settings: Set
     app_context = open_app_context(settings)
     try:
         async with app_context.database.transaction(Scope.none()) as session:
-            school = await unit_by_code(session, "school", school_code)
+            school = await get_unit_by_code(session, "school", school_code)
         with _progress_bar("导入 Importing") as update:
             rows = _count_rows(checked, update)
             async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:

@@ -8,7 +8,7 @@ from backend.commands.context import run_with_context
 from backend.commands.output import answer
 from backend.core.app_context import AppContext
 from backend.core.tenancy import Scope
-from backend.org.partitions import Partition, lacking_partitions, make_partitions
+from backend.org.partitions import Partition, create_missing_partitions, find_missing_partitions
 
 app = typer.Typer(no_args_is_help=True, help="学期 · terms")
 
@@ -22,7 +22,7 @@ def partitions(
 
     async def check(app_context: AppContext) -> list[Partition]:
         async with app_context.database.transaction(Scope.none()) as session:
-            return list(await (make_partitions if make else lacking_partitions)(session))
+            return list(await (create_missing_partitions if make else find_missing_partitions)(session))
 
     missing = run_with_context(check)
     payload = {

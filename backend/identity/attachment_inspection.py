@@ -7,7 +7,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from backend.people.attachment_errors import AttachmentTypeRefused, AttachmentUnreadable
-from backend.people.attachment_files import Content
+from backend.people.attachment_files import FileContent
 from biometrics.pictures.decoding import DecodeLimits, Picture, reencode
 
 JPEG, PNG, PDF = "image/jpeg", "image/png", "application/pdf"
@@ -21,7 +21,7 @@ _DECODERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="picture")
 """Pictures of 25 megapixels take a lot of memory, so only two are decoded at a time."""
 
 
-async def inspect_upload(data: bytes, declared: str | None) -> Content:
+async def inspect_upload(data: bytes, declared: str | None) -> FileContent:
     """The content to store. Re-encoding removes EXIF, position and all other metadata from a picture.
 
     Raises `AttachmentTypeRefused` if the file is not a JPEG, PNG or PDF or not of the `declared` Content-Type,
@@ -33,8 +33,10 @@ async def inspect_upload(data: bytes, declared: str | None) -> Content:
     if media_type == PDF:
         if b"%%EOF" not in data[-_PDF_TAIL_BYTES:]:
             raise AttachmentUnreadable
-        return Content(PDF, data)
-    return Content(JPEG, await asyncio.get_running_loop().run_in_executor(_DECODERS, _reencode_jpeg, data))
+        return FileContent(PDF, data)
+    return FileContent(
+        JPEG, await asyncio.get_running_loop().run_in_executor(_DECODERS, _reencode_jpeg, data)
+    )
 
 
 def _reencode_jpeg(data: bytes) -> bytes:

@@ -16,7 +16,7 @@ from backend.core.errors import BadInput, NotFound
 from backend.core.ids import new_id
 from backend.identity.errors import ConsentMissing, GuardianNeeded
 from backend.identity.events import NonFaceRouteChosen
-from backend.identity.face.templates import shred
+from backend.identity.face.templates import shred_face_data
 from backend.identity.rules import age_on
 from backend.identity.tables import NonFaceRoute
 from backend.people.tables import Consent, Student
@@ -40,7 +40,7 @@ class AnswerConsent:
     guardian_name: str | None
 
 
-def texts_in_force(policy: PolicyAt) -> dict[str, str]:
+def current_text_versions(policy: PolicyAt) -> dict[str, str]:
     """The version of the current text of each kind of consent."""
     return {str(row["purpose"]): str(row["version"]) for row in policy.table("consent.versions")}
 
@@ -50,7 +50,7 @@ async def answer_consent(
 ) -> Consent:
     """Record an answer. Revoking a consent about the face shreds the template and chooses the non-face route."""
     assert actor.student_id is not None
-    texts = texts_in_force(policy)
+    texts = current_text_versions(policy)
     if command.kind not in texts:
         names = ", ".join(texts)
         raise BadInput(field="kind", reason_zh=f"应为 {names} 之一", reason_en=f"must be one of {names}")
@@ -90,7 +90,7 @@ async def answer_consent(
 
 async def _stop_face_use(session: AsyncSession, student: Student, kind: str, at: datetime) -> None:
     """Delete the template's key and switch the student to the non-face route, as there is no consent any more."""
-    await shred(session, [student.id], at)
+    await shred_face_data(session, [student.id], at)
     await choose_non_face_route(session, student, f"{kind} revoked", at)
 
 
@@ -107,7 +107,7 @@ async def choose_non_face_route(
     return route
 
 
-async def newest_consents(session: AsyncSession, student_id: UUID) -> Mapping[str, Consent]:
+async def load_newest_consents(session: AsyncSession, student_id: UUID) -> Mapping[str, Consent]:
     """The newest answer of each kind of consent, which is the valid one."""
     newest = (
         select(Consent)
@@ -120,7 +120,7 @@ async def newest_consents(session: AsyncSession, student_id: UUID) -> Mapping[st
 
 async def require_consents(session: AsyncSession, student_id: UUID, *kinds: str) -> None:
     """Raise `ConsentMissing` with the first of these kinds that is not granted."""
-    answers = await newest_consents(session, student_id)
+    answers = await load_newest_consents(session, student_id)
     for kind in kinds:
         if kind not in answers or not answers[kind].granted:
             raise ConsentMissing(kind=kind)

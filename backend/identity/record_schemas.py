@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from backend.core.errors import BadInput
 from backend.core.keys import KeyRing
 from backend.core.web.schema_types import Line, Paragraph, Schema
-from backend.identity.student_record import ClaimWrong, OwnRecord, RecordField, decrypt_claimed_value
+from backend.identity.student_record import OwnRecord, RecordField, RequestCorrection, decrypt_claimed_value
 from backend.people.tables import RecordCheck
 
 
@@ -41,7 +41,7 @@ class RecordCheckIn(Schema):
     claimed: Line | None = Field(default=None, examples=[None])
     note: Paragraph | None = Field(default=None, examples=[None])
 
-    def correction(self) -> ClaimWrong | None:
+    def correction(self) -> RequestCorrection | None:
         """The requested correction; None for a confirmation. Raises `BadInput` for contradictory fields."""
         if self.result == "confirmed":
             if self.field is not None or self.claimed is not None:
@@ -57,7 +57,7 @@ class RecordCheckIn(Schema):
                 reason_zh="请填写有误的项目和正确内容",
                 reason_en="state which field is wrong and its correct content",
             )
-        return ClaimWrong(self.field, self.claimed, self.note)
+        return RequestCorrection(self.field, self.claimed, self.note)
 
 
 class RecordCheckOut(BaseModel):

@@ -67,7 +67,7 @@ class OwnRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimWrong:
+class RequestCorrection:
     """The content that a field should have, according to the student."""
 
     field: RecordField
@@ -122,8 +122,8 @@ async def confirm_record(session: AsyncSession, actor: Actor, at: datetime) -> R
     return check
 
 
-async def claim_wrong(
-    session: AsyncSession, actor: Actor, keys: KeyRing, command: ClaimWrong, at: datetime
+async def request_correction(
+    session: AsyncSession, actor: Actor, keys: KeyRing, command: RequestCorrection, at: datetime
 ) -> RecordCheck:
     """Record that a field is wrong, for the registrar to decide."""
     check = _new_check(actor, "open", at)

@@ -188,7 +188,7 @@ class FaceEnrolment(Base):
     """When retention deleted the pictures."""
 
 
-class FaceTemplate(Base):
+class FaceTemplateRecord(Base):
     """An encrypted template. Never overwritten: an active one ends only by shredding or two-person replacement."""
 
     __tablename__ = "face_template"

@@ -19,7 +19,7 @@ from backend.org.calendar import (
     official_calendar,
 )
 from backend.policy import Policy
-from backend.policy.schema import Kind, Parameter
+from backend.policy.schema import Parameter, ParameterKind
 from backend.roll_call.rules import Outcome
 from backend.standing.engine.assess import Assessment, assess
 from backend.standing.engine.facts import (
@@ -108,7 +108,7 @@ def _amend_policy(law: Policy, amendments: list[shape.Amendment], source: Source
 
 def _amend_parameter(parameter: Parameter, amendment: shape.Amendment) -> Parameter:
     value = amendment.value
-    if parameter.kind is Kind.DATE and isinstance(value, str):
+    if parameter.kind is ParameterKind.DATE and isinstance(value, str):
         value = date.fromisoformat(value)
     new = {
         "from": amendment.since,
@@ -169,7 +169,7 @@ REFERENCES = {
     "appeal": (("roll_call", "roll_call"), ("previous", "appeal")),
     "payment": (("aid", "aid"),),
 }
-"""Kind of fact → its keys that refer to another fact, and the kind of that fact."""
+"""ParameterKind of fact → its keys that refer to another fact, and the kind of that fact."""
 
 
 def _recorded_facts(case: shape.Case) -> StudentFacts:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
-from backend.identity.consents import GUARDIAN_NOTICE, newest_consents
+from backend.identity.consents import GUARDIAN_NOTICE, load_newest_consents
 from backend.leave.events import LeaveDecided
 from backend.leave.notifications import format_interval, load_leave
 from backend.leave.queries import load_leave_balance
@@ -69,7 +69,7 @@ async def notify_over_limit(session: AsyncSession, student_id: UUID, prompt_id: 
 
 async def _load_consented_guardians(session: AsyncSession, student_id: UUID) -> Sequence[Guardian]:
     """Guardians with a phone number, if the newest consent allows notices; otherwise none."""
-    answer = (await newest_consents(session, student_id)).get(GUARDIAN_NOTICE)
+    answer = (await load_newest_consents(session, student_id)).get(GUARDIAN_NOTICE)
     if answer is None or not answer.granted:
         return ()
     reachable = select(Guardian).where(

@@ -38,9 +38,9 @@ from backend.leave.tables import (
     LeaveStandIn,
     LeaveStandInEnded,
 )
-from backend.org.calendars import working_calendar
+from backend.org.calendar_years import get_working_calendar
 from backend.org.tables import OrgUnit
-from backend.org.terms import TermView, term_of
+from backend.org.terms import TermView, get_term
 from backend.people.queries import classes_of_counselor
 from backend.people.tables import ClassCounselor, Student
 
@@ -218,10 +218,10 @@ async def load_leave_balance(
     )
     if school is None:
         raise NotFound
-    term = _school_term(await term_of(session, school.id, day or legal_day(at)))
+    term = _school_term(await get_term(session, school.id, day or legal_day(at)))
     held = (await load_leave_intervals(session, [student_id]))[student_id]
     law = leave_policy(legal_day(at), school.path)
-    return rules.count_leave_days(held, term, at, law, await working_calendar(session))
+    return rules.count_leave_days(held, term, at, law, await get_working_calendar(session))
 
 
 def _school_term(term: TermView) -> SchoolTerm:

@@ -18,7 +18,7 @@ from backend.leave.rules import LeaveBalance
 from backend.leave.service import Answer, Half
 from backend.leave.stand_ins import StandIn
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
-from backend.people.attachments import AttachmentView, attachments_of
+from backend.people.attachments import AttachmentView, load_attachments
 
 
 class LeaveDecisionOut(BaseModel):
@@ -114,7 +114,7 @@ async def leaves_out(
     session: AsyncSession, keys: KeyRing, rows: Sequence[Leave], at: datetime
 ) -> list[LeaveOut]:
     """Convert requests with their attachments, in the given order. The caller has checked access."""
-    files = await attachments_of(session, LEAVE_ATTACHMENTS, [leave.request.id for leave in rows])
+    files = await load_attachments(session, LEAVE_ATTACHMENTS, [leave.request.id for leave in rows])
     return [LeaveOut.of(leave, keys, files[leave.request.id], at) for leave in rows]
 
 

@@ -36,7 +36,7 @@ from backend.leave.rules import LeaveState
 from backend.leave.tables import LeaveCancellation, LeaveDecision, LeaveRequest, LeaveReturn
 from backend.org.paths import division_of
 from backend.org.terms import require_one_term
-from backend.people.attachments import AttachedTo, attach
+from backend.people.attachments import AttachmentSubject, attach_files
 from backend.people.student_lock import lock_student
 from backend.people.tables import ClassCounselor, Student
 from backend.policy.installed import policy_at
@@ -116,8 +116,8 @@ async def request_leave(
     )
     session.add(request)
     await session.flush()
-    to = AttachedTo(LEAVE_ATTACHMENTS, leave_id, actor.school_id, actor.student_id)
-    await attach(session, actor, command.attachment_ids, to, at)
+    to = AttachmentSubject(LEAVE_ATTACHMENTS, leave_id, actor.school_id, actor.student_id)
+    await attach_files(session, actor, command.attachment_ids, to, at)
     leave = Leave(request, None, None, None)
     _audit(session, actor, leave, "leave_requested", _format_interval(request), at)
     await outbox.emit(session, events.LeaveRequested(**_event_fields(actor, leave)), at)

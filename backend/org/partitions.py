@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-_FIND_MISSING = text("SELECT term_code, table_name FROM definer.terms_without_partitions()")
-_CREATE_MISSING = text("SELECT term_code, table_name FROM definer.make_term_partitions()")
+_FIND_MISSING = text("SELECT term_code, table_name FROM definer.missing_term_partitions()")
+_CREATE_MISSING = text("SELECT term_code, table_name FROM definer.create_missing_term_partitions()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,11 @@ class Partition:
     table: str
 
 
-async def lacking_partitions(session: AsyncSession) -> Sequence[Partition]:
+async def find_missing_partitions(session: AsyncSession) -> Sequence[Partition]:
     """List the partitions that a term should have and does not: no roll call can be launched in such a term."""
     return [Partition(*row) for row in await session.execute(_FIND_MISSING)]
 
 
-async def make_partitions(session: AsyncSession) -> Sequence[Partition]:
+async def create_missing_partitions(session: AsyncSession) -> Sequence[Partition]:
     """Create the missing partitions and return them. Raises the driver's error if a table stays locked."""
     return [Partition(*row) for row in await session.execute(_CREATE_MISSING)]

@@ -12,7 +12,7 @@ KIND_LETTERS = {"province": "p", "city": "c", "county": "x", "school": "s"}
 PATH = re.compile(r"p[0-9]{6}(\.[cx][0-9]{6})*(\.s[0-9]{10})?", re.ASCII)
 
 
-def path_of(kind: str, code: str, parent: str | None) -> str:
+def build_unit_path(kind: str, code: str, parent: str | None) -> str:
     """Return the path of a unit below the one at `parent` (None for the province)."""
     label = KIND_LETTERS[kind] + code
     return label if parent is None else f"{parent}.{label}"

@@ -14,22 +14,22 @@ from backend.org.paths import PATH, superior_paths
 from backend.org.tables import OrgUnit
 
 
-def under(path: str) -> ColumnElement[bool]:
+def is_in_subtree(path: str) -> ColumnElement[bool]:
     """SQL condition: the unit is the one at `path` or below it."""
     return OrgUnit.path.op("<@", is_comparison=True)(cast(path, Ltree()))
 
 
 def schools_below(path: str) -> Select[UUID]:
     """Select the ids of the schools below a unit (a school is below itself), for use as a subquery."""
-    return select(OrgUnit.id).where(OrgUnit.kind == "school", under(path))
+    return select(OrgUnit.id).where(OrgUnit.kind == "school", is_in_subtree(path))
 
 
-async def subtree(session: AsyncSession, path: str) -> Sequence[OrgUnit]:
+async def list_subtree(session: AsyncSession, path: str) -> Sequence[OrgUnit]:
     """Return the unit at `path` and all units below it, ordered by path."""
-    return (await session.scalars(select(OrgUnit).where(under(path)).order_by(OrgUnit.path))).all()
+    return (await session.scalars(select(OrgUnit).where(is_in_subtree(path)).order_by(OrgUnit.path))).all()
 
 
-async def unit_by_code(session: AsyncSession, kind: str, code: str) -> OrgUnit:
+async def get_unit_by_code(session: AsyncSession, kind: str, code: str) -> OrgUnit:
     """Return the unit of a kind with a code. Raises `NotFound`."""
     unit = await session.scalar(select(OrgUnit).where(OrgUnit.kind == kind, OrgUnit.code == code))
     if unit is None:
@@ -37,15 +37,15 @@ async def unit_by_code(session: AsyncSession, kind: str, code: str) -> OrgUnit:
     return unit
 
 
-async def unit_below(session: AsyncSession, actor: Actor, unit_id: UUID) -> OrgUnit:
+async def get_unit_in_subtree(session: AsyncSession, actor: Actor, unit_id: UUID) -> OrgUnit:
     """Return the unit if it is the actor's own or below it, else raise `NotFound`."""
-    unit = await session.scalar(select(OrgUnit).where(OrgUnit.id == unit_id, under(actor.org_path)))
+    unit = await session.scalar(select(OrgUnit).where(OrgUnit.id == unit_id, is_in_subtree(actor.org_path)))
     if unit is None:
         raise NotFound
     return unit
 
 
-async def superiors(session: AsyncSession, school_id: UUID) -> Sequence[OrgUnit]:
+async def list_superiors(session: AsyncSession, school_id: UUID) -> Sequence[OrgUnit]:
     """Return the authorities above a school, nearest first. Raises `NotFound`."""
     school = await session.get(OrgUnit, school_id)
     if school is None:
@@ -68,7 +68,7 @@ async def find_units(
     session: AsyncSession, actor: Actor, search: UnitSearch, after: str | None, limit: int
 ) -> Sequence[OrgUnit]:
     """Return at most `limit` units of the actor's subtree after the path `after`, ordered by path."""
-    page = select(OrgUnit).where(under(actor.org_path)).order_by(OrgUnit.path).limit(limit)
+    page = select(OrgUnit).where(is_in_subtree(actor.org_path)).order_by(OrgUnit.path).limit(limit)
     if after is not None:
         if not PATH.fullmatch(after):
             raise BadInput(

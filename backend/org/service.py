@@ -15,8 +15,8 @@ from backend.core.errors import BadInput, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.org.divisions import Division, Divisions
 from backend.org.errors import CodeTaken, CountyUnfit, ParentUnfit
-from backend.org.paths import is_below, path_of
-from backend.org.queries import unit_below, unit_by_code
+from backend.org.paths import build_unit_path, is_below
+from backend.org.queries import get_unit_by_code, get_unit_in_subtree
 from backend.org.tables import OrgUnit
 from backend.policy.schema import DivisionLevel
 
@@ -53,7 +53,7 @@ class _NewUnit:
     parent: OrgUnit | None
 
 
-async def plant_province(session: AsyncSession, divisions: Divisions, code: str, at: datetime) -> OrgUnit:
+async def create_province(session: AsyncSession, divisions: Divisions, code: str, at: datetime) -> OrgUnit:
     """Create a province and every listed division that reports to it. Existing units stay unchanged.
 
     It runs in the wide scope of the province: the deployment creates these units, not an account.
@@ -70,7 +70,7 @@ async def _get_or_create(
 ) -> OrgUnit:
     new = _NewUnit(KIND_OF_LEVEL[division.level], division.code, division.zh, parent)
     created = await _insert(session, new, at)
-    return created or await unit_by_code(session, new.kind, new.code)
+    return created or await get_unit_by_code(session, new.kind, new.code)
 
 
 async def add_county(
@@ -82,7 +82,7 @@ async def add_county(
     authority.
     """
     _require_authority(actor)
-    city = await unit_by_code(session, "city", _city_code_of(county, divisions))
+    city = await get_unit_by_code(session, "city", _city_code_of(county, divisions))
     if not is_below(city.path, actor.org_path):
         raise NotFound
     return await _create(session, _NewUnit("county", county.code, county.name, city), at)
@@ -109,7 +109,7 @@ async def add_school(session: AsyncSession, actor: Actor, school: NewSchool, at:
         raise BadInput(
             field="code", reason_zh="学校标识码应为10位数字", reason_en="a school code must have 10 digits"
         )
-    parent = await unit_below(session, actor, school.parent_id)
+    parent = await get_unit_in_subtree(session, actor, school.parent_id)
     if parent.kind == "school":
         raise ParentUnfit
     return await _create(session, _NewUnit("school", school.code, school.name, parent), at)
@@ -142,7 +142,7 @@ async def _insert(session: AsyncSession, new: _NewUnit, at: datetime) -> OrgUnit
             code=new.code,
             name=new.name,
             parent_id=parent.id if parent else None,
-            path=path_of(new.kind, new.code, parent.path if parent else None),
+            path=build_unit_path(new.kind, new.code, parent.path if parent else None),
             created_at=at,
         )
         .on_conflict_do_nothing(index_elements=["kind", "code"])

@@ -6,7 +6,7 @@ from procrastinate import JobContext
 from backend.core.app_context import AppContext
 from backend.core.jobs import DEFAULT, job_app
 from backend.core.tenancy import Scope
-from backend.org.partitions import make_partitions
+from backend.org.partitions import create_missing_partitions
 
 log = structlog.get_logger()
 
@@ -17,7 +17,7 @@ async def repair_partitions(context: JobContext, timestamp: int) -> None:  # noq
     """Create missing partitions every hour. Each one is logged as an error: it should have been there."""
     app_context: AppContext = context.additional_context["app_context"]
     async with app_context.database.transaction(Scope.none()) as session:
-        created = await make_partitions(session)
+        created = await create_missing_partitions(session)
     for partition in created:
         log.error(
             "a term had no partition; it was created now", term=partition.term_code, table=partition.table

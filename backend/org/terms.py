@@ -32,7 +32,7 @@ from backend.org.errors import (
     TermsBusy,
 )
 from backend.org.paths import superior_paths
-from backend.org.queries import under, unit_below
+from backend.org.queries import get_unit_in_subtree, is_in_subtree
 from backend.org.tables import OrgUnit, Term, VacationRecord
 
 
@@ -79,7 +79,7 @@ async def open_term(session: AsyncSession, actor: Actor, term: NewTerm, at: date
     `TermOverlaps` (with another term of the unit), `TermContradictsSuperior`, and `TermsBusy`.
     """
     _require_term_manager(actor)
-    unit = await unit_below(session, actor, term.org_id)
+    unit = await get_unit_in_subtree(session, actor, term.org_id)
     if term.starts_on >= term.ends_on or not all(_is_within(vacation, term) for vacation in term.vacations):
         raise TermOrder
     await _check_superior_terms(session, unit, term)
@@ -108,7 +108,7 @@ async def declare_vacation(
     term = await session.get(Term, term_id)
     if term is None:
         raise NotFound
-    unit = await unit_below(session, actor, term.org_id)
+    unit = await get_unit_in_subtree(session, actor, term.org_id)
     if not _is_within(vacation, term):
         raise TermOrder
     _add_vacation(session, term.id, vacation)
@@ -169,9 +169,9 @@ async def _check_superior_terms(session: AsyncSession, unit: OrgUnit, term: NewT
         )
 
 
-async def term_of(session: AsyncSession, unit_id: UUID, day: date) -> TermView:
+async def get_term(session: AsyncSession, unit_id: UUID, day: date) -> TermView:
     """Return the term of a school (or any unit) on a legal day. Raises `TermNotSet`."""
-    terms = await terms_of(session, [unit_id], day)
+    terms = await get_terms(session, [unit_id], day)
     if unit_id not in terms:
         raise TermNotSet(day=day.isoformat())
     return terms[unit_id]
@@ -179,13 +179,13 @@ async def term_of(session: AsyncSession, unit_id: UUID, day: date) -> TermView:
 
 async def require_one_term(session: AsyncSession, unit_id: UUID, first: date, last: date) -> str:
     """Return the code of the term that includes both days. Raises `TermNotSet` or `DaysInTwoTerms` (reading 3)."""
-    first_term, last_term = await term_of(session, unit_id, first), await term_of(session, unit_id, last)
+    first_term, last_term = await get_term(session, unit_id, first), await get_term(session, unit_id, last)
     if first_term.code != last_term.code:
         raise DaysInTwoTerms(first=first.isoformat(), last=last.isoformat())
     return first_term.code
 
 
-async def terms_of(session: AsyncSession, unit_ids: Collection[UUID], day: date) -> dict[UUID, TermView]:
+async def get_terms(session: AsyncSession, unit_ids: Collection[UUID], day: date) -> dict[UUID, TermView]:
     """Return the terms of many units on a legal day, by unit. A unit without a term is left out."""
     unit, above = aliased(OrgUnit), aliased(OrgUnit)
     rows = await session.execute(
@@ -203,7 +203,7 @@ async def terms_of(session: AsyncSession, unit_ids: Collection[UUID], day: date)
     return {unit_id: views[term.id] for unit_id, term in applicable.items()}
 
 
-async def all_terms_of(session: AsyncSession, unit_ids: Collection[UUID]) -> dict[UUID, list[TermView]]:
+async def get_all_terms(session: AsyncSession, unit_ids: Collection[UUID]) -> dict[UUID, list[TermView]]:
     """Return all terms of each unit in order of time. For each code, the lowest unit that has it sets the dates."""
     unit, above = aliased(OrgUnit), aliased(OrgUnit)
     rows = await session.execute(
@@ -254,7 +254,7 @@ async def find_terms(
     page = (
         select(Term)
         .join(OrgUnit, OrgUnit.id == Term.org_id)
-        .where(or_(above, under(actor.org_path)))
+        .where(or_(above, is_in_subtree(actor.org_path)))
         .order_by(Term.id)
         .limit(limit)
     )

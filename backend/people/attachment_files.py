@@ -38,15 +38,15 @@ VISIBLE_TO_SUPERIORS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class FileContent:
     """The content of an inspected file: re-encoded for pictures, unchanged for PDFs."""
 
     media_type: str
     data: bytes
 
 
-async def receive(
-    app_context: AppContext, actor: Actor, student_id: UUID, content: Content, at: datetime
+async def store_upload(
+    app_context: AppContext, actor: Actor, student_id: UUID, content: FileContent, at: datetime
 ) -> AttachmentView:
     """Store a file about a student whom the caller may see; raises `NotFound` and `AttachmentQuota`.
 
@@ -62,7 +62,7 @@ async def receive(
 
 
 async def _create_row(
-    app_context: AppContext, actor: Actor, student_id: UUID, content: Content, at: datetime
+    app_context: AppContext, actor: Actor, student_id: UUID, content: FileContent, at: datetime
 ) -> Attachment:
     async with app_context.database.transaction(actor.scope) as session:
         school_id = await session.scalar(
@@ -110,7 +110,7 @@ async def read_attachment(
     attachment_id: UUID,
     at: datetime,
     also_visible: ColumnElement[bool] | None = None,
-) -> Content:
+) -> FileContent:
     """The content of a file that the caller may read; raises `NotFound` otherwise. Reading by staff is audited.
 
     `also_visible` is a further condition on `Attachment`, `AttachmentLink` and `Student` under which the caller may
@@ -121,7 +121,9 @@ async def read_attachment(
         if actor.role != "student":
             audit_attachment(session, actor.org_path, row, "attachment_read", at)
     sealed = await app_context.evidence.get(evidence_key(row))
-    return Content(row.media_type, app_context.keys.decrypt(KEY_PURPOSE, sealed, _encryption_context(row.id)))
+    return FileContent(
+        row.media_type, app_context.keys.decrypt(KEY_PURPOSE, sealed, _encryption_context(row.id))
+    )
 
 
 async def _load_visible(

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from backend.people.attachment_files import Content
+from backend.people.attachment_files import FileContent
 
 _SUFFIXES = {"image/jpeg": "jpg", "application/pdf": "pdf"}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -51,7 +51,7 @@ def file_response() -> dict[int | str, dict[str, Any]]:
     }
 
 
-def download_response(attachment_id: UUID, content: Content) -> Response:
+def download_response(attachment_id: UUID, content: FileContent) -> Response:
     """The file as a download that a browser neither displays in our origin, nor sniffs, nor caches."""
     name = f"{attachment_id}.{_SUFFIXES[content.media_type]}"
     headers = {

@@ -22,7 +22,7 @@ from backend.policy.installed import policy_at
 
 
 @dataclass(frozen=True, slots=True)
-class AttachedTo:
+class AttachmentSubject:
     """The fact that files are attached to: the table and id of its row, and the student it is about."""
 
     subject_type: str
@@ -51,8 +51,8 @@ def attachment_policy(actor: Actor, at: datetime) -> PolicyAt:
     return policy_at(legal_day(at), division_of(actor.org_path))
 
 
-async def attach(
-    session: AsyncSession, actor: Actor, attachment_ids: Sequence[UUID], to: AttachedTo, at: datetime
+async def attach_files(
+    session: AsyncSession, actor: Actor, attachment_ids: Sequence[UUID], to: AttachmentSubject, at: datetime
 ) -> None:
     """Attach uploaded files to a fact, in the transaction that records it. A file is attached once, for good.
 
@@ -83,7 +83,7 @@ async def attach(
 
 
 async def _check_usable(
-    session: AsyncSession, actor: Actor, attachment_ids: Sequence[UUID], to: AttachedTo, at: datetime
+    session: AsyncSession, actor: Actor, attachment_ids: Sequence[UUID], to: AttachmentSubject, at: datetime
 ) -> None:
     limit = attachment_policy(actor, at).integer("attachment.per_subject")
     if len(attachment_ids) > limit:
@@ -111,7 +111,7 @@ def _uploaded_by_side_of(actor: Actor) -> ColumnElement[bool]:
     return and_(~Attachment.by_student, Attachment.uploaded_from == actor.org_path)
 
 
-async def attachments_of(
+async def load_attachments(
     session: AsyncSession, subject_type: str, subject_ids: Collection[UUID]
 ) -> dict[UUID, list[AttachmentView]]:
     """The files of each fact in the order in which they were given; a fact without files has an empty list.

@@ -82,7 +82,7 @@ class ClauseRegistry(StrictModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class ClauseMarks:
     """The clause marks in a directory of tests, and the marks that could not be read."""
 
     tests: Mapping[str, tuple[str, ...]]
@@ -91,7 +91,7 @@ class Marks:
     """Files that do not parse, and marks with an argument that is not a literal string, with their line."""
 
 
-def scan_marks(root: Path) -> Marks | None:
+def find_clause_marks(root: Path) -> ClauseMarks | None:
     """Find the marks in `root/tests` without importing anything. Returns None if there are no tests (in a wheel)."""
     if not (root / "tests").is_dir():
         return None
@@ -113,7 +113,7 @@ def scan_marks(root: Path) -> Marks | None:
             for clause in clauses:
                 tests[clause].append(test_id)
     by_clause = {clause: tuple(dict.fromkeys(tests[clause])) for clause in sorted(tests)}
-    return Marks(by_clause, tuple(unreadable))
+    return ClauseMarks(by_clause, tuple(unreadable))
 
 
 def _find_marks(node: ast.AST, test_id: str) -> Iterator[tuple[str, ast.Call]]:
@@ -128,7 +128,7 @@ def _find_marks(node: ast.AST, test_id: str) -> Iterator[tuple[str, ast.Call]]:
                 yield from _find_marks(child, test_id)
 
 
-def registry_problems(registry: ClauseRegistry, marks: Marks, root: Path) -> list[str]:
+def find_registry_problems(registry: ClauseRegistry, marks: ClauseMarks, root: Path) -> list[str]:
     """List what is wrong: implemented clauses without code or test, files that do not exist, unknown marks."""
     problems = [
         f"{where}: a clause mark needs literal clause ids in a file that parses" for where in marks.unreadable

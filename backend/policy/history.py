@@ -17,8 +17,8 @@ from backend.policy.schema import (
     SECONDS_OF_UNIT,
     DatedValue,
     DivisionRow,
-    Kind,
     Parameter,
+    ParameterKind,
     Reference,
 )
 
@@ -89,7 +89,7 @@ class Policy:
             chain.append(self._reports_to.get(chain[-1]) or _superior_by_digits(chain[-1]))
         return tuple(chain)
 
-    def known_at(self, parameter: str) -> Mapping[str, Parameter]:
+    def definitions_of(self, parameter: str) -> Mapping[str, Parameter]:
         """Return the parameter at each place that defines it; empty if none does."""
         return MappingProxyType(self._by_id.get(parameter, {}))
 
@@ -118,44 +118,45 @@ class PolicyAt:
 
     def integer(self, parameter: str) -> int:
         """A count in the unit of the parameter (days, months, fen, bytes, times)."""
-        return cast("int", self._value(parameter, Kind.INTEGER))
+        return cast("int", self._value(parameter, ParameterKind.INTEGER))
 
     def number(self, parameter: str) -> float:
         """A measure in the unit of the parameter."""
-        return float(cast("float", self._value(parameter, Kind.NUMBER)))
+        return float(cast("float", self._value(parameter, ParameterKind.NUMBER)))
 
     def ratio(self, parameter: str) -> float:
         """A ratio or a probability between 0 and 1."""
-        return float(cast("float", self._value(parameter, Kind.RATIO)))
+        return float(cast("float", self._value(parameter, ParameterKind.RATIO)))
 
     def duration(self, parameter: str) -> timedelta:
         """A length of time with a fixed number of seconds. Months and working days are integers."""
-        definition, _ = self._in_force(parameter, Kind.DURATION)
+        definition, _ = self._in_force(parameter, ParameterKind.DURATION)
         seconds = SECONDS_OF_UNIT[cast("str", definition.unit)]
-        return timedelta(seconds=seconds * cast("int", self._value(parameter, Kind.DURATION)))
+        return timedelta(seconds=seconds * cast("int", self._value(parameter, ParameterKind.DURATION)))
 
     def date_value(self, parameter: str) -> date:
         """A date named by the law."""
-        return cast("date", self._value(parameter, Kind.DATE))
+        return cast("date", self._value(parameter, ParameterKind.DATE))
 
     def flag(self, parameter: str) -> bool:
-        return cast("bool", self._value(parameter, Kind.FLAG))
+        return cast("bool", self._value(parameter, ParameterKind.FLAG))
 
     def text(self, parameter: str) -> str:
         """A code, such as `execute`."""
-        return cast("str", self._value(parameter, Kind.TEXT))
+        return cast("str", self._value(parameter, ParameterKind.TEXT))
 
     def texts(self, parameter: str) -> tuple[str, ...]:
         """Codes in the order of the policy file."""
-        return tuple(cast("list[str]", self._value(parameter, Kind.TEXTS)))
+        return tuple(cast("list[str]", self._value(parameter, ParameterKind.TEXTS)))
 
     def integers(self, parameter: str) -> tuple[int, ...]:
-        return tuple(cast("list[int]", self._value(parameter, Kind.INTEGERS)))
+        return tuple(cast("list[int]", self._value(parameter, ParameterKind.INTEGERS)))
 
     def table(self, parameter: str) -> tuple[Row, ...]:
         """Rows with the same columns."""
         return tuple(
-            MappingProxyType(row) for row in cast("list[dict[str, Cell]]", self._value(parameter, Kind.TABLE))
+            MappingProxyType(row)
+            for row in cast("list[dict[str, Cell]]", self._value(parameter, ParameterKind.TABLE))
         )
 
     def reference(self, parameter: str) -> Citation:
@@ -171,11 +172,11 @@ class PolicyAt:
             self.policy.policy_version,
         )
 
-    def _value(self, parameter: str, kind: Kind) -> object:
+    def _value(self, parameter: str, kind: ParameterKind) -> object:
         return self._in_force(parameter, kind)[1].value
 
-    def _in_force(self, parameter: str, kind: Kind | None) -> tuple[Parameter, DatedValue]:
-        by_place = self.policy.known_at(parameter)
+    def _in_force(self, parameter: str, kind: ParameterKind | None) -> tuple[Parameter, DatedValue]:
+        by_place = self.policy.definitions_of(parameter)
         for place in self.lineage:
             definition = by_place.get(place)
             dated = definition.at(self.day) if definition else None

@@ -23,7 +23,7 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class Kind(StrEnum):
+class ParameterKind(StrEnum):
     """The type of a parameter's value. Each kind has a getter in `PolicyAt`."""
 
     INTEGER = "integer"
@@ -74,7 +74,7 @@ class Parameter(StrictModel):
     """One parameter at one place, with its values over time."""
 
     id: ParameterId
-    kind: Annotated[Kind, Field(strict=False)]
+    kind: Annotated[ParameterKind, Field(strict=False)]
     unit: str | None = None
     place: DivisionCode
     zh: NonEmptyText
@@ -97,9 +97,12 @@ class Parameter(StrictModel):
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
-        if self.kind is Kind.DURATION and self.unit not in SECONDS_OF_UNIT:
+        if self.kind is ParameterKind.DURATION and self.unit not in SECONDS_OF_UNIT:
             raise ValueError(f"{self.id}: a duration must have a unit of {', '.join(SECONDS_OF_UNIT)}")
-        if self.kind in {Kind.INTEGER, Kind.INTEGERS, Kind.NUMBER} and not self.unit:
+        if (
+            self.kind in {ParameterKind.INTEGER, ParameterKind.INTEGERS, ParameterKind.NUMBER}
+            and not self.unit
+        ):
             raise ValueError(f"{self.id}: a number must have a unit")
         for dated in self.values:
             if not _IS_VALID[self.kind](dated.value):
@@ -135,17 +138,19 @@ def _is_table(value: object) -> bool:
     )
 
 
-_IS_VALID: dict[Kind, Callable[[object], bool]] = {
-    Kind.INTEGER: _is_integer,
-    Kind.NUMBER: _is_number,
-    Kind.RATIO: lambda value: isinstance(value, int | float) and _is_number(value) and 0 <= value <= 1,
-    Kind.DURATION: lambda value: isinstance(value, int) and _is_integer(value) and value >= 0,
-    Kind.DATE: lambda value: isinstance(value, date) and not isinstance(value, datetime),
-    Kind.FLAG: lambda value: isinstance(value, bool),
-    Kind.TEXT: lambda value: isinstance(value, str) and bool(value),
-    Kind.TEXTS: lambda value: _is_distinct_list(value, lambda item: isinstance(item, str)),
-    Kind.INTEGERS: lambda value: _is_distinct_list(value, _is_integer),
-    Kind.TABLE: _is_table,
+_IS_VALID: dict[ParameterKind, Callable[[object], bool]] = {
+    ParameterKind.INTEGER: _is_integer,
+    ParameterKind.NUMBER: _is_number,
+    ParameterKind.RATIO: lambda value: (
+        isinstance(value, int | float) and _is_number(value) and 0 <= value <= 1
+    ),
+    ParameterKind.DURATION: lambda value: isinstance(value, int) and _is_integer(value) and value >= 0,
+    ParameterKind.DATE: lambda value: isinstance(value, date) and not isinstance(value, datetime),
+    ParameterKind.FLAG: lambda value: isinstance(value, bool),
+    ParameterKind.TEXT: lambda value: isinstance(value, str) and bool(value),
+    ParameterKind.TEXTS: lambda value: _is_distinct_list(value, lambda item: isinstance(item, str)),
+    ParameterKind.INTEGERS: lambda value: _is_distinct_list(value, _is_integer),
+    ParameterKind.TABLE: _is_table,
 }
 
 

@@ -16,7 +16,7 @@ from backend.core.app_context import AppContext
 from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
-from backend.org.paths import path_of
+from backend.org.paths import build_unit_path
 from backend.policy import PolicyAt
 from backend.policy.installed import policy_at
 from backend.retention.tables import RetentionRun
@@ -90,7 +90,7 @@ async def _run_kind(app_context: AppContext, kind: RetentionKind) -> RetentionRu
     """Delete batches until no item is expired. The run is recorded even if a batch fails."""
     started_at = app_context.clock()
     place = app_context.settings.province_code
-    province = Scope.wide(path_of("province", place, None))
+    province = Scope.wide(build_unit_path("province", place, None))
     policy = policy_at(legal_day(started_at), place)
     totals = DeletionTotals()
     try:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
 from backend.identity.face.picture_refs import EnrolmentRef
-from backend.identity.face.templates import shred
+from backend.identity.face.templates import shred_face_data
 from backend.identity.tables import FaceEnrolment, Portrait, TemplateKey
 from backend.org.tables import OrgUnit
 from backend.people.tables import Student
@@ -108,7 +108,7 @@ async def shred_templates(session: AsyncSession, ids: Sequence[UUID], at: dateti
         .where(TemplateKey.student_id.in_(ids))
     )
     paths = {row[0]: row[1] for row in rows}
-    await shred(session, list(paths), at)
+    await shred_face_data(session, list(paths), at)
     for student_id, path in paths.items():
         act = audit.Act(
             "face_template.shred", "student", str(student_id), path, after={"why": "off the roll"}

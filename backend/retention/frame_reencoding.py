@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from backend.core.app_context import AppContext
 from backend.core.tenancy import Scope
 from backend.identity.face.pool import face_pool
-from backend.org.paths import path_of
+from backend.org.paths import build_unit_path
 from backend.roll_call.tables import Submission, SubmissionFrame, VerdictRecord
 from biometrics.pool import FaceWorkerLost
 
@@ -54,7 +54,7 @@ async def reencode_verified_frames(app_context: AppContext, max_frames: int = MA
 
 
 def _province(app_context: AppContext) -> Scope:
-    return Scope.wide(path_of("province", app_context.settings.province_code, None))
+    return Scope.wide(build_unit_path("province", app_context.settings.province_code, None))
 
 
 async def _load_verified_frames(app_context: AppContext) -> Sequence[SubmissionFrame]:

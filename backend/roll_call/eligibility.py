@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.errors import DomainError
 from backend.core.ids import new_id
-from backend.identity.accounts.activation import activation_gaps
-from backend.identity.tables import FaceTemplate, NonFaceRoute
+from backend.identity.accounts.activation import open_activation_steps
+from backend.identity.tables import FaceTemplateRecord, NonFaceRoute
 from backend.roll_call import errors, rules
 from backend.roll_call.outcomes import find_current_outcome
 from backend.roll_call.policy import CheckInLimits, check_in_limits, roll_call_policy
@@ -126,7 +126,7 @@ async def load_attempt_state(session: AsyncSession, check: StudentCheck) -> Atte
         duty_reason=check.obligation.reason,
         outcome=outcome.outcome if outcome else None,
         without_face=await _has_only_non_face_route(session, student_id),
-        gaps=await activation_gaps(session, student_id),
+        gaps=await open_activation_steps(session, student_id),
         verdict_reasons=await load_verdict_reasons(session, check),
     )
 
@@ -134,7 +134,9 @@ async def load_attempt_state(session: AsyncSession, check: StudentCheck) -> Atte
 async def _has_only_non_face_route(session: AsyncSession, student_id: UUID) -> bool:
     """Whether the student chose the non-face route and has no active template to compare a burst with."""
     chosen = exists().where(NonFaceRoute.student_id == student_id)
-    enrolled = exists().where(FaceTemplate.student_id == student_id, FaceTemplate.status == "active")
+    enrolled = exists().where(
+        FaceTemplateRecord.student_id == student_id, FaceTemplateRecord.status == "active"
+    )
     return bool(await session.scalar(select(chosen & ~enrolled)))
 
 

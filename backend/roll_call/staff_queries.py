@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from backend.core.actor import Actor
-from backend.org.queries import under
+from backend.org.queries import is_in_subtree
 from backend.org.tables import OrgUnit
 from backend.roll_call import rules
 from backend.roll_call.access import select_counselor_classes
@@ -89,7 +89,7 @@ async def load_schools_without_registration_check(
     )
     rows = await session.scalars(
         select(OrgUnit)
-        .where(OrgUnit.kind == "school", under(path), settled_checks < minimum)
+        .where(OrgUnit.kind == "school", is_in_subtree(path), settled_checks < minimum)
         .order_by(OrgUnit.code)
     )
     return rows.all()

@@ -61,7 +61,7 @@ from backend.exchange.aid_payments.schemas import PaymentFileOut
 from backend.exchange.roster.schemas import FindingOut
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.organisation.rosters import BINARY_BODY, MAX_FINDINGS, XLSX, DryRun, FileName
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["资助 · aid"])
 
@@ -96,8 +96,8 @@ async def get_applications(
     """资助申请（新的在前） · Applications, newest first."""
     search = ApplicationSearch(state, term_code, class_id, school_id)
     async with caller.transaction() as session:
-        rows = await list_applications(session, caller.actor, search, position_id(cursor), limit + 1)
-    return page_of(rows, limit, AidApplicationOut.from_view, lambda row: row.application.id)
+        rows = await list_applications(session, caller.actor, search, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, AidApplicationOut.from_view, lambda row: row.application.id)
 
 
 @router.post(
@@ -242,9 +242,9 @@ async def get_withdrawals(
     search = FilingSearch(state, kind, school_id)
     at = caller.at
     async with caller.transaction() as session:
-        rows = await list_filings(session, caller.actor, search, position_id(cursor), limit + 1)
+        rows = await list_filings(session, caller.actor, search, cursor_id(cursor), limit + 1)
         schools = await load_schools(session, {row.filing.school_id for row in rows})
-    return page_of(
+    return build_page(
         rows,
         limit,
         lambda row: FilingOut.from_view_at(row, schools[row.filing.school_id].path, at),

@@ -36,7 +36,7 @@ from backend.core.web.problems import documented
 from backend.leave.queries import require_student_access
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["申诉 · appeals"])
 
@@ -58,11 +58,9 @@ async def list_appeals(
     """申诉列表（新的在前） · Appeals of the own school or of the schools below; newest first."""
     search = AppealSearch(to_decide, filed_by_school, state, overdue, student_id)
     async with caller.transaction() as session:
-        rows = await load_appeals_page(
-            session, caller.actor, search, caller.at, position_id(cursor), limit + 1
-        )
+        rows = await load_appeals_page(session, caller.actor, search, caller.at, cursor_id(cursor), limit + 1)
     at = caller.at
-    return page_of(rows, limit, lambda row: AppealOut.of(row, at), lambda row: row.filed.id)
+    return build_page(rows, limit, lambda row: AppealOut.of(row, at), lambda row: row.filed.id)
 
 
 @router.post("/appeals", status_code=201, responses=documented(401, 403, 404, 409, 422))
@@ -93,8 +91,8 @@ async def list_messages(
     """申诉中的消息（旧的在前；第一条为申诉理由） · Messages, oldest first; the first one holds the grounds."""
     async with caller.transaction() as session:
         await load_appeal(session, caller.actor, appeal_id)
-        rows = await load_messages_page(session, appeal_id, position_id(cursor), limit + 1)
-    return page_of(rows, limit, AppealMessageOut.of, lambda row: row.message.id)
+        rows = await load_messages_page(session, appeal_id, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, AppealMessageOut.of, lambda row: row.message.id)
 
 
 @router.post(

@@ -10,7 +10,7 @@ from backend.core.web.problems import documented
 from backend.core.web.requests import read_bounded
 from backend.identity.attachment_inspection import MEDIA_TYPES, inspect_upload
 from backend.leave.queries import LEAVE_ATTACHMENTS, in_visible_classes
-from backend.people.attachment_files import read_attachment, receive
+from backend.people.attachment_files import read_attachment, store_upload
 from backend.people.attachment_schemas import (
     AttachmentOut,
     download_response,
@@ -41,7 +41,7 @@ async def post_attachment(
     """
     limit = attachment_policy(caller.actor, caller.at).integer("attachment.size_limit")
     content = await inspect_upload(await read_bounded(request, limit), request.headers.get("content-type"))
-    view = await receive(caller.app_context, caller.actor, student_id, content, caller.at)
+    view = await store_upload(caller.app_context, caller.actor, student_id, content, caller.at)
     return AttachmentOut.model_validate(view)
 
 

@@ -37,7 +37,7 @@ from backend.roll_call.access import access_roll_call, acts_for_launcher
 from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.tables import Obligation
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["请假 · leave"])
 
@@ -55,9 +55,9 @@ async def list_leave(
     _require_school_staff(caller)
     search = LeaveSearch(state, class_id, student_id)
     async with caller.transaction() as session:
-        rows = await leaves_page(session, caller.actor, search, caller.at, position_id(cursor), limit + 1)
+        rows = await leaves_page(session, caller.actor, search, caller.at, cursor_id(cursor), limit + 1)
         items = await leaves_out(session, caller.app_context.keys, rows, caller.at)
-    return page_of(items, limit, lambda item: item, lambda item: item.id)
+    return build_page(items, limit, lambda item: item, lambda item: item.id)
 
 
 def _require_school_staff(caller: StaffCaller) -> None:
@@ -133,8 +133,8 @@ async def get_leave_days(
 async def list_stand_ins(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None) -> Page[StandInOut]:
     """代审安排（新的在前） · Stand-in arrangements, newest first; counselors see their own."""
     async with caller.transaction() as session:
-        rows = await stand_ins_page(session, caller.actor, position_id(cursor), limit + 1)
-    return page_of(rows, limit, StandInOut.of, lambda each: each.row.id)
+        rows = await stand_ins_page(session, caller.actor, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, StandInOut.of, lambda each: each.row.id)
 
 
 @router.post("/leave-stand-ins", status_code=201, responses=documented(401, 403, 404, 422))
@@ -177,7 +177,7 @@ async def list_leave_claims(
         reach = ExemptionCriteria(
             window, roll_call_policy(roll_call).duration("roll_call.window.minimum"), caller.at
         )
-        page = await late_leave_page(session, obliged, reach, position_id(cursor), limit)
+        page = await late_leave_page(session, obliged, reach, cursor_id(cursor), limit)
     next_cursor = encode_cursor(str(page.further)) if page.further else None
     items = [LeaveClaimOut.model_validate(each) for each in page.items]
     return Page(items=items, next_cursor=next_cursor)

@@ -24,14 +24,14 @@ SearchText = Annotated[
 ]
 
 
-def position(cursor: str | None) -> str | None:
+def cursor_key(cursor: str | None) -> str | None:
     """The sort key in a cursor."""
     return None if cursor is None else decode_cursor(cursor, 1)[0]
 
 
-def position_id(cursor: str | None) -> UUID | None:
+def cursor_id(cursor: str | None) -> UUID | None:
     """The id in a cursor of a list ordered by id; raises `BadInput` for a malformed cursor."""
-    key = position(cursor)
+    key = cursor_key(cursor)
     try:
         return None if key is None else UUID(key)
     except ValueError as error:
@@ -40,7 +40,7 @@ def position_id(cursor: str | None) -> UUID | None:
         ) from error
 
 
-def page_of(
+def build_page(
     rows: Sequence[Row], limit: int, render: Callable[[Row], Item], key: Callable[[Row], object]
 ) -> Page[Item]:
     """The page of the first `limit` rows; `rows` has one more if another page follows."""

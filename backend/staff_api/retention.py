@@ -7,7 +7,7 @@ from backend.core.web.problems import documented
 from backend.retention.queries import list_runs
 from backend.retention.schemas import RetentionRunOut
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["保存期限 · retention"])
 
@@ -22,7 +22,7 @@ async def list_retention_runs(
             session,
             caller.actor,
             deleting_only=deleting_only,
-            before=position_id(cursor),
+            before=cursor_id(cursor),
             limit=limit + 1,
         )
-    return page_of(rows, limit, RetentionRunOut.of, lambda row: row.id)
+    return build_page(rows, limit, RetentionRunOut.of, lambda row: row.id)

@@ -14,7 +14,7 @@ from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.org.errors import TermNotSet
 from backend.org.paths import division_of
-from backend.org.terms import term_of
+from backend.org.terms import get_term
 from backend.policy.installed import policy_at
 from backend.standing.access import require_student_access, visible_students
 from backend.standing.claims import errors
@@ -73,9 +73,9 @@ async def _require_recent(
     days = policy_at(legal_day(at), division_of(locked.subject.path)).integer("attendance.recorded_within")
     if not at - timedelta(days=days) <= seen_at <= at:
         raise errors.AttendanceTimeInvalid(days=days)
-    current = await term_of(session, locked.subject.school_id, legal_day(at))
+    current = await get_term(session, locked.subject.school_id, legal_day(at))
     try:
-        term = await term_of(session, locked.subject.school_id, legal_day(seen_at))
+        term = await get_term(session, locked.subject.school_id, legal_day(seen_at))
     except TermNotSet as outside:
         raise errors.AttendanceTimeInvalid(days=days) from outside
     if term.code != current.code:

@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION definer.create_partitions_of_new_terms() RETURNS trig
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 BEGIN
-  PERFORM definer.make_term_partitions();
+  PERFORM definer.create_missing_term_partitions();
   RETURN NULL;
 END
 $$;

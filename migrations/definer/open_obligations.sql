@@ -1,5 +1,5 @@
 -- Returns the obligations of a roll call that have no outcome yet, to its launcher and the units above it only.
--- Called by: backend/roll_call/settlement/service.py
+-- Called by: backend/roll_call/settlement/open_obligations.py
 -- Why it bypasses row-level security: the policy would be evaluated for each of a million rows, and would hide
 -- from the planner how many there are. The function checks the launcher's path itself, once.
 CREATE OR REPLACE FUNCTION definer.open_obligations(p_roll_call uuid)

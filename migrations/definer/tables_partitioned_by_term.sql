@@ -1,5 +1,5 @@
 -- Lists the tables of the schema `public` that are partitioned by LIST (term_code).
--- Called by: migrations/definer/terms_without_partitions.sql, migrations/definer/make_term_partitions.sql
+-- Called by: migrations/definer/missing_term_partitions.sql, migrations/definer/create_missing_term_partitions.sql
 -- Runs with the rights of its caller and reads only the system catalogs.
 CREATE OR REPLACE FUNCTION definer.tables_partitioned_by_term() RETURNS SETOF regclass
 LANGUAGE sql STABLE SET search_path = public, pg_temp

@@ -1,5 +1,5 @@
 -- Returns the name of a table's partition for a term: readable, and different for every code.
--- Called by: migrations/definer/terms_without_partitions.sql, migrations/definer/make_term_partitions.sql
+-- Called by: migrations/definer/missing_term_partitions.sql, migrations/definer/create_missing_term_partitions.sql
 -- Runs with the rights of its caller and reads no table.
 CREATE OR REPLACE FUNCTION definer.term_partition(p_table text, p_term_code text) RETURNS text
 LANGUAGE sql IMMUTABLE

@@ -105,7 +105,7 @@ def _create_term_partitions() -> None:
     """Opening a term creates its partition of every table partitioned by term (see `migrations/partitioning.py`)."""
     op.execute("CREATE SCHEMA term_partition")
     create_definer_functions("tables_partitioned_by_term", "term_partition", callable_by_app=False)
-    create_definer_functions("terms_without_partitions", "make_term_partitions")
+    create_definer_functions("missing_term_partitions", "create_missing_term_partitions")
     create_definer_functions("create_partitions_of_new_terms", callable_by_app=False)
     op.execute(
         "CREATE TRIGGER create_partitions AFTER INSERT OR UPDATE OF code ON term"

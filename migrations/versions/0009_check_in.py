@@ -29,7 +29,7 @@ def upgrade() -> None:
         "store_check_ins",
         "declared_frames",
         "store_frames",
-        "with_frames_seen_elsewhere",
+        "submissions_with_reused_frames",
         "claim_verifications",
         "verification_load",
         "has_pending_verifications",

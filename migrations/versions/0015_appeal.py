@@ -23,7 +23,7 @@ def upgrade() -> None:
     _create_case_tables()
     _create_message_tables()
     _create_decision_tables()
-    create_definer_functions("authorities_of")
+    create_definer_functions("authorities_of_accounts")
 
 
 def _foreign_key(table: str, column: str, target: str) -> sa.ForeignKeyConstraint:

@@ -26,7 +26,7 @@ from backend.org.paths import division_of
 from backend.org.terms import NewTerm, TermView, open_term
 from backend.policy.installed import policy_at
 from tests.support.aid import AidScenario
-from tests.support.province import Pupil, counselor_account, registrar_account, student_account
+from tests.support.province import SampleStudent, counselor_account, registrar_account, student_account
 
 pytestmark = pytest.mark.clause("HRSS28-3.3")
 
@@ -310,7 +310,7 @@ async def test_class_of_another_school_is_not_found(aid: AidScenario) -> None:
 
 
 async def test_student_cannot_file_for_another_student(aid: AidScenario) -> None:
-    other: Pupil = aid.standing_scenario.school.students[1]
+    other: SampleStudent = aid.standing_scenario.school.students[1]
     own = student_account(aid.standing_scenario.school, aid.pupil)
     with pytest.raises(Exception, match="row-level security"):
         async with aid.standing_scenario.transaction(own) as session:

@@ -12,7 +12,7 @@ from backend.aid.rules import AidKind, find_aid_changes
 from backend.aid.tables import AidPayment, AidPosting
 from backend.core.ids import new_id
 from backend.leave.rules import SchoolTerm
-from backend.org.terms import all_terms_of
+from backend.org.terms import get_all_terms
 from backend.standing.store.tables import AidReleaseRecord, ReasonClaimRecord, ReplayDifference, StandingEntry
 from tests.support.aid import AidScenario
 
@@ -172,7 +172,7 @@ async def test_stored_postings_match_the_assessment(aid: AidScenario) -> None:
     assert derived == stored
     assessment = await aid.standing_scenario.recompute()
     async with aid.standing_scenario.as_worker() as session:
-        views = (await all_terms_of(session, [aid.standing_scenario.school.id]))[
+        views = (await get_all_terms(session, [aid.standing_scenario.school.id]))[
             aid.standing_scenario.school.id
         ]
     terms = [SchoolTerm(view.code, view.starts_on, view.ends_on, ()) for view in views]

@@ -14,8 +14,8 @@ from backend.appeal.tasks import check_open_appeals
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
 from backend.org.calendar import official_calendar
-from backend.org.calendars import working_calendar
-from backend.people.attachment_files import Content, receive
+from backend.org.calendar_years import get_working_calendar
+from backend.people.attachment_files import FileContent, store_upload
 from tests.support.appeal import AppealScenario
 
 pytestmark = pytest.mark.clause("HN334-4.2")
@@ -40,8 +40,8 @@ async def test_both_sides_post_messages_and_see_read_marks(appeals: AppealScenar
 
 async def test_files_are_attached_to_messages(appeals: AppealScenario) -> None:
     app_context, pupil = appeals.standing_scenario.app_context, appeals.standing_scenario.pupil
-    content = Content("application/pdf", b"%PDF-1.7 attendance")
-    file = await receive(app_context, appeals.student, pupil.id, content, appeals.standing_scenario.at)
+    content = FileContent("application/pdf", b"%PDF-1.7 attendance")
+    file = await store_upload(app_context, appeals.student, pupil.id, content, appeals.standing_scenario.at)
     [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.file(AgainstCheck(missed.id), grounds=NewMessage("见附件。", [file.id]))
     async with appeals.standing_scenario.transaction(appeals.province) as session:
@@ -137,14 +137,14 @@ async def test_the_deadline_is_computed_once_the_calendar_is_loaded(
     async def nothing_loaded(_: object) -> object:
         return type(official_calendar())([])
 
-    monkeypatch.setattr(queries, "working_calendar", nothing_loaded)
+    monkeypatch.setattr(queries, "get_working_calendar", nothing_loaded)
     [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
     assert await appeals.standing_scenario.rows(AppealDue) == []
     async with appeals.standing_scenario.transaction(appeals.student) as session:
         due = await queries.load_deadline(session, appeal, appeals.standing_scenario.school.path)
     assert (due.at, due.missing_year) == (None, appeals.standing_scenario.today.year)
-    monkeypatch.setattr(queries, "working_calendar", working_calendar)
+    monkeypatch.setattr(queries, "get_working_calendar", get_working_calendar)
     await check_open_appeals(appeals.standing_scenario.app_context)
     assert len(await appeals.standing_scenario.rows(AppealDue)) == 1
 

@@ -7,13 +7,13 @@ import pytest
 from backend.policy import load_clauses, policies_directory
 from backend.policy.clauses import (
     Clause,
+    ClauseMarks,
     ClauseRegistry,
     Instrument,
-    Marks,
     Status,
     Title,
-    registry_problems,
-    scan_marks,
+    find_clause_marks,
+    find_registry_problems,
 )
 
 ROOT = policies_directory().parent
@@ -50,9 +50,9 @@ def make_tree(root: Path, test_source: str) -> Path:
 
 
 def find_problems(root: Path, registry: ClauseRegistry) -> list[str]:
-    marks = scan_marks(root)
+    marks = find_clause_marks(root)
     assert marks is not None
-    return registry_problems(registry, marks, root)
+    return find_registry_problems(registry, marks, root)
 
 
 def test_implemented_clauses_have_code_and_a_test() -> None:
@@ -113,7 +113,7 @@ class TestY:
     @pytest.mark.parametrize("n", [pytest.param(1, marks=pytest.mark.clause("B"))])
     def test_z(self, n): ...
 """
-    assert scan_marks(make_tree(tmp_path, source)) == Marks(
+    assert find_clause_marks(make_tree(tmp_path, source)) == ClauseMarks(
         {
             "A": ("tests/test_rules.py",),
             "B": ("tests/test_rules.py::test_x", "tests/test_rules.py::TestY::test_z"),
@@ -124,4 +124,4 @@ class TestY:
 
 
 def test_tree_without_tests_has_no_marks(tmp_path: Path) -> None:
-    assert scan_marks(tmp_path) is None
+    assert find_clause_marks(tmp_path) is None

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.campus.errors import SiteRefused
-from backend.campus.outline import Outline, read_outline
+from backend.campus.outline import Outline, parse_outline
 from backend.policy import AbsentLaw, load_policies
 from geo.datum import Datum
 from geo.local_projection import LocalPlane
-from tests.support.campus import csv_of, drawn, henan_policy, polygon, rectangle
+from tests.support.campus import csv_of, henan_policy, parsed_outline, polygon, rectangle
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
@@ -37,25 +37,27 @@ def test_an_outline_in_a_chinese_datum_is_within_a_metre_of_wgs84(
     place: tuple[float, float, float], datum: Datum, as_csv: bool
 ) -> None:
     ring = rectangle(*place)
-    twin = drawn(ring)
+    twin = parsed_outline(ring)
     if as_csv:
-        shifted = read_outline(Outline("csv", datum, csv_of(ring, datum)), henan_policy())
+        shifted = parse_outline(Outline("csv", datum, csv_of(ring, datum)), henan_policy())
     else:
-        shifted = drawn(ring, datum=datum)
+        shifted = parsed_outline(ring, datum=datum)
     assert metres_apart(twin.site.polygons, shifted.site.polygons) < 1.0
     assert shifted.site.area_m2 == pytest.approx(twin.site.area_m2, rel=1e-4)
 
 
 def test_a_wrong_datum_shifts_an_outline_by_hundreds_of_metres() -> None:
     undeclared = Outline("geojson", Datum.WGS84, json.dumps(polygon(rectangle(), datum=Datum.GCJ02)))
-    apart = metres_apart(drawn().site.polygons, read_outline(undeclared, henan_policy()).site.polygons)
+    apart = metres_apart(
+        parsed_outline().site.polygons, parse_outline(undeclared, henan_policy()).site.polygons
+    )
     assert 450 < apart < 700
 
 
 def test_an_outline_above_the_maximum_area_is_refused() -> None:
     cap = henan_policy().integer("campus.site.max_area")
     with pytest.raises(SiteRefused, match=f"above the cap of {cap} m²") as refused:
-        drawn(rectangle(side=0.03))
+        parsed_outline(rectangle(side=0.03))
     assert refused.value.cause.code == "site_too_large"
 
 
@@ -64,7 +66,7 @@ def test_an_outline_with_too_many_vertices_is_refused() -> None:
     circle = shapely.Point(113.62, 34.75).buffer(0.003, quad_segs=limit // 4 + 1)
     assert isinstance(circle, shapely.Polygon)
     with pytest.raises(SiteRefused) as refused:
-        drawn([(lon, lat) for lon, lat in circle.exterior.coords])
+        parsed_outline([(lon, lat) for lon, lat in circle.exterior.coords])
     assert refused.value.cause.code == "site_too_detailed"
 
 
@@ -85,7 +87,7 @@ def test_an_outline_with_too_many_vertices_is_refused() -> None:
 )
 def test_an_invalid_outline_names_its_flaw(form: str, text: str, reason: str) -> None:
     with pytest.raises(SiteRefused) as refused:
-        read_outline(Outline("geojson" if form == "geojson" else "csv", Datum.WGS84, text), henan_policy())
+        parse_outline(Outline("geojson" if form == "geojson" else "csv", Datum.WGS84, text), henan_policy())
     assert str(refused.value.cause.params["reason"]).startswith(reason)
     assert refused.value.sentence("zh") != refused.value.sentence("en")
 
@@ -93,4 +95,4 @@ def test_an_invalid_outline_names_its_flaw(form: str, text: str, reason: str) ->
 def test_without_a_policy_in_force_no_outline_is_accepted() -> None:
     before = load_policies().at(date(2020, 1, 1), "410100")
     with pytest.raises(AbsentLaw):
-        read_outline(Outline("geojson", Datum.WGS84, json.dumps(polygon(rectangle()))), before)
+        parse_outline(Outline("geojson", Datum.WGS84, json.dumps(polygon(rectangle()))), before)

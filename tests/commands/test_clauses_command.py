@@ -24,7 +24,7 @@ def test_json_lists_every_clause_with_code_and_tests() -> None:
     assert reading_7["code"] == [
         f"{org}/calendar.py",
         f"{org}/calendar_file.py",
-        f"{org}/calendars.py",
+        f"{org}/calendar_years.py",
     ]
     assert any(test.startswith("tests/org/test_calendar.py::") for test in reading_7["tests"])
 
@@ -38,7 +38,7 @@ def test_table_names_clause_article_and_tests() -> None:
 
 
 def test_missing_tests_folder_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clauses_command, "scan_marks", lambda root: None)
+    monkeypatch.setattr(clauses_command, "find_clause_marks", lambda root: None)
     assert "No tests/ here" in runner.invoke(app, []).stdout
     payload = json.loads(runner.invoke(app, ["--json"]).stdout)
     assert payload["tests_scanned"] is False

@@ -21,8 +21,8 @@ from biometrics.engines.base import EngineKey, Metric
 from biometrics.engines.dlib_onnx import KEY as SHIPPED
 from biometrics.matching.decision import FaceTemplate
 from tests.support.biometrics.tiny_models import embedder_spec, write_engine_spec
-from tests.support.identity.scenario import Stage, staged
-from tests.support.province import Pupil
+from tests.support.identity.scenario import IdentityScenario, identity_scenario
+from tests.support.province import SampleStudent
 
 pytestmark = pytest.mark.usefixtures("_engine_loaded_once")
 
@@ -30,13 +30,15 @@ REMOVED = EngineKey("of-yesterday", "3")
 
 
 @pytest.fixture
-async def stage(app_context: AppContext, owner: Database) -> AsyncIterator[Stage]:
-    async with staged(app_context, owner) as stage:
+async def stage(app_context: AppContext, owner: Database) -> AsyncIterator[IdentityScenario]:
+    async with identity_scenario(app_context, owner) as stage:
         yield stage
 
 
-async def enrol(stage: Stage, pupil: Pupil, engine: EngineKey, *, shots_gone: bool) -> None:
-    at = stage.dial()
+async def enrol(
+    stage: IdentityScenario, pupil: SampleStudent, engine: EngineKey, *, shots_gone: bool
+) -> None:
+    at = stage.clock()
     enrolment = FaceEnrolment(
         id=new_id(),
         school_id=pupil.school_id,
@@ -67,7 +69,7 @@ async def run_plan_json(*arguments: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def school(stage: Stage, environment: None) -> Stage:
+async def school(stage: IdentityScenario, environment: None) -> IdentityScenario:
     """Two students enrolled by the shipped engine, one with stored shots, and one by an engine that is no longer enabled."""
     first, second, third = stage.school.students[:3]
     await enrol(stage, first, SHIPPED, shots_gone=False)
@@ -76,7 +78,7 @@ async def school(stage: Stage, environment: None) -> Stage:
     return stage
 
 
-def school_rows(plan: dict[str, Any], stage: Stage) -> list[tuple[str, str, int, int]]:
+def school_rows(plan: dict[str, Any], stage: IdentityScenario) -> list[tuple[str, str, int, int]]:
     return [
         (row["engine"], row["state"], row["templates"], row["shots_kept"])
         for row in plan["schools"]
@@ -84,7 +86,7 @@ def school_rows(plan: dict[str, Any], stage: Stage) -> list[tuple[str, str, int,
     ]
 
 
-async def test_plan_shows_who_must_enrol_again(school: Stage) -> None:
+async def test_plan_shows_who_must_enrol_again(school: IdentityScenario) -> None:
     plan = await run_plan_json("--students")
     assert plan["enrols"] == "dlib-onnx/1"
     assert school_rows(plan, school) == [
@@ -95,7 +97,7 @@ async def test_plan_shows_who_must_enrol_again(school: Stage) -> None:
     assert str(school.school.students[0].id) not in plan["enrol_again"]
 
 
-async def test_shipped_engine_still_judges_its_templates(school: Stage, tmp_path: Path) -> None:
+async def test_shipped_engine_still_judges_its_templates(school: IdentityScenario, tmp_path: Path) -> None:
     plan = await run_plan_json("--engine", write_engine_spec(tmp_path, embedder=embedder_spec(tmp_path)))
     assert plan["enrols"].startswith("tiny/1-")
     assert school_rows(plan, school)[0] == ("dlib-onnx/1", "judged", 2, 1)
@@ -103,7 +105,7 @@ async def test_shipped_engine_still_judges_its_templates(school: Stage, tmp_path
     assert "enrol_again" not in plan
 
 
-async def test_text_output_of_the_plan_is_readable(school: Stage) -> None:
+async def test_text_output_of_the_plan_is_readable(school: IdentityScenario) -> None:
     result = await run_plan()
     assert result.stdout.startswith("dlib-onnx/1")
     assert "须重新采集" in result.stdout

@@ -14,10 +14,10 @@ from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.keys import KeyRing
 from backend.core.tenancy import Scope
-from backend.identity.face.template_keys import add_data_key, data_key
+from backend.identity.face.template_keys import create_data_key, load_data_key
 from backend.settings import Settings, get_settings
-from tests.support.identity.other_keys import put_aside
-from tests.support.province import plant
+from tests.support.identity.template_keys import without_existing_keys
+from tests.support.province import create_sample_province
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -34,7 +34,7 @@ def key_file(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 async def without_other_keys(owner: Database) -> AsyncIterator[None]:
-    async with put_aside(owner):
+    async with without_existing_keys(owner):
         yield
 
 
@@ -54,9 +54,9 @@ def versions(path: Path) -> set[str]:
 async def test_three_commands_rotate_the_root_and_retire_the_old_version(
     key_file: Path, app_context: AppContext, owner: Database
 ) -> None:
-    pupil = (await plant(owner, app_context.keys)).school.students[0]
+    pupil = (await create_sample_province(owner, app_context.keys)).school.students[0]
     async with app_context.database.transaction(Scope.school(pupil.school_id)) as session:
-        stored_key = await add_data_key(
+        stored_key = await create_data_key(
             session, app_context.keys, pupil.school_id, pupil.id, app_context.clock()
         )
     rotated = await run("rotate", "template-root", "--file-only")
@@ -69,7 +69,7 @@ async def test_three_commands_rotate_the_root_and_retire_the_old_version(
     assert (await run("retire", "template-root", "1")).exit_code == 0
     assert versions(key_file) == {"2"}
     async with app_context.database.transaction(Scope.school(pupil.school_id)) as session:
-        assert await data_key(session, KeyRing.load(key_file), pupil.id) == stored_key
+        assert await load_data_key(session, KeyRing.load(key_file), pupil.id) == stored_key
 
 
 @pytest.mark.usefixtures("without_other_keys")

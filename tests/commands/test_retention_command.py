@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from backend.commands.retention_command import app
 from backend.core.app_context import AppContext
 from backend.core.database import Database
-from tests.support.province import plant
+from tests.support.province import create_sample_province
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -19,7 +19,7 @@ async def run(*arguments: str) -> Result:
 
 
 async def test_run_reports_every_kind_and_show_lists_it(app_context: AppContext, owner: Database) -> None:
-    await plant(owner, app_context.keys)
+    await create_sample_province(owner, app_context.keys)
     result = await run("run", "--json")
     assert result.exit_code == 0, result.output
     kinds = [each["kind"] for each in json.loads(result.stdout)["runs"]]

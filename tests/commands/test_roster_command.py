@@ -17,7 +17,7 @@ from backend.core.tenancy import Scope
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.writer import write_roster
 from backend.settings import Settings, get_settings
-from tests.support.province import School, plant
+from tests.support.province import SampleSchool, create_sample_province
 
 runner = CliRunner()
 
@@ -77,22 +77,22 @@ def test_import_requires_a_school(tmp_path: Path) -> None:
 @pytest.fixture
 async def school(
     owner: Database, app_context: AppContext, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[School]:
+) -> AsyncIterator[SampleSchool]:
     """A school without students, and environment variables that point to its database."""
     for name, value in settings.model_dump(exclude_none=True).items():
         monkeypatch.setenv(f"DIANMING_{name.upper()}", str(value))
     get_settings.cache_clear()
-    yield (await plant(owner, app_context.keys, classes=0, students=0)).school
+    yield (await create_sample_province(owner, app_context.keys, classes=0, students=0)).school
     get_settings.cache_clear()
 
 
-async def import_into(school: School, *arguments: object) -> Result:
+async def import_into(school: SampleSchool, *arguments: object) -> Result:
     """Run in a thread, since the command starts its own event loop."""
     return await asyncio.to_thread(run, "import", *arguments, "--school", school.unit.code, "--json")
 
 
 async def test_second_import_of_the_same_file_changes_nothing(
-    school: School, owner: Database, tmp_path: Path
+    school: SampleSchool, owner: Database, tmp_path: Path
 ) -> None:
     path = tmp_path / "roster.csv"
     plan = plan_school(school.unit.code, "示例", students=40)
@@ -111,7 +111,9 @@ async def test_second_import_of_the_same_file_changes_nothing(
         assert set(entries) == {None}
 
 
-async def test_file_with_errors_is_rejected_with_findings_on_stderr(school: School, tmp_path: Path) -> None:
+async def test_file_with_errors_is_rejected_with_findings_on_stderr(
+    school: SampleSchool, tmp_path: Path
+) -> None:
     path = roster_with_errors(tmp_path / "a.xlsx")
     result = await import_into(school, path)
     assert result.exit_code == 2
@@ -124,7 +126,7 @@ async def test_file_with_errors_is_rejected_with_findings_on_stderr(school: Scho
     assert payload["first_errors"][0]["row"] == 2
 
 
-async def test_unknown_school_is_rejected(school: School, tmp_path: Path) -> None:
+async def test_unknown_school_is_rejected(school: SampleSchool, tmp_path: Path) -> None:
     path = tmp_path / "roster.csv"
     plan = plan_school("4141000001", "示例", students=40)
     write_roster(path, generate_students(1, [plan]), variant="national", form="csv-utf8")
@@ -133,7 +135,7 @@ async def test_unknown_school_is_rejected(school: School, tmp_path: Path) -> Non
     assert json.loads(result.stdout)["error"]["code"] == "not_found"
 
 
-async def test_text_reports_the_result_of_the_rows(school: School, tmp_path: Path) -> None:
+async def test_text_reports_the_result_of_the_rows(school: SampleSchool, tmp_path: Path) -> None:
     path = tmp_path / "roster.csv"
     plan = plan_school(school.unit.code, "示例", students=40)
     write_roster(path, generate_students(new_id().int % 2**32, [plan]), variant="national", form="csv-utf8")

@@ -11,7 +11,7 @@ from backend.commands.terms_command import app
 from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.tenancy import Scope
-from tests.support.province import plant
+from tests.support.province import create_sample_province
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -21,7 +21,7 @@ async def run(*arguments: str) -> Result:
 
 
 async def test_missing_partitions_are_reported_and_created(app_context: AppContext, owner: Database) -> None:
-    world = await plant(owner, app_context.keys, classes=1, students=0)
+    world = await create_sample_province(owner, app_context.keys, classes=1, students=0)
     assert (await run()).exit_code == 0
     async with owner.transaction(Scope.none()) as session:
         named = text("SELECT definer.term_partition('reminder', :code)")

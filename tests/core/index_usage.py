@@ -107,7 +107,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "gaokao_finding WHERE student_id = $1 AND exam_year = $2",
     ),
     "ix_selfie_record_student": (
-        "backend.identity.face.selfie_records:_delete_oldest",
+        "backend.identity.face.selfie_fingerprints:_delete_oldest",
         "selfie_record WHERE student_id = ANY ($1)",
     ),
     "ix_leave_request_ends_at": (
@@ -158,7 +158,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
             " AND class_id = $3"
         ),
     ),
-    "ix_org_unit_path": ("backend.org.queries:under", "org_unit WHERE path <@ $1"),
+    "ix_org_unit_path": ("backend.org.queries:is_in_subtree", "org_unit WHERE path <@ $1"),
     "ix_outage_org_path": ("backend.standing.store.load:_load_outages", "outage WHERE org_path = ANY ($1)"),
     "ix_outcome_count_version": (
         "definer.progress_since",
@@ -289,7 +289,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "submission_frame WHERE kept_sha256 IS NULL ORDER BY received_at LIMIT 500",
     ),
     "ix_submission_frame_sha256": (
-        "definer.with_frames_seen_elsewhere",
+        "definer.submissions_with_reused_frames",
         "submission_frame WHERE sha256 = $1",
     ),
     "ix_reminder_roll_call": (

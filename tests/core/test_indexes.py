@@ -52,7 +52,7 @@ def schema(template_database: str, worker_id: str) -> Iterator[Connection[Any]]:
                 )
                 connection.execute("SET session_replication_role = replica")
                 connection.execute(TERM)
-                connection.execute("SELECT definer.make_term_partitions()")
+                connection.execute("SELECT definer.create_missing_term_partitions()")
                 connection.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
                 yield connection
         finally:

@@ -8,7 +8,7 @@ from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.tenancy import Scope
 from backend.tables import METADATA
-from tests.support.province import plant, student_account
+from tests.support.province import create_sample_province, student_account
 
 pytestmark = pytest.mark.clause("HN334-2.3")
 
@@ -67,7 +67,7 @@ async def test_audit_entry_can_be_neither_changed_nor_deleted(database: Database
 async def test_student_scope_cannot_change_records_of_the_school(
     database: Database, owner: Database, app_context: AppContext, table: str
 ) -> None:
-    world = await plant(owner, app_context.keys, classes=1, students=1)
+    world = await create_sample_province(owner, app_context.keys, classes=1, students=1)
     pupil = world.school.students[0]
     async with database.transaction(student_account(world.school, pupil).scope) as session:
         changes = text(

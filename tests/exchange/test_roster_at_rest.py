@@ -25,7 +25,7 @@ from backend.people.queries import decrypt_student_number
 from backend.people.tables import Student
 from tests.exchange.conftest import TODAY
 from tests.support.database_contents import columns_holding
-from tests.support.province import School, plant, registrar_account
+from tests.support.province import SampleSchool, create_sample_province, registrar_account
 
 Records = list[dict[str, str]]
 Reader = Callable[[Records], list[RosterRow]]
@@ -34,9 +34,9 @@ RELATIVE = "410102197001010017"
 
 
 @pytest.fixture
-async def school(owner: Database, app_context: AppContext) -> School:
+async def school(owner: Database, app_context: AppContext) -> SampleSchool:
     """Return a new school without students."""
-    return (await plant(owner, app_context.keys, classes=0, students=0)).school
+    return (await create_sample_province(owner, app_context.keys, classes=0, students=0)).school
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def read_rows(tmp_path: Path) -> Reader:
     return read
 
 
-async def import_rows(app_context: AppContext, school: School, rows: list[RosterRow]) -> ImportReport:
+async def import_rows(app_context: AppContext, school: SampleSchool, rows: list[RosterRow]) -> ImportReport:
     actor = registrar_account(school)
     async with app_context.database.transaction(actor.scope) as session:
         unit = await session.get_one(OrgUnit, school.id)
@@ -68,7 +68,7 @@ async def import_rows(app_context: AppContext, school: School, rows: list[Roster
         )
 
 
-async def load_student_numbers(app_context: AppContext, school: School) -> dict[str, str | None]:
+async def load_student_numbers(app_context: AppContext, school: SampleSchool) -> dict[str, str | None]:
     """Load the decrypted student numbers by name, found by their blind index."""
     async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
         students = (await session.scalars(select(Student))).all()
@@ -86,7 +86,11 @@ def build_foreign_number(serial: int) -> str:
 
 
 async def test_no_column_contains_an_id_number_after_an_import(
-    app_context: AppContext, owner: Database, school: School, generate_records: Records, read_rows: Reader
+    app_context: AppContext,
+    owner: Database,
+    school: SampleSchool,
+    generate_records: Records,
+    read_rows: Reader,
 ) -> None:
     generate_records[0]["考生号"] = generate_records[0]["身份证件号"]
     generate_records[1]["家庭现地址"] += f"（身份证{generate_records[1]['身份证件号'].lower()}）"
@@ -133,7 +137,7 @@ def test_row_digest_reveals_no_student_number_without_the_key(
 
 
 async def test_changed_student_number_is_sealed_for_its_student(
-    app_context: AppContext, school: School, generate_records: Records, read_rows: Reader
+    app_context: AppContext, school: SampleSchool, generate_records: Records, read_rows: Reader
 ) -> None:
     for serial, record in enumerate(generate_records):
         record["姓名"] = f"学生{'甲乙丙丁戊己庚辛壬癸'[serial % 10]}{'一二'[serial // 10]}"

@@ -40,10 +40,10 @@ from backend.people.tables import Guardian, SchoolClass, Student
 from backend.standing.store.tables import StudentStanding
 from tests.exchange.conftest import TODAY
 from tests.support.province import (
-    School,
-    World,
+    SampleProvince,
+    SampleSchool,
     counselor_account,
-    plant,
+    create_sample_province,
     province_account,
     registrar_account,
 )
@@ -52,9 +52,9 @@ Records = list[dict[str, str]]
 
 
 @pytest.fixture
-async def world(owner: Database, app_context: AppContext) -> World:
+async def world(owner: Database, app_context: AppContext) -> SampleProvince:
     """Create organisations without students for each test."""
-    return await plant(owner, app_context.keys, classes=0, students=0)
+    return await create_sample_province(owner, app_context.keys, classes=0, students=0)
 
 
 def generate_records(count: int = 40, **plan: Any) -> Records:
@@ -80,7 +80,7 @@ def read_rows(tmp_path: Path) -> Callable[..., list[RosterRow]]:
 
 
 async def import_rows(
-    app_context: AppContext, school: School, rows: list[RosterRow], actor: Actor | None = None
+    app_context: AppContext, school: SampleSchool, rows: list[RosterRow], actor: Actor | None = None
 ) -> ImportReport:
     """Import rows, by default as the school's registrar."""
     actor = actor or registrar_account(school)
@@ -91,7 +91,7 @@ async def import_rows(
         )
 
 
-async def load_students(app_context: AppContext, school: School) -> dict[str, Student]:
+async def load_students(app_context: AppContext, school: SampleSchool) -> dict[str, Student]:
     """Load the students of a school by name."""
     async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
         return {each.name: each for each in await session.scalars(select(Student))}
@@ -112,7 +112,11 @@ def give_distinct_names(records: Records) -> Records:
 @pytest.mark.parametrize("variant", ["national", "national-2022"])
 @pytest.mark.parametrize("form", FORMATS)
 async def test_students_of_every_variant_and_format_are_imported(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]], variant: str, form: str
+    app_context: AppContext,
+    world: SampleProvince,
+    read_rows: Callable[..., list[RosterRow]],
+    variant: str,
+    form: str,
 ) -> None:
     records = give_distinct_names(generate_records(60, part_time_classes=1))
     report = await import_rows(app_context, world.school, read_rows(records, variant=variant, form=form))
@@ -131,7 +135,7 @@ async def test_students_of_every_variant_and_format_are_imported(
 
 
 async def test_classes_are_created_with_entry_year_and_major(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     records = generate_records(100)
     report = await import_rows(app_context, world.school, read_rows(records))
@@ -143,7 +147,7 @@ async def test_classes_are_created_with_entry_year_and_major(
 
 
 async def test_importing_the_same_file_again_changes_nothing(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     rows = read_rows(generate_records())
     await import_rows(app_context, world.school, rows)
@@ -158,7 +162,7 @@ async def test_importing_the_same_file_again_changes_nothing(
 
 
 async def test_changed_phone_updates_only_that_student(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     records = give_distinct_names(generate_records())
     await import_rows(app_context, world.school, read_rows(records))
@@ -173,14 +177,14 @@ async def test_changed_phone_updates_only_that_student(
     assert after[records[3]["姓名"]].id == before[records[3]["姓名"]].id
 
 
-async def load_guardians(app_context: AppContext, school: School) -> list[tuple[UUID, int, str]]:
+async def load_guardians(app_context: AppContext, school: SampleSchool) -> list[tuple[UUID, int, str]]:
     async with app_context.database.transaction(Scope.school(school.id)) as session:
         rows = await session.execute(select(Guardian.student_id, Guardian.position, Guardian.name))
         return sorted((student, position, name) for student, position, name in rows)
 
 
 async def test_guardians_of_a_changed_student_are_replaced(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     records = give_distinct_names(generate_records())
     records[0] |= {"成员2姓名": "旧人", "成员2关系": "母亲", "成员2是否监护人": "是"}
@@ -196,7 +200,7 @@ async def test_guardians_of_a_changed_student_are_replaced(
 
 
 async def test_different_study_form_is_flagged_and_not_imported(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     records = give_distinct_names(generate_records())
     await import_rows(app_context, world.school, read_rows(records))
@@ -217,7 +221,7 @@ async def test_different_study_form_is_flagged_and_not_imported(
 
 @pytest.mark.clause("HN334-4.1c")
 async def test_locked_record_keeps_its_study_form_with_a_finding(
-    app_context: AppContext, owner: Database, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, owner: Database, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     records = give_distinct_names(generate_records())
     await import_rows(app_context, world.school, read_rows(records))
@@ -250,7 +254,7 @@ async def test_locked_record_keeps_its_study_form_with_a_finding(
 
 
 async def test_import_does_not_change_a_decided_standing(
-    app_context: AppContext, owner: Database, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, owner: Database, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     records = give_distinct_names(generate_records())
     await import_rows(app_context, world.school, read_rows(records))
@@ -270,7 +274,7 @@ async def test_import_does_not_change_a_decided_standing(
 
 
 async def test_students_missing_from_the_file_are_counted_and_kept(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     rows = read_rows(give_distinct_names(generate_records()))
     await import_rows(app_context, world.school, rows)
@@ -281,7 +285,7 @@ async def test_students_missing_from_the_file_are_counted_and_kept(
 
 @pytest.mark.clause("MOE19-2.4")
 async def test_person_enrolled_elsewhere_is_a_warning_without_the_school(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     rows = read_rows(generate_records())
     await import_rows(app_context, world.sister, rows[:2])
@@ -298,7 +302,7 @@ async def test_person_enrolled_elsewhere_is_a_warning_without_the_school(
 
 
 async def test_student_number_of_another_student_rejects_the_file(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     records = generate_records()
     for number, record in enumerate(records[:2]):
@@ -313,7 +317,7 @@ async def test_student_number_of_another_student_rejects_the_file(
 
 
 async def test_id_numbers_of_relatives_are_not_stored(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     records = [{**record, "成员1身份证件号码": "410102197001010017"} for record in generate_records()]
     await import_rows(app_context, world.school, read_rows(records))
@@ -322,7 +326,7 @@ async def test_id_numbers_of_relatives_are_not_stored(
 
 
 async def test_concurrent_imports_create_each_student_once(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     rows = read_rows(give_distinct_names(generate_records(200)))
     reports = await asyncio.gather(*(import_rows(app_context, world.school, rows) for _ in range(2)))
@@ -332,10 +336,10 @@ async def test_concurrent_imports_create_each_student_once(
 
 
 async def test_only_the_registrar_of_the_school_imports(
-    app_context: AppContext, owner: Database, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, owner: Database, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     rows = read_rows(generate_records())
-    peopled = await plant(owner, app_context.keys, classes=1, students=1)
+    peopled = await create_sample_province(owner, app_context.keys, classes=1, students=1)
     refused: dict[str, type[DomainError]] = {}
     accounts = {
         "registrar of another school": registrar_account(world.sister),
@@ -355,7 +359,7 @@ async def test_only_the_registrar_of_the_school_imports(
 
 
 async def test_database_rejects_an_import_in_another_schools_scope(
-    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     rows = read_rows(generate_records())
 
@@ -369,7 +373,7 @@ async def test_database_rejects_an_import_in_another_schools_scope(
 
 
 async def test_import_is_audited_and_emits_an_event_with_counts(
-    app_context: AppContext, owner: Database, world: World, read_rows: Callable[..., list[RosterRow]]
+    app_context: AppContext, owner: Database, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     await import_rows(app_context, world.school, read_rows(generate_records()))
     async with owner.transaction(Scope.none()) as session:

@@ -33,7 +33,7 @@ EVENTS = (
 READ_ONLY_FUNCTIONS = frozenset(
     f"definer.{name}"
     for name in (
-        "authorities_of",
+        "authorities_of_accounts",
         "declared_frames",
         "due_roll_calls",
         "due_standings",
@@ -43,7 +43,7 @@ READ_ONLY_FUNCTIONS = frozenset(
         "unassessed_schools",
         "unreplayed_schools",
         "verifications_wait",
-        "with_frames_seen_elsewhere",
+        "submissions_with_reused_frames",
     )
 )
 """Read-only functions. A transaction that calls only these changes nothing."""

@@ -22,7 +22,7 @@ from filelock import FileLock
 from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
-from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site
+from backend.campus.service import Filing, FilingDecision, NewSite, decide_filing, file_site
 from backend.commands.deployment.migrate_command import alembic_config
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
@@ -38,22 +38,22 @@ from backend.devstack.postgres import Cluster, choose_programs, prepare_database
 from backend.devstack.services import Stack
 from backend.identity.accounts.passwords import hash_password
 from backend.identity.sign_in.second_factor import new_secret, seal_secret
-from backend.identity.sign_in.staff_sign_in import digest
+from backend.identity.sign_in.staff_sign_in import hash_secret
 from backend.identity.tables import Account, StaffSession
 from backend.people.tables import Student
 from backend.settings import Settings
 from tests.faults.services import start_postgres
-from tests.support.campus import drawn
+from tests.support.campus import parsed_outline
+from tests.support.province import SampleProvince as ProvinceWorld
 from tests.support.province import (
-    Pupil,
-    School,
-    Unit,
+    SampleSchool,
+    SampleStudent,
+    SampleUnit,
     bureau_account,
-    plant,
+    create_sample_province,
     province_account,
     registrar_account,
 )
-from tests.support.province import World as ProvinceWorld
 from tests.support.roll_call.scenario import Clock, RollCallScenario
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,7 +196,9 @@ async def _create_world(stack: Stack, folder: Path) -> HarnessWorld:
         now,
     )
     try:
-        province_world = await plant(owner, app_context.keys, classes=CLASSES, students=STUDENTS)
+        province_world = await create_sample_province(
+            owner, app_context.keys, classes=CLASSES, students=STUDENTS
+        )
         scenario = RollCallScenario(app_context, owner, province_world, Clock(now()))
         schools = (province_world.school, province_world.sister, province_world.direct)
         students: list[StudentProfile] = []
@@ -224,7 +226,7 @@ async def _create_world(stack: Stack, folder: Path) -> HarnessWorld:
     )
 
 
-async def _file_site(scenario: RollCallScenario, school: School, province_world: ProvinceWorld) -> None:
+async def _file_site(scenario: RollCallScenario, school: SampleSchool, province_world: ProvinceWorld) -> None:
     """File and approve a site that contains the position INSIDE."""
     registrar = registrar_account(school)
     superior = (
@@ -234,12 +236,14 @@ async def _file_site(scenario: RollCallScenario, school: School, province_world:
     )
     async with scenario.app_context.database.transaction(registrar.scope) as session:
         new = NewSite("主校区", "main", "郑州市某路1号")
-        version = await file_site(session, registrar, new, Filing(drawn()), scenario.clock())
+        version = await file_site(session, registrar, new, Filing(parsed_outline()), scenario.clock())
     async with scenario.app_context.database.transaction(superior.scope) as session:
-        await decide_filing(session, superior, version.id, Decision("approved"), scenario.clock())
+        await decide_filing(session, superior, version.id, FilingDecision("approved"), scenario.clock())
 
 
-async def _create_student(scenario: RollCallScenario, school: School, pupil: Pupil) -> StudentProfile:
+async def _create_student(
+    scenario: RollCallScenario, school: SampleSchool, pupil: SampleStudent
+) -> StudentProfile:
     student = await scenario.activate(pupil, school=school)
     account = insert(Account).values(
         id=new_id(),
@@ -291,7 +295,7 @@ async def _set_passwords(scenario: RollCallScenario, staff: list[StaffProfile]) 
         await session.execute(update(Account).where(everyone).values(password_hash=hashed))
 
 
-async def _create_school_staff(scenario: RollCallScenario, school: School) -> list[StaffProfile]:
+async def _create_school_staff(scenario: RollCallScenario, school: SampleSchool) -> list[StaffProfile]:
     registrar = await scenario.account("registrar", school)
     found = [await _enable_sign_in(scenario, registrar)]
     for group in school.classes:
@@ -300,7 +304,7 @@ async def _create_school_staff(scenario: RollCallScenario, school: School) -> li
     return found
 
 
-async def _create_official(scenario: RollCallScenario, kind: str, unit: Unit) -> StaffProfile:
+async def _create_official(scenario: RollCallScenario, kind: str, unit: SampleUnit) -> StaffProfile:
     """Create an account of an authority."""
     account_id = new_id()
     async with scenario.owner_transaction() as session:
@@ -336,7 +340,7 @@ async def _enable_sign_in(
             StaffSession(
                 id=session_id,
                 account_id=actor.account_id,
-                refresh_hash=digest(key),
+                refresh_hash=hash_secret(key),
                 created_at=at,
                 expires_at=at + timedelta(days=30),
             )

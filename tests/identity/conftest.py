@@ -6,11 +6,11 @@ import pytest
 
 from backend.core.app_context import AppContext
 from backend.core.database import Database
-from tests.support.identity.scenario import Stage, staged
+from tests.support.identity.scenario import IdentityScenario, identity_scenario
 
 
 @pytest.fixture
-async def scenario(app_context: AppContext, owner: Database) -> AsyncIterator[Stage]:
+async def scenario(app_context: AppContext, owner: Database) -> AsyncIterator[IdentityScenario]:
     """A new sample province with both APIs."""
-    async with staged(app_context, owner) as scenario:
+    async with identity_scenario(app_context, owner) as scenario:
         yield scenario

@@ -17,7 +17,7 @@ from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.identity import tables
-from backend.identity.accounts.activation import activation_gaps
+from backend.identity.accounts.activation import open_activation_steps
 from backend.identity.face.enrolment import load_newest_enrolment
 from backend.identity.face.enrolment_judgement import judge_enrolment
 from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
@@ -26,7 +26,7 @@ from backend.identity.face.portrait_judgement import judge_portrait
 from backend.identity.face.portraits import load_newest_portrait
 from backend.identity.face.tasks import enrol_face
 from backend.identity.face.tasks import judge_portrait as judge_portrait_task
-from backend.identity.face.templates import active_template
+from backend.identity.face.templates import load_active_template
 from backend.people.identifiers import mask
 from backend.people.tables import Student
 from biometrics.engines.base import EngineInfo, EngineSet
@@ -37,9 +37,9 @@ from biometrics.pool import FaceWorkerLost
 from biometrics.tasks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, verify_burst
 from biometrics.templates.sealing import TemplateUnreadable
 from tests.support.biometrics.pictures import encode_picture, noise_picture
-from tests.support.identity.scenario import Stage, problem_code
-from tests.support.identity.staff_user import staffer
-from tests.support.province import PROVINCE_PATH, Pupil
+from tests.support.identity.scenario import IdentityScenario, problem_code
+from tests.support.identity.staff_user import create_staff_user
+from tests.support.province import PROVINCE_PATH, SampleStudent
 
 pytestmark = pytest.mark.clause("HN334-3.1")
 VERSIONS = {"face_use": "face-use-1", "face_template_storage": "face-template-1", "location": "location-1"}
@@ -78,7 +78,7 @@ class PoolWithoutMatching(PoolInProcess):
 
 
 @pytest.fixture
-def pool(scenario: Stage) -> PoolInProcess:
+def pool(scenario: IdentityScenario) -> PoolInProcess:
     pool = PoolInProcess()
     scenario.app_context.services[face_pool] = pool
     return pool
@@ -93,7 +93,7 @@ async def consent(phone: Phone, *kinds: str) -> None:
         assert (await phone.consent(kind, VERSIONS[kind])).status_code == 201
 
 
-async def judge_newest(scenario: Stage, student: Pupil) -> tables.FaceEnrolment:
+async def judge_newest(scenario: IdentityScenario, student: SampleStudent) -> tables.FaceEnrolment:
     scope = Scope.student(student.school_id, student.id)
     async with scenario.app_context.database.transaction(scope) as session:
         row = await load_newest_enrolment(session, student.id)
@@ -103,7 +103,7 @@ async def judge_newest(scenario: Stage, student: Pupil) -> tables.FaceEnrolment:
         return await session.get_one(tables.FaceEnrolment, row.id)
 
 
-async def judge_newest_portrait(scenario: Stage, student: Pupil) -> tables.Portrait:
+async def judge_newest_portrait(scenario: IdentityScenario, student: SampleStudent) -> tables.Portrait:
     scope = Scope.student(student.school_id, student.id)
     async with scenario.app_context.database.transaction(scope) as session:
         row = await load_newest_portrait(session, student.id)
@@ -113,14 +113,14 @@ async def judge_newest_portrait(scenario: Stage, student: Pupil) -> tables.Portr
         return await session.get_one(tables.Portrait, row.id)
 
 
-async def load_portraits(scenario: Stage, student: Pupil) -> list[tables.Portrait]:
+async def load_portraits(scenario: IdentityScenario, student: SampleStudent) -> list[tables.Portrait]:
     async with scenario.app_context.database.transaction(
         Scope.student(student.school_id, student.id)
     ) as session:
         return list(await session.scalars(select(tables.Portrait)))
 
 
-async def enrol(scenario: Stage, student: Pupil, person: int = 7) -> Phone:
+async def enrol(scenario: IdentityScenario, student: SampleStudent, person: int = 7) -> Phone:
     phone = await scenario.bind_phone(student)
     await consent(phone)
     assert (await phone.enrol_face(shots(person))).status_code == 202
@@ -128,12 +128,14 @@ async def enrol(scenario: Stage, student: Pupil, person: int = 7) -> Phone:
     return phone
 
 
-async def load_open_steps(scenario: Stage, student: Pupil) -> list[str]:
+async def load_open_steps(scenario: IdentityScenario, student: SampleStudent) -> list[str]:
     async with scenario.app_context.database.transaction(Scope.school(student.school_id)) as session:
-        return await activation_gaps(session, student.id)
+        return await open_activation_steps(session, student.id)
 
 
-async def test_activation_is_complete_once_every_step_is_done(scenario: Stage, pool: PoolInProcess) -> None:
+async def test_activation_is_complete_once_every_step_is_done(
+    scenario: IdentityScenario, pool: PoolInProcess
+) -> None:
     student = scenario.school.students[0]
     assert await load_open_steps(scenario, student) == [
         "account",
@@ -152,7 +154,7 @@ async def test_activation_is_complete_once_every_step_is_done(scenario: Stage, p
     assert (await phone.get("/v1/me/face")).json()["state"] == "accepted"
 
 
-async def test_the_own_record_is_shown_with_masked_identifiers(scenario: Stage) -> None:
+async def test_the_own_record_is_shown_with_masked_identifiers(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     phone = await scenario.bind_phone(student)
     answer = await phone.get("/v1/me/record")
@@ -175,13 +177,13 @@ async def test_the_own_record_is_shown_with_masked_identifiers(scenario: Stage) 
     ],
 )
 async def test_a_record_check_confirms_or_names_the_wrong_field(
-    scenario: Stage, body: dict[str, str]
+    scenario: IdentityScenario, body: dict[str, str]
 ) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
     assert (await phone.post("/v1/me/record/checks", json=body)).status_code == 422
 
 
-async def test_consents_are_separate_and_refer_to_the_current_text(scenario: Stage) -> None:
+async def test_consents_are_separate_and_refer_to_the_current_text(scenario: IdentityScenario) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
     assert (await phone.consent("face_use", "face-use-0")).status_code == 422
     assert (await phone.consent("everything", "all-1")).status_code == 422
@@ -196,10 +198,10 @@ async def test_consents_are_separate_and_refer_to_the_current_text(scenario: Sta
     assert "location_consent" in (await phone.get("/v1/me")).json()["open"]
 
 
-async def test_a_student_below_fourteen_needs_a_guardian_to_consent(scenario: Stage) -> None:
+async def test_a_student_below_fourteen_needs_a_guardian_to_consent(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     phone = await scenario.bind_phone(student)
-    born = legal_day(scenario.dial()) - timedelta(days=13 * 365)
+    born = legal_day(scenario.clock()) - timedelta(days=13 * 365)
     async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         await session.execute(update(Student).where(Student.id == student.id).values(birth_date=born))
     assert problem_code((await phone.consent("location", "location-1")).text) == "guardian_needed"
@@ -207,7 +209,7 @@ async def test_a_student_below_fourteen_needs_a_guardian_to_consent(scenario: St
     assert (await phone.post("/v1/me/consents", json=body)).status_code == 201
 
 
-async def test_no_shot_is_stored_without_both_face_consents(scenario: Stage) -> None:
+async def test_no_shot_is_stored_without_both_face_consents(scenario: IdentityScenario) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
     await consent(phone, "face_use", "location")
     refused = await phone.enrol_face(shots(7))
@@ -218,7 +220,7 @@ async def test_no_shot_is_stored_without_both_face_consents(scenario: Stage) -> 
 
 
 async def test_refused_shots_have_reasons_and_can_be_submitted_again(
-    scenario: Stage, pool: PoolInProcess
+    scenario: IdentityScenario, pool: PoolInProcess
 ) -> None:
     student = scenario.school.students[0]
     phone = await scenario.bind_phone(student)
@@ -233,7 +235,7 @@ async def test_refused_shots_have_reasons_and_can_be_submitted_again(
     assert (await phone.enrol_face(shots(7))).status_code == 202
 
 
-async def test_shots_of_two_persons_make_no_template(scenario: Stage, pool: PoolInProcess) -> None:
+async def test_shots_of_two_persons_make_no_template(scenario: IdentityScenario, pool: PoolInProcess) -> None:
     student = scenario.school.students[0]
     phone = await scenario.bind_phone(student)
     await consent(phone)
@@ -244,7 +246,7 @@ async def test_shots_of_two_persons_make_no_template(scenario: Stage, pool: Pool
 
 
 async def test_the_sixth_enrolment_must_wait_after_five_refusals(
-    scenario: Stage, pool: PoolInProcess
+    scenario: IdentityScenario, pool: PoolInProcess
 ) -> None:
     student = scenario.school.students[0]
     phone = await scenario.bind_phone(student)
@@ -255,12 +257,12 @@ async def test_the_sixth_enrolment_must_wait_after_five_refusals(
         )
         await judge_newest(scenario, student)
     assert problem_code((await phone.enrol_face(shots(7))).text) == "too_many_attempts"
-    scenario.dial.ahead = timedelta(seconds=61)
+    scenario.clock.offset = timedelta(seconds=61)
     assert (await phone.enrol_face(shots(7))).status_code == 202
 
 
 async def test_a_failing_face_service_does_not_count_as_an_attempt(
-    scenario: Stage, pool: PoolInProcess
+    scenario: IdentityScenario, pool: PoolInProcess
 ) -> None:
     student = scenario.school.students[0]
     phone = await scenario.bind_phone(student)
@@ -274,7 +276,9 @@ async def test_a_failing_face_service_does_not_count_as_an_attempt(
     assert (await judge_newest(scenario, student)).status == "accepted"
 
 
-async def test_a_student_cannot_replace_the_own_enrolled_face(scenario: Stage, pool: PoolInProcess) -> None:
+async def test_a_student_cannot_replace_the_own_enrolled_face(
+    scenario: IdentityScenario, pool: PoolInProcess
+) -> None:
     student = scenario.school.students[0]
     phone = await enrol(scenario, student)
     assert problem_code((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
@@ -283,17 +287,21 @@ async def test_a_student_cannot_replace_the_own_enrolled_face(scenario: Stage, p
     assert problem_code((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
 
 
-async def test_judging_an_enrolment_twice_changes_nothing(scenario: Stage, pool: PoolInProcess) -> None:
+async def test_judging_an_enrolment_twice_changes_nothing(
+    scenario: IdentityScenario, pool: PoolInProcess
+) -> None:
     student = scenario.school.students[0]
     await enrol(scenario, student)
     assert (await judge_newest(scenario, student)).status == "accepted"
     async with scenario.app_context.database.transaction(
         Scope.student(student.school_id, student.id)
     ) as session:
-        assert len((await session.scalars(select(tables.FaceTemplate))).all()) == 1
+        assert len((await session.scalars(select(tables.FaceTemplateRecord))).all()) == 1
 
 
-async def test_the_database_refuses_a_second_active_template(scenario: Stage, pool: PoolInProcess) -> None:
+async def test_the_database_refuses_a_second_active_template(
+    scenario: IdentityScenario, pool: PoolInProcess
+) -> None:
     student = scenario.school.students[0]
     await enrol(scenario, student)
     copied = text(
@@ -309,7 +317,7 @@ async def test_the_database_refuses_a_second_active_template(scenario: Stage, po
             status="accepted",
             shots=3,
             reasons=[],
-            submitted_at=scenario.dial(),
+            submitted_at=scenario.clock(),
         )
         session.add(other)
     with pytest.raises(IntegrityError, match="uq_face_template_active"):
@@ -317,40 +325,44 @@ async def test_the_database_refuses_a_second_active_template(scenario: Stage, po
             await session.execute(copied, {"enrolment": other.id, "student": student.id})
 
 
-async def test_a_template_opens_for_its_own_student_only(scenario: Stage, pool: PoolInProcess) -> None:
+async def test_a_template_opens_for_its_own_student_only(
+    scenario: IdentityScenario, pool: PoolInProcess
+) -> None:
     first, second = scenario.school.students[:2]
     await enrol(scenario, first, 7)
     await enrol(scenario, second, 8)
     wide = Scope.wide(PROVINCE_PATH)
     async with scenario.owner.transaction(wide) as session:
         sealed = await session.scalar(
-            select(tables.FaceTemplate.sealed).where(tables.FaceTemplate.student_id == first.id)
+            select(tables.FaceTemplateRecord.sealed).where(tables.FaceTemplateRecord.student_id == first.id)
         )
         await session.execute(
-            update(tables.FaceTemplate)
-            .where(tables.FaceTemplate.student_id == second.id)
+            update(tables.FaceTemplateRecord)
+            .where(tables.FaceTemplateRecord.student_id == second.id)
             .values(sealed=sealed)
         )
     async with scenario.owner.transaction(wide) as session:
-        assert await active_template(session, scenario.app_context.keys, first.id) is not None
+        assert await load_active_template(session, scenario.app_context.keys, first.id) is not None
         with pytest.raises(TemplateUnreadable):
-            await active_template(session, scenario.app_context.keys, second.id)
+            await load_active_template(session, scenario.app_context.keys, second.id)
 
 
 @pytest.mark.parametrize("kind", ["face_use", "face_template_storage"])
 async def test_revoking_a_face_consent_shreds_and_selects_the_non_face_route(
-    scenario: Stage, pool: PoolInProcess, kind: str
+    scenario: IdentityScenario, pool: PoolInProcess, kind: str
 ) -> None:
     student = scenario.school.students[0]
     phone = await enrol(scenario, student)
     assert (await phone.consent(kind, VERSIONS[kind], granted=False)).status_code == 201
     async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         assert await session.get(tables.TemplateKey, student.id) is None
-        assert await active_template(session, scenario.app_context.keys, student.id) is None
+        assert await load_active_template(session, scenario.app_context.keys, student.id) is None
     assert "face" not in await load_open_steps(scenario, student)
 
 
-async def test_the_non_face_route_completes_activation_without_face_matching(scenario: Stage) -> None:
+async def test_the_non_face_route_completes_activation_without_face_matching(
+    scenario: IdentityScenario,
+) -> None:
     student = scenario.school.students[0]
     phone = await scenario.bind_phone(student)
     await consent(phone, "location")
@@ -364,7 +376,7 @@ async def test_the_non_face_route_completes_activation_without_face_matching(sce
 
 
 async def test_a_portrait_of_another_person_is_refused_with_a_reason(
-    scenario: Stage, pool: PoolInProcess
+    scenario: IdentityScenario, pool: PoolInProcess
 ) -> None:
     student = scenario.school.students[0]
     phone = await enrol(scenario, student)
@@ -380,7 +392,7 @@ async def upload(phone: Phone, **options: object) -> Response:
     return await phone.post("/v1/me/face", **options)
 
 
-async def test_a_malformed_upload_is_refused(scenario: Stage) -> None:
+async def test_a_malformed_upload_is_refused(scenario: IdentityScenario) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
     await consent(phone)
     limit = scenario.app_context.settings.request_body_limit
@@ -396,11 +408,11 @@ async def test_a_malformed_upload_is_refused(scenario: Stage) -> None:
     ).status_code == 400
 
 
-async def test_another_schools_registrar_cannot_see_the_student(scenario: Stage) -> None:
+async def test_another_schools_registrar_cannot_see_the_student(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     await scenario.bind_phone(student)
-    stranger = await staffer(scenario, "registrar", scenario.world.sister.id)
-    own = await staffer(scenario, "registrar", scenario.school.id)
+    stranger = await create_staff_user(scenario, "registrar", scenario.world.sister.id)
+    own = await create_staff_user(scenario, "registrar", scenario.school.id)
     overview = (await own.get(f"/v1/students/{student.id}/activation")).json()
     assert overview["done"] == ["account"]
     assert overview["device"]["cool_down_until"] is None
@@ -410,14 +422,18 @@ async def test_another_schools_registrar_cannot_see_the_student(scenario: Stage)
     assert UUID(overview["student_id"]) == student.id
 
 
-async def run_judging(scenario: Stage, student: Pupil, task: Task[..., Any, Any], **which: str) -> None:
+async def run_judging(
+    scenario: IdentityScenario, student: SampleStudent, task: Task[..., Any, Any], **which: str
+) -> None:
     """Run the last attempt of a judging task."""
     parts = {"additional_context": {"app_context": scenario.app_context}, "job": SimpleNamespace(attempts=8)}
     who = {"school_id": str(student.school_id), "student_id": str(student.id)}
     await task(SimpleNamespace(**parts), **which, **who)
 
 
-async def test_unjudged_shots_do_not_block_another_enrolment(scenario: Stage, pool: PoolInProcess) -> None:
+async def test_unjudged_shots_do_not_block_another_enrolment(
+    scenario: IdentityScenario, pool: PoolInProcess
+) -> None:
     student = scenario.school.students[0]
     phone = await scenario.bind_phone(student)
     await consent(phone)
@@ -437,7 +453,9 @@ async def test_unjudged_shots_do_not_block_another_enrolment(scenario: Stage, po
     assert (await judge_newest(scenario, student)).status == "accepted"
 
 
-async def test_an_unjudged_portrait_can_be_submitted_again(scenario: Stage, pool: PoolInProcess) -> None:
+async def test_an_unjudged_portrait_can_be_submitted_again(
+    scenario: IdentityScenario, pool: PoolInProcess
+) -> None:
     student = scenario.school.students[0]
     phone = await enrol(scenario, student)
     assert (await phone.submit_portrait(render_pattern(7, 1))).status_code == 202

@@ -11,36 +11,40 @@ from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.people.tables import ClassCounselor, Student
 from tests.support.database_contents import columns_holding
-from tests.support.identity.scenario import Stage, problem_code
-from tests.support.identity.staff_user import Staffer, staffer
-from tests.support.province import PROVINCE_PATH, Pupil, synthetic_id_number
+from tests.support.identity.scenario import IdentityScenario, problem_code
+from tests.support.identity.staff_user import StaffUser, create_staff_user
+from tests.support.province import PROVINCE_PATH, SampleStudent, synthetic_id_number
 
 
-async def counselor_id(counselor: Staffer) -> str:
+async def counselor_id(counselor: StaffUser) -> str:
     identifier: str = (await counselor.get("/v1/me")).json()["counselor_id"]
     return identifier
 
 
-async def own_readiness(person: Staffer) -> dict[str, Any]:
+async def own_readiness(person: StaffUser) -> dict[str, Any]:
     (row,) = (await person.get("/v1/readiness")).json()["items"]
     readiness: dict[str, Any] = row
     return readiness
 
 
-async def request_correction(scenario: Stage, student: Pupil, field: str, claimed: str) -> str:
+async def request_correction(
+    scenario: IdentityScenario, student: SampleStudent, field: str, claimed: str
+) -> str:
     phone = await scenario.bind_phone(student)
     body = {"result": "wrong", "field": field, "claimed": claimed, "note": "身份证为准"}
     check_id: str = (await phone.post("/v1/me/record/checks", json=body)).json()["id"]
     return check_id
 
 
-async def decide(person: Staffer, check_id: str, decision: str = "accepted") -> Any:
+async def decide(person: StaffUser, check_id: str, decision: str = "accepted") -> Any:
     return await person.post(f"/v1/record-corrections/{check_id}/decision", {"decision": decision})
 
 
 @pytest.mark.clause("HN334-3.2")
-async def test_a_school_is_ready_once_each_student_has_an_active_counselor(scenario: Stage) -> None:
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+async def test_a_school_is_ready_once_each_student_has_an_active_counselor(
+    scenario: IdentityScenario,
+) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     before = await own_readiness(registrar)
     assert (before["ready"], before["full_time"], before["without_counselor"]) == (False, 4, 4)
     counselor = await registrar.create_subordinate("counselor", scenario.school.id)
@@ -55,9 +59,9 @@ async def test_a_school_is_ready_once_each_student_has_an_active_counselor(scena
 
 
 @pytest.mark.clause("HN334-3.2")
-async def test_superiors_see_which_of_their_schools_are_not_ready(scenario: Stage) -> None:
-    bureau = await staffer(scenario, "bureau", scenario.world.city.id)
-    other = await staffer(scenario, "bureau", scenario.world.other_city.id)
+async def test_superiors_see_which_of_their_schools_are_not_ready(scenario: IdentityScenario) -> None:
+    bureau = await create_staff_user(scenario, "bureau", scenario.world.city.id)
+    other = await create_staff_user(scenario, "bureau", scenario.world.other_city.id)
     await scenario.bind_phone(scenario.school.students[0])
     by_school: dict[str, dict[str, Any]] = {}
     cursor: dict[str, str] = {}
@@ -77,8 +81,10 @@ async def test_superiors_see_which_of_their_schools_are_not_ready(scenario: Stag
 
 
 @pytest.mark.clause("HN334-3.2")
-async def test_a_reassigned_class_keeps_the_record_of_its_earlier_counselor(scenario: Stage) -> None:
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+async def test_a_reassigned_class_keeps_the_record_of_its_earlier_counselor(
+    scenario: IdentityScenario,
+) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     counselor = await registrar.create_subordinate("counselor", scenario.school.id)
     group = scenario.school.classes[0]
     path = f"/v1/counselors/{await counselor_id(counselor)}/classes"
@@ -92,8 +98,8 @@ async def test_a_reassigned_class_keeps_the_record_of_its_earlier_counselor(scen
 
 
 @pytest.mark.clause("HN334-3.2")
-async def test_classes_and_counselors_of_another_school_are_not_found(scenario: Stage) -> None:
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+async def test_classes_and_counselors_of_another_school_are_not_found(scenario: IdentityScenario) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     counselor = await registrar.create_subordinate("counselor", scenario.school.id)
     theirs = scenario.world.sister.classes[0]
     own = f"/v1/counselors/{await counselor_id(counselor)}/classes"
@@ -106,9 +112,11 @@ async def test_classes_and_counselors_of_another_school_are_not_found(scenario: 
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_an_accepted_phone_number_is_stored_and_the_student_notified(scenario: Stage) -> None:
+async def test_an_accepted_phone_number_is_stored_and_the_student_notified(
+    scenario: IdentityScenario,
+) -> None:
     student = scenario.school.students[0]
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     check_id = await request_correction(scenario, student, "phone", "13912345678")
     (listed,) = (await registrar.get("/v1/record-corrections")).json()["items"]
     assert (listed["id"], listed["student_name"], listed["field"]) == (check_id, student.name, "phone")
@@ -120,9 +128,11 @@ async def test_an_accepted_phone_number_is_stored_and_the_student_notified(scena
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_a_legal_correction_is_accepted_only_once_it_is_on_the_roster(scenario: Stage) -> None:
+async def test_a_legal_correction_is_accepted_only_once_it_is_on_the_roster(
+    scenario: IdentityScenario,
+) -> None:
     student = scenario.school.students[0]
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     check_id = await request_correction(scenario, student, "name", "学生改名")
     refused = await decide(registrar, check_id)
     assert (refused.status_code, problem_code(refused.text)) == (409, "correction_needs_change")
@@ -135,10 +145,10 @@ async def test_a_legal_correction_is_accepted_only_once_it_is_on_the_roster(scen
 @pytest.mark.clause("HN334-3.1")
 @pytest.mark.parametrize("field", ["id_number", "student_number"])
 async def test_a_claimed_number_is_shown_to_the_registrar_and_stored_encrypted(
-    scenario: Stage, field: str
+    scenario: IdentityScenario, field: str
 ) -> None:
     student = scenario.school.students[0]
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     claimed = synthetic_id_number(new_id().int % 10**6)
     claimed = f"G{claimed}" if field == "student_number" else claimed
     check_id = await request_correction(scenario, student, field, claimed)
@@ -154,28 +164,28 @@ async def test_a_claimed_number_is_shown_to_the_registrar_and_stored_encrypted(
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_only_the_own_registrar_decides_on_a_correction(scenario: Stage) -> None:
+async def test_only_the_own_registrar_decides_on_a_correction(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     check_id = await request_correction(scenario, student, "id_number", "11010519491231002X")
     counselor = await registrar.create_subordinate("counselor", scenario.school.id)
     for stranger in (
-        await staffer(scenario, "registrar", scenario.world.sister.id),
-        await staffer(scenario, "bureau", scenario.world.other_city.id),
+        await create_staff_user(scenario, "registrar", scenario.world.sister.id),
+        await create_staff_user(scenario, "bureau", scenario.world.other_city.id),
         counselor,
     ):
         assert (await decide(stranger, check_id)).status_code == 404
         assert (await stranger.get("/v1/record-corrections")).json()["items"] == []
     assert (
-        await decide(await staffer(scenario, "bureau", scenario.world.city.id), check_id)
+        await decide(await create_staff_user(scenario, "bureau", scenario.world.city.id), check_id)
     ).status_code == 403
     assert (await decide(registrar, str(new_id()))).status_code == 404
     assert (await decide(registrar, check_id, "declined")).json()["status"] == "declined"
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_a_counselor_sees_the_activation_of_the_own_classes_only(scenario: Stage) -> None:
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+async def test_a_counselor_sees_the_activation_of_the_own_classes_only(scenario: IdentityScenario) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     counselor = await registrar.create_subordinate("counselor", scenario.school.id)
     mine, other = scenario.school.classes
     await registrar.post(

@@ -12,8 +12,8 @@ from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.identity.devices.tasks import purge_expired
 from backend.identity.tables import DpopProof
-from tests.support.identity.scenario import Stage, problem_code
-from tests.support.identity.staff_user import staffer
+from tests.support.identity.scenario import IdentityScenario, problem_code
+from tests.support.identity.staff_user import create_staff_user
 from tests.support.province import PROVINCE_PATH
 
 pytestmark = pytest.mark.clause("HN334-3.1")
@@ -24,7 +24,7 @@ def signed(phone: Phone, path: str = "/v1/me") -> dict[str, str]:
     return {"Authorization": f"DPoP {phone.token}", "DPoP": phone.proof("GET", path, phone.token)}
 
 
-async def test_a_stolen_token_is_useless_without_its_key(scenario: Stage) -> None:
+async def test_a_stolen_token_is_useless_without_its_key(scenario: IdentityScenario) -> None:
     owner, thief = await scenario.bind_phone(scenario.school.students[0]), scenario.phone()
     thief.token = owner.token
     refused = await thief.get("/v1/me")
@@ -34,27 +34,27 @@ async def test_a_stolen_token_is_useless_without_its_key(scenario: Stage) -> Non
     assert problem_code(bearer.text) == "token_missing"
 
 
-async def test_a_token_cannot_be_used_by_another_bound_phone(scenario: Stage) -> None:
+async def test_a_token_cannot_be_used_by_another_bound_phone(scenario: IdentityScenario) -> None:
     first = await scenario.bind_phone(scenario.school.students[0])
     second = await scenario.bind_phone(scenario.school.students[1])
     second.token = first.token
     assert problem_code((await second.get("/v1/me")).text) == "proof_invalid"
 
 
-async def test_a_replayed_proof_is_refused(scenario: Stage) -> None:
+async def test_a_replayed_proof_is_refused(scenario: IdentityScenario) -> None:
     headers = signed(await scenario.bind_phone(scenario.school.students[0]))
     assert (await scenario.mobile.get("/v1/me", headers=headers)).status_code == 200
     replayed = await scenario.mobile.get("/v1/me", headers=headers)
     assert (replayed.status_code, problem_code(replayed.text)) == (401, "proof_replayed")
 
 
-async def test_twenty_parallel_uses_of_one_proof_take_effect_once(scenario: Stage) -> None:
+async def test_twenty_parallel_uses_of_one_proof_take_effect_once(scenario: IdentityScenario) -> None:
     headers = signed(await scenario.bind_phone(scenario.school.students[0]))
     answers = await asyncio.gather(*(scenario.mobile.get("/v1/me", headers=headers) for _ in range(20)))
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 19
 
 
-async def test_a_proof_is_used_up_even_by_a_failing_request(scenario: Stage) -> None:
+async def test_a_proof_is_used_up_even_by_a_failing_request(scenario: IdentityScenario) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
     assert phone.token is not None
     path = "/v1/me/record/checks"
@@ -65,7 +65,7 @@ async def test_a_proof_is_used_up_even_by_a_failing_request(scenario: Stage) -> 
     assert problem_code(again.text) == "proof_replayed"
 
 
-async def test_a_request_with_two_proofs_is_refused(scenario: Stage) -> None:
+async def test_a_request_with_two_proofs_is_refused(scenario: IdentityScenario) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
     assert phone.token is not None
     proofs = [("DPoP", phone.proof("GET", "/v1/me", phone.token)) for _ in range(2)]
@@ -73,41 +73,43 @@ async def test_a_request_with_two_proofs_is_refused(scenario: Stage) -> None:
     assert problem_code((await scenario.mobile.get("/v1/me", headers=headers)).text) == "proof_invalid"
 
 
-async def test_an_expired_token_is_renewed_with_the_key_alone(scenario: Stage) -> None:
+async def test_an_expired_token_is_renewed_with_the_key_alone(scenario: IdentityScenario) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
-    scenario.dial.ahead = timedelta(minutes=10)
+    scenario.clock.offset = timedelta(minutes=10)
     expired = await scenario.mobile.get("/v1/me", headers=signed(phone))
     assert problem_code(expired.text) == "token_expired"
     assert (await phone.get("/v1/me")).status_code == 200
 
 
-async def test_a_proof_from_a_wrong_clock_is_refused(scenario: Stage) -> None:
+async def test_a_proof_from_a_wrong_clock_is_refused(scenario: IdentityScenario) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
-    phone.clock = lambda: scenario.dial.seconds() - 120
+    phone.clock = lambda: scenario.clock.seconds() - 120
     assert problem_code((await phone.get("/v1/me")).text) == "proof_invalid"
 
 
-async def test_an_unbound_key_gets_no_token(scenario: Stage) -> None:
+async def test_an_unbound_key_gets_no_token(scenario: IdentityScenario) -> None:
     refused = await scenario.phone().prove("POST", "/v1/token")
     assert (refused.status_code, problem_code(refused.text)) == (401, "key_revoked")
 
 
-async def test_a_revoked_phone_is_refused_at_its_next_request(scenario: Stage) -> None:
+async def test_a_revoked_phone_is_refused_at_its_next_request(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     phone, registrar = (
         await scenario.bind_phone(student),
-        await staffer(scenario, "registrar", scenario.school.id),
+        await create_staff_user(scenario, "registrar", scenario.school.id),
     )
     path = f"/v1/students/{student.id}/device/revocation"
     assert (await registrar.post(path, {"reason": "手机丢失"})).status_code == 204
-    phone.clock = scenario.dial.seconds
+    phone.clock = scenario.clock.seconds
     assert problem_code((await phone.get("/v1/me")).text) == "key_revoked"
     assert problem_code((await registrar.post(path, {"reason": "手机丢失"})).text) == "conflict"
     replacement = await scenario.bind_phone(student)
     assert (await replacement.get("/v1/me")).json()["cool_down_until"] is not None
 
 
-async def test_authentication_takes_one_round_trip(scenario: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_authentication_takes_one_round_trip(
+    scenario: IdentityScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
     statements: list[Any] = []
     execute = psycopg.AsyncCursor.execute
@@ -121,7 +123,7 @@ async def test_authentication_takes_one_round_trip(scenario: Stage, monkeypatch:
     assert [b"use_proof" in each for each in statements] == [True]
 
 
-async def test_proofs_are_deleted_only_when_too_old_to_be_accepted(scenario: Stage) -> None:
+async def test_proofs_are_deleted_only_when_too_old_to_be_accepted(scenario: IdentityScenario) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
     context = type("Context", (), {"additional_context": {"app_context": scenario.app_context}})()
 
@@ -131,9 +133,9 @@ async def test_proofs_are_deleted_only_when_too_old_to_be_accepted(scenario: Sta
             return await session.scalar(query) or 0
 
     before = await count_proofs()
-    scenario.dial.ahead = timedelta(minutes=11)
+    scenario.clock.offset = timedelta(minutes=11)
     await purge_expired(context, 0)
     assert await count_proofs() == before > 0
-    scenario.dial.ahead = timedelta(minutes=13)
+    scenario.clock.offset = timedelta(minutes=13)
     await purge_expired(context, 0)
     assert await count_proofs() == 0

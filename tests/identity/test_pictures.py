@@ -19,7 +19,7 @@ from tests.identity.test_activation import (
     judge_newest_portrait,
 )
 from tests.support.biometrics.pictures import encode_picture, noise_picture
-from tests.support.identity.scenario import Stage, problem_code
+from tests.support.identity.scenario import IdentityScenario, problem_code
 
 pytestmark = pytest.mark.clause("HN334-3.1")
 
@@ -47,33 +47,35 @@ def zero_bytes(picture: bytes) -> bytes:
     return b"\x00" * 400
 
 
-async def load_evidence_files(scenario: Stage, folder: str) -> list[bytes]:
+async def load_evidence_files(scenario: IdentityScenario, folder: str) -> list[bytes]:
     root = scenario.app_context.settings.evidence_dir / folder
     return [path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()]
 
 
 @pytest.fixture
-def pool(scenario: Stage) -> PoolInProcess:
+def pool(scenario: IdentityScenario) -> PoolInProcess:
     """A face pool without processes."""
     pool = PoolInProcess()
     scenario.app_context.services[face_pool] = pool
     return pool
 
 
-async def bind_phone_without_face(scenario: Stage) -> Phone:
+async def bind_phone_without_face(scenario: IdentityScenario) -> Phone:
     """The phone of a student on the non-face route, whose portrait a person reviews."""
     phone = await scenario.bind_phone(scenario.school.students[0])
     await phone.post("/v1/me/non-face-route", json={"reason": "不愿意"})
     return phone
 
 
-async def bind_consenting_phone(scenario: Stage) -> Phone:
+async def bind_consenting_phone(scenario: IdentityScenario) -> Phone:
     phone = await scenario.bind_phone(scenario.school.students[0])
     await consent(phone, *VERSIONS)
     return phone
 
 
-async def test_judged_shots_are_stored_without_metadata(scenario: Stage, pool: PoolInProcess) -> None:
+async def test_judged_shots_are_stored_without_metadata(
+    scenario: IdentityScenario, pool: PoolInProcess
+) -> None:
     phone = await bind_consenting_phone(scenario)
     sent = [with_metadata(render_pattern(7, number)) for number in range(3)]
     assert all(SECRET in each for each in sent)
@@ -85,7 +87,9 @@ async def test_judged_shots_are_stored_without_metadata(scenario: Stage, pool: P
     assert all(not Image.open(io.BytesIO(each)).getexif() for each in stored)
 
 
-async def test_a_judged_portrait_is_stored_without_metadata(scenario: Stage, pool: PoolInProcess) -> None:
+async def test_a_judged_portrait_is_stored_without_metadata(
+    scenario: IdentityScenario, pool: PoolInProcess
+) -> None:
     student = scenario.school.students[0]
     phone = await bind_phone_without_face(scenario)
     assert (await phone.submit_portrait(with_metadata(render_pattern(7, 1)))).status_code == 202
@@ -95,7 +99,9 @@ async def test_a_judged_portrait_is_stored_without_metadata(scenario: Stage, poo
     assert (portrait.status, portrait.sha256) == ("review", hashlib.sha256(stored).digest())
 
 
-async def test_a_large_picture_is_stored_at_a_reduced_size(scenario: Stage, pool: PoolInProcess) -> None:
+async def test_a_large_picture_is_stored_at_a_reduced_size(
+    scenario: IdentityScenario, pool: PoolInProcess
+) -> None:
     student = scenario.school.students[0]
     phone = await bind_phone_without_face(scenario)
     large = encode_picture(noise_picture(4000, 3000), "JPEG", quality=60)
@@ -107,7 +113,7 @@ async def test_a_large_picture_is_stored_at_a_reduced_size(scenario: Stage, pool
 
 
 async def test_an_undecodable_picture_is_refused_and_deleted_by_the_worker(
-    scenario: Stage, pool: PoolInProcess
+    scenario: IdentityScenario, pool: PoolInProcess
 ) -> None:
     student = scenario.school.students[0]
     phone = await bind_phone_without_face(scenario)
@@ -126,7 +132,7 @@ async def test_an_undecodable_picture_is_refused_and_deleted_by_the_worker(
     ids=["nothing", "cut off", "bomb"],
 )
 async def test_an_invalid_picture_is_refused_at_once_and_not_stored(
-    scenario: Stage, corrupt: Callable[[bytes], bytes], status: int
+    scenario: IdentityScenario, corrupt: Callable[[bytes], bytes], status: int
 ) -> None:
     phone = await bind_consenting_phone(scenario)
     fine = [render_pattern(7, number) for number in range(2)]

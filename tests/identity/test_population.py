@@ -14,14 +14,14 @@ from backend.core.tenancy import Scope
 from backend.identity.face import population
 from backend.identity.face.match_references import load_reference
 from backend.identity.face.population import learn_populations, load_current_population
-from backend.identity.face.templates import shred
+from backend.identity.face.templates import shred_face_data
 from backend.identity.tables import FacePopulation
 from backend.policy import PolicyAt, load_policies
 from biometrics.engines.base import EngineKey
 from biometrics.matching.decision import Method, ThresholdsInvalid
 from biometrics.matching.scoring import NEUTRAL_VERSION, ScoringConfig
 from tests.identity.test_template_keys import enrol, template_of
-from tests.support.identity.scenario import Stage
+from tests.support.identity.scenario import IdentityScenario
 from tests.support.province import PROVINCE_PATH
 
 PROVINCE = Scope.wide(PROVINCE_PATH)
@@ -66,12 +66,14 @@ def small_policy(at: datetime, engine: EngineKey) -> SmallProvince:
     return SmallProvince(policy.policy, policy.day, policy.lineage, engine.version)
 
 
-async def learn_versions(scenario: Stage, engine: EngineKey) -> list[int]:
+async def learn_versions(scenario: IdentityScenario, engine: EngineKey) -> list[int]:
     """The versions that one run learned for this engine."""
     return [each.version for each in await learn_populations(scenario.app_context) if each.engine == engine]
 
 
-async def test_the_population_is_neutral_before_enough_enrolments(scenario: Stage, engine: EngineKey) -> None:
+async def test_the_population_is_neutral_before_enough_enrolments(
+    scenario: IdentityScenario, engine: EngineKey
+) -> None:
     await enrol(scenario, scenario.school.students[0], 1, engine)
     assert await learn_versions(scenario, engine) == []
     async with scenario.app_context.database.transaction(PROVINCE) as session:
@@ -81,7 +83,7 @@ async def test_the_population_is_neutral_before_enough_enrolments(scenario: Stag
 
 
 async def test_a_population_is_the_mean_of_all_templates_and_is_audited(
-    scenario: Stage, engine: EngineKey
+    scenario: IdentityScenario, engine: EngineKey
 ) -> None:
     for seed, student in enumerate(scenario.school.students[:3]):
         await enrol(scenario, student, seed, engine)
@@ -95,7 +97,7 @@ async def test_a_population_is_the_mean_of_all_templates_and_is_audited(
 
 
 async def test_a_population_is_learned_again_after_fifty_percent_growth(
-    scenario: Stage, engine: EngineKey
+    scenario: IdentityScenario, engine: EngineKey
 ) -> None:
     first, second, third, _ = scenario.school.students
     for seed, student in enumerate((first, second)):
@@ -106,13 +108,13 @@ async def test_a_population_is_learned_again_after_fifty_percent_growth(
 
 
 async def test_shredded_templates_are_left_out_of_the_next_version(
-    scenario: Stage, engine: EngineKey
+    scenario: IdentityScenario, engine: EngineKey
 ) -> None:
     first, *others = scenario.school.students
     for seed, student in enumerate((first, *others)):
         await enrol(scenario, student, seed, engine)
     async with scenario.app_context.database.transaction(Scope.school(scenario.school.id)) as session:
-        await shred(session, [first.id], scenario.dial())
+        await shred_face_data(session, [first.id], scenario.clock())
     await learn_versions(scenario, engine)
     async with scenario.app_context.database.transaction(PROVINCE) as session:
         current = await load_current_population(session, engine, 128)
@@ -120,7 +122,9 @@ async def test_shredded_templates_are_left_out_of_the_next_version(
     assert current.centre == pytest.approx(expected, abs=1e-3)
 
 
-async def test_a_population_cannot_be_updated_or_deleted(scenario: Stage, engine: EngineKey) -> None:
+async def test_a_population_cannot_be_updated_or_deleted(
+    scenario: IdentityScenario, engine: EngineKey
+) -> None:
     for seed, student in enumerate(scenario.school.students):
         await enrol(scenario, student, seed, engine)
     await learn_versions(scenario, engine)
@@ -130,19 +134,23 @@ async def test_a_population_cannot_be_updated_or_deleted(scenario: Stage, engine
 
 
 @pytest.mark.parametrize("engine_id", ["test-pattern", "of-another-time"])
-async def test_an_engine_that_scores_without_a_population_has_none(scenario: Stage, engine_id: str) -> None:
+async def test_an_engine_that_scores_without_a_population_has_none(
+    scenario: IdentityScenario, engine_id: str
+) -> None:
     engine = EngineKey(engine_id, uuid4().hex)
     for seed, student in enumerate(scenario.school.students):
         await enrol(scenario, student, seed, engine)
     assert await learn_versions(scenario, engine) == []
 
 
-async def test_a_reference_has_the_population_and_the_classmates(scenario: Stage, engine: EngineKey) -> None:
+async def test_a_reference_has_the_population_and_the_classmates(
+    scenario: IdentityScenario, engine: EngineKey
+) -> None:
     for seed, student in enumerate(scenario.school.students):
         await enrol(scenario, student, seed, engine)
     await learn_versions(scenario, engine)
     own, mate = scenario.school.classes[0].students
-    policy = small_policy(scenario.dial(), engine)
+    policy = small_policy(scenario.clock(), engine)
     async with scenario.app_context.database.transaction(Scope.school(scenario.school.id)) as session:
         reference = await load_reference(
             session,
@@ -163,12 +171,12 @@ async def test_a_reference_has_the_population_and_the_classmates(scenario: Stage
 
 
 async def test_a_students_own_scope_has_no_classmates_in_the_reference(
-    scenario: Stage, engine: EngineKey
+    scenario: IdentityScenario, engine: EngineKey
 ) -> None:
     for seed, student in enumerate(scenario.school.students):
         await enrol(scenario, student, seed, engine)
     own = scenario.school.students[0]
-    policy = small_policy(scenario.dial(), engine)
+    policy = small_policy(scenario.clock(), engine)
     async with scenario.app_context.database.transaction(Scope.student(own.school_id, own.id)) as session:
         reference = await load_reference(
             session, scenario.app_context.keys, own.id, policy, school_id=own.school_id, class_id=own.class_id
@@ -177,9 +185,11 @@ async def test_a_students_own_scope_has_no_classmates_in_the_reference(
     assert reference.roster == ()
 
 
-async def test_a_student_without_a_template_has_no_reference(scenario: Stage, engine: EngineKey) -> None:
+async def test_a_student_without_a_template_has_no_reference(
+    scenario: IdentityScenario, engine: EngineKey
+) -> None:
     own = scenario.school.students[0]
-    policy = small_policy(scenario.dial(), engine)
+    policy = small_policy(scenario.clock(), engine)
     async with scenario.app_context.database.transaction(Scope.school(own.school_id)) as session:
         assert (
             await load_reference(session, scenario.app_context.keys, own.id, policy, school_id=own.school_id)
@@ -187,10 +197,12 @@ async def test_a_student_without_a_template_has_no_reference(scenario: Stage, en
         )
 
 
-async def test_thresholds_of_another_engine_version_are_invalid(scenario: Stage, engine: EngineKey) -> None:
+async def test_thresholds_of_another_engine_version_are_invalid(
+    scenario: IdentityScenario, engine: EngineKey
+) -> None:
     own = scenario.school.students[0]
     await enrol(scenario, own, 1, engine)
-    policy = small_policy(scenario.dial(), EngineKey(engine.id, "of another alignment"))
+    policy = small_policy(scenario.clock(), EngineKey(engine.id, "of another alignment"))
     async with scenario.app_context.database.transaction(Scope.school(own.school_id)) as session:
         with pytest.raises(ThresholdsInvalid):
             await load_reference(session, scenario.app_context.keys, own.id, policy, school_id=own.school_id)
@@ -200,13 +212,13 @@ async def test_thresholds_of_another_engine_version_are_invalid(scenario: Stage,
     ("size", "expected"), [(3, ScoringConfig(Method.AS_NORM, 0.5, 3)), (4, ScoringConfig(Method.NEUTRAL))]
 )
 async def test_a_school_too_small_for_a_cohort_is_scored_without_one(
-    scenario: Stage, engine: EngineKey, size: int, expected: ScoringConfig
+    scenario: IdentityScenario, engine: EngineKey, size: int, expected: ScoringConfig
 ) -> None:
     for seed, student in enumerate(scenario.school.students):
         await enrol(scenario, student, seed, engine)
     await learn_versions(scenario, engine)
     own = scenario.school.students[0]
-    policy = replace(small_policy(scenario.dial(), engine), cohort_size=size)
+    policy = replace(small_policy(scenario.clock(), engine), cohort_size=size)
     async with scenario.app_context.database.transaction(Scope.school(own.school_id)) as session:
         reference = await load_reference(
             session, scenario.app_context.keys, own.id, policy, school_id=own.school_id

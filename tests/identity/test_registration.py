@@ -13,7 +13,7 @@ from backend.identity.devices import registration_verification
 from backend.identity.devices.registration_verification import RealNameUnavailable
 from backend.identity.devices.tasks import purge_expired
 from backend.identity.tables import Account, DeviceKey, Registration
-from tests.support.identity.scenario import Stage, problem_code
+from tests.support.identity.scenario import IdentityScenario, problem_code
 from tests.support.province import PROVINCE_PATH
 
 pytestmark = pytest.mark.clause("HN334-3.1")
@@ -23,13 +23,13 @@ def wrong_code(code: str) -> str:
     return f"{(int(code) + 1) % 10**6:06d}"
 
 
-async def load_device_keys(scenario: Stage, student_id: UUID) -> list[DeviceKey]:
+async def load_device_keys(scenario: IdentityScenario, student_id: UUID) -> list[DeviceKey]:
     async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         query = select(DeviceKey).where(DeviceKey.student_id == student_id).order_by(DeviceKey.bound_at)
         return list(await session.scalars(query))
 
 
-async def test_name_number_and_code_bind_the_phone_and_create_the_account(scenario: Stage) -> None:
+async def test_name_number_and_code_bind_the_phone_and_create_the_account(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     phone = scenario.phone()
     response = await phone.confirm(*await scenario.request_code(phone, student))
@@ -43,7 +43,7 @@ async def test_name_number_and_code_bind_the_phone_and_create_the_account(scenar
     ]
 
 
-async def test_an_unknown_id_number_gets_the_same_answers_as_a_known_one(scenario: Stage) -> None:
+async def test_an_unknown_id_number_gets_the_same_answers_as_a_known_one(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     await scenario.set_phone_number(student, "13800000000")
     answers = []
@@ -68,7 +68,7 @@ async def test_an_unknown_id_number_gets_the_same_answers_as_a_known_one(scenari
     assert len(scenario.real_name.requests) == 1
 
 
-async def test_no_code_is_sent_when_the_real_name_does_not_match(scenario: Stage) -> None:
+async def test_no_code_is_sent_when_the_real_name_does_not_match(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     scenario.real_name.answer = "mismatch"
     await scenario.set_phone_number(student, "13800000000")
@@ -77,7 +77,7 @@ async def test_no_code_is_sent_when_the_real_name_does_not_match(scenario: Stage
     assert await scenario.sent_code(student) is None
 
 
-async def test_an_unavailable_real_name_service_is_retried(scenario: Stage) -> None:
+async def test_an_unavailable_real_name_service_is_retried(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     await scenario.set_phone_number(student, "13800000000")
     registration_id = await scenario.phone().register(student.name, student.id_number)
@@ -92,7 +92,7 @@ async def test_an_unavailable_real_name_service_is_retried(scenario: Stage) -> N
     assert await scenario.sent_code(student) == first
 
 
-async def test_a_name_matches_whatever_its_separators(scenario: Stage) -> None:
+async def test_a_name_matches_whatever_its_separators(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     await scenario.set_phone_number(student, "13800000000")
     spaced = f"{student.name[0]} {student.name[1:]}"
@@ -101,7 +101,7 @@ async def test_a_name_matches_whatever_its_separators(scenario: Stage) -> None:
     assert await scenario.sent_code(student) is not None
 
 
-async def test_wrong_codes_are_counted_even_though_each_request_fails(scenario: Stage) -> None:
+async def test_wrong_codes_are_counted_even_though_each_request_fails(scenario: IdentityScenario) -> None:
     phone = scenario.phone()
     registration_id, code = await scenario.request_code(phone, scenario.school.students[0])
     answers = await asyncio.gather(*(phone.confirm(registration_id, wrong_code(code)) for _ in range(8)))
@@ -111,15 +111,15 @@ async def test_wrong_codes_are_counted_even_though_each_request_fails(scenario: 
     assert problem_code((await phone.confirm(registration_id, code)).text) == "code_exhausted"
 
 
-async def test_a_code_is_refused_after_expiry_or_from_another_phone(scenario: Stage) -> None:
+async def test_a_code_is_refused_after_expiry_or_from_another_phone(scenario: IdentityScenario) -> None:
     phone = scenario.phone()
     registration_id, code = await scenario.request_code(phone, scenario.school.students[0])
     assert problem_code((await scenario.phone().confirm(registration_id, code)).text) == "not_found"
-    scenario.dial.ahead = timedelta(seconds=301)
+    scenario.clock.offset = timedelta(seconds=301)
     assert problem_code((await phone.confirm(registration_id, code)).text) == "code_expired"
 
 
-async def test_ten_parallel_confirmations_bind_one_key(scenario: Stage) -> None:
+async def test_ten_parallel_confirmations_bind_one_key(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     phone = scenario.phone()
     requested = await scenario.request_code(phone, student)
@@ -133,7 +133,7 @@ async def test_ten_parallel_confirmations_bind_one_key(scenario: Stage) -> None:
     assert accounts == 1
 
 
-async def test_one_phone_cannot_be_bound_to_a_second_student(scenario: Stage) -> None:
+async def test_one_phone_cannot_be_bound_to_a_second_student(scenario: IdentityScenario) -> None:
     first, second = scenario.school.students[:2]
     phone = await scenario.bind_phone(first)
     answer = await phone.confirm(*await scenario.request_code(phone, second))
@@ -142,7 +142,7 @@ async def test_one_phone_cannot_be_bound_to_a_second_student(scenario: Stage) ->
     assert (await phone.get("/v1/me")).json()["student_id"] == str(first.id)
 
 
-async def test_two_phones_confirmed_at_once_leave_one_active_key(scenario: Stage) -> None:
+async def test_two_phones_confirmed_at_once_leave_one_active_key(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     phones = [scenario.phone(), scenario.phone()]
     requested = [await scenario.request_code(phone, student) for phone in phones]
@@ -150,7 +150,9 @@ async def test_two_phones_confirmed_at_once_leave_one_active_key(scenario: Stage
     assert [key.status for key in await load_device_keys(scenario, student.id)].count("active") == 1
 
 
-async def test_a_new_phone_replaces_the_old_one_with_a_seven_day_cool_down(scenario: Stage) -> None:
+async def test_a_new_phone_replaces_the_old_one_with_a_seven_day_cool_down(
+    scenario: IdentityScenario,
+) -> None:
     student = scenario.school.students[0]
     old = await scenario.bind_phone(student)
     new = await scenario.bind_phone(student)
@@ -167,7 +169,7 @@ async def test_a_new_phone_replaces_the_old_one_with_a_seven_day_cool_down(scena
         assert set(names) == {"DeviceBound", "DeviceRebound"}
 
 
-async def test_a_revoked_key_is_never_bound_again(scenario: Stage) -> None:
+async def test_a_revoked_key_is_never_bound_again(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     old = await scenario.bind_phone(student)
     await scenario.bind_phone(student)
@@ -177,7 +179,7 @@ async def test_a_revoked_key_is_never_bound_again(scenario: Stage) -> None:
     )
 
 
-async def test_a_key_with_too_many_registrations_must_wait(scenario: Stage) -> None:
+async def test_a_key_with_too_many_registrations_must_wait(scenario: IdentityScenario) -> None:
     phone = scenario.phone()
     body = {"name": "无此人", "id_number": "110105194912310021"}
     answers = [await phone.prove("POST", "/v1/registrations", json=body) for _ in range(6)]
@@ -186,7 +188,7 @@ async def test_a_key_with_too_many_registrations_must_wait(scenario: Stage) -> N
 
 
 async def test_guessing_codes_silently_stops_further_codes_for_the_student(
-    scenario: Stage,
+    scenario: IdentityScenario,
 ) -> None:
     student = scenario.school.students[0]
     for _ in range(2):
@@ -205,14 +207,14 @@ async def test_guessing_codes_silently_stops_further_codes_for_the_student(
     assert await scenario.sent_code(student) == sent
 
 
-async def test_unconfirmed_registrations_are_deleted_decoys_included(scenario: Stage) -> None:
+async def test_unconfirmed_registrations_are_deleted_decoys_included(scenario: IdentityScenario) -> None:
     student = scenario.school.students[0]
     phone = scenario.phone()
     await phone.confirm(*await scenario.request_code(phone, student))
     other = scenario.phone()
     known, code = await scenario.request_code(other, student)
     unknown = await other.register("无此人", "110105194912310021")
-    scenario.dial.ahead = timedelta(minutes=66)
+    scenario.clock.offset = timedelta(minutes=66)
     context = type("Context", (), {"additional_context": {"app_context": scenario.app_context}})()
     await purge_expired(context, 0)
     answers = [await other.confirm(each, code) for each in (known, unknown)]
@@ -220,7 +222,7 @@ async def test_unconfirmed_registrations_are_deleted_decoys_included(scenario: S
     assert (await phone.get("/v1/me")).status_code == 200
 
 
-async def test_codes_are_stored_hashed(scenario: Stage) -> None:
+async def test_codes_are_stored_hashed(scenario: IdentityScenario) -> None:
     registration_id, code = await scenario.request_code(scenario.phone(), scenario.school.students[0])
     async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         row = await session.get_one(Registration, UUID(registration_id))
@@ -236,6 +238,6 @@ async def test_codes_are_stored_hashed(scenario: Stage) -> None:
         {"name": "张三", "id_number": "1", "result": 1},
     ],
 )
-async def test_a_malformed_registration_is_refused(scenario: Stage, body: dict[str, str]) -> None:
+async def test_a_malformed_registration_is_refused(scenario: IdentityScenario, body: dict[str, str]) -> None:
     answer = await scenario.phone().prove("POST", "/v1/registrations", json=body)
     assert (answer.status_code, problem_code(answer.text)) == (422, "malformed_request")

@@ -8,27 +8,27 @@ import pytest
 from backend.core.errors import Conflict
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
-from backend.identity.accounts.staff_accounts import Invitation, InviteAccount, invite_first
+from backend.identity.accounts.staff_accounts import Invitation, InviteAccount, invite_first_account
 from backend.identity.policy import province_policy
 from backend.org.tables import OrgUnit
-from tests.support.identity.scenario import Stage, problem_code
-from tests.support.identity.staff_user import Staffer, new_login, staffer
+from tests.support.identity.scenario import IdentityScenario, problem_code
+from tests.support.identity.staff_user import StaffUser, create_staff_user, new_login
 
 pytestmark = [pytest.mark.clause("HN334-2.3"), pytest.mark.clause("HN334-3.2")]
 
 
-async def create_user_per_role(scenario: Stage) -> dict[str, Staffer]:
+async def create_user_per_role(scenario: IdentityScenario) -> dict[str, StaffUser]:
     world = scenario.world
-    registrar = await staffer(scenario, "registrar", world.school.id)
+    registrar = await create_staff_user(scenario, "registrar", world.school.id)
     return {
-        "province": await staffer(scenario, "province", world.province.id),
-        "bureau": await staffer(scenario, "bureau", world.city.id),
+        "province": await create_staff_user(scenario, "province", world.province.id),
+        "bureau": await create_staff_user(scenario, "bureau", world.city.id),
         "registrar": registrar,
         "counselor": await registrar.create_subordinate("counselor", world.school.id),
     }
 
 
-async def test_only_the_direct_superior_can_create_an_account(scenario: Stage) -> None:
+async def test_only_the_direct_superior_can_create_an_account(scenario: IdentityScenario) -> None:
     world, roles = scenario.world, await create_user_per_role(scenario)
     targets: dict[tuple[str, UUID], str] = {
         ("bureau", world.city.id): "province",
@@ -57,9 +57,9 @@ async def test_only_the_direct_superior_can_create_an_account(scenario: Stage) -
             assert answer.status_code == (201 if role == creator else elsewhere), (role, kind, answer.text)
 
 
-async def test_a_bureau_of_another_city_manages_no_account_of_this_one(scenario: Stage) -> None:
-    other = await staffer(scenario, "bureau", scenario.world.other_city.id)
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+async def test_a_bureau_of_another_city_manages_no_account_of_this_one(scenario: IdentityScenario) -> None:
+    other = await create_staff_user(scenario, "bureau", scenario.world.other_city.id)
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     assert (await other.invite("registrar", scenario.school.id)).status_code == 404
     answer = await other.post(f"/v1/accounts/{registrar.account_id}/disable", {"reason": "越权"})
     absent = await other.post(f"/v1/accounts/{new_id()}/disable", {"reason": "不存在"})
@@ -69,8 +69,10 @@ async def test_a_bureau_of_another_city_manages_no_account_of_this_one(scenario:
     assert str(registrar.account_id) not in {item["id"] for item in listed}
 
 
-async def test_a_disabled_account_is_refused_at_its_next_request_and_at_sign_in(scenario: Stage) -> None:
-    bureau = await staffer(scenario, "bureau", scenario.world.city.id)
+async def test_a_disabled_account_is_refused_at_its_next_request_and_at_sign_in(
+    scenario: IdentityScenario,
+) -> None:
+    bureau = await create_staff_user(scenario, "bureau", scenario.world.city.id)
     registrar = await bureau.create_subordinate("registrar", scenario.school.id)
     path = f"/v1/accounts/{registrar.account_id}/disable"
     disabled = await bureau.post(path, {"reason": "离职"})
@@ -83,8 +85,10 @@ async def test_a_disabled_account_is_refused_at_its_next_request_and_at_sign_in(
     assert (await bureau.post(path, {"reason": "离职"})).status_code == 200
 
 
-async def test_a_registrar_disables_a_students_account_and_the_phone_is_refused(scenario: Stage) -> None:
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+async def test_a_registrar_disables_a_students_account_and_the_phone_is_refused(
+    scenario: IdentityScenario,
+) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     phone = await scenario.bind_phone(scenario.school.students[0])
     students = (await registrar.get("/v1/accounts", kind="student")).json()["items"]
     (account,) = [item for item in students if item["display_name"] == scenario.school.students[0].name]
@@ -93,9 +97,9 @@ async def test_a_registrar_disables_a_students_account_and_the_phone_is_refused(
     assert problem_code((await phone.prove("POST", "/v1/token")).text) == "account_disabled"
 
 
-async def test_a_login_is_unique_in_the_whole_province(scenario: Stage) -> None:
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
-    sister = await staffer(scenario, "registrar", scenario.world.sister.id)
+async def test_a_login_is_unique_in_the_whole_province(scenario: IdentityScenario) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
+    sister = await create_staff_user(scenario, "registrar", scenario.world.sister.id)
     body = {
         "kind": "counselor",
         "org_id": str(scenario.school.id),
@@ -107,14 +111,14 @@ async def test_a_login_is_unique_in_the_whole_province(scenario: Stage) -> None:
     assert [problem_code(answer.text) for answer in (taken, elsewhere)] == ["login_taken", "login_taken"]
 
 
-async def test_a_renewed_code_replaces_the_old_one(scenario: Stage) -> None:
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+async def test_a_renewed_code_replaces_the_old_one(scenario: IdentityScenario) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     body = (await registrar.invite("counselor", scenario.school.id)).json()
     listed = (await registrar.get("/v1/accounts", status="invited")).json()["items"]
     (login,) = [item["login"] for item in listed if item["id"] == body["account_id"]]
     renewed = (await registrar.post(f"/v1/accounts/{body['account_id']}/invitation")).json()
-    old = Staffer(scenario, login, body["activation_code"], UUID(body["account_id"]))
-    new = Staffer(scenario, login, renewed["activation_code"], UUID(body["account_id"]))
+    old = StaffUser(scenario, login, body["activation_code"], UUID(body["account_id"]))
+    new = StaffUser(scenario, login, renewed["activation_code"], UUID(body["account_id"]))
     assert problem_code((await old.begin()).text) == "activation_refused"
     assert (await new.begin()).status_code == 201
     assert (await new.confirm()).status_code == 204
@@ -124,8 +128,8 @@ async def test_a_renewed_code_replaces_the_old_one(scenario: Stage) -> None:
     )
 
 
-async def test_accounts_are_listed_page_by_page_without_gaps(scenario: Stage) -> None:
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+async def test_accounts_are_listed_page_by_page_without_gaps(scenario: IdentityScenario) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     created = {
         (await registrar.invite("counselor", scenario.school.id)).json()["account_id"] for _ in range(5)
     }
@@ -140,8 +144,8 @@ async def test_accounts_are_listed_page_by_page_without_gaps(scenario: Stage) ->
     assert sorted(seen) == sorted(created)
 
 
-async def test_an_invitation_cannot_set_its_own_status(scenario: Stage) -> None:
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+async def test_an_invitation_cannot_set_its_own_status(scenario: IdentityScenario) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     body = {
         "kind": "counselor",
         "org_id": str(scenario.school.id),
@@ -152,19 +156,19 @@ async def test_an_invitation_cannot_set_its_own_status(scenario: Stage) -> None:
     assert (await registrar.post("/v1/accounts", body)).status_code == 422
 
 
-async def test_the_first_account_of_a_province_is_created_once(scenario: Stage) -> None:
+async def test_the_first_account_of_a_province_is_created_once(scenario: IdentityScenario) -> None:
     code = f"{new_id().int % 10**6:06d}"
     province = OrgUnit(
-        id=new_id(), kind="province", code=code, name="某省", path=f"p{code}", created_at=scenario.dial()
+        id=new_id(), kind="province", code=code, name="某省", path=f"p{code}", created_at=scenario.clock()
     )
     async with scenario.owner.transaction(Scope.wide(province.path)) as session:
         session.add(province)
-    scope, law = Scope.wide(province.path), province_policy(scenario.app_context, scenario.dial())
+    scope, law = Scope.wide(province.path), province_policy(scenario.app_context, scenario.clock())
 
     async def make() -> Invitation:
         command = InviteAccount("province", province.id, new_login(), "省厅管理员", None)
         async with scenario.app_context.database.transaction(scope) as session:
-            return await invite_first(session, command, law, scenario.dial())
+            return await invite_first_account(session, command, law, scenario.clock())
 
     made = await asyncio.gather(*(make() for _ in range(4)), return_exceptions=True)
     invitations = [each for each in made if isinstance(each, Invitation)]
@@ -172,7 +176,7 @@ async def test_the_first_account_of_a_province_is_created_once(scenario: Stage) 
     assert [type(each) for each in made if not isinstance(each, Invitation)] == [Conflict] * 3
     first = invitations[0]
     assert first.account.login is not None
-    admin = Staffer(scenario, first.account.login, first.activation_code, first.account.id)
+    admin = StaffUser(scenario, first.account.login, first.activation_code, first.account.id)
     assert (await admin.begin()).status_code == 201
     assert (await admin.confirm()).status_code == 204
     assert (await admin.sign_in()).status_code == 201

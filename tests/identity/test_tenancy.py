@@ -9,21 +9,21 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.identity.tables import Account, DeviceKey, DpopProof, Registration, StaffSession
-from tests.support.identity.scenario import Stage
-from tests.support.identity.staff_user import staffer
+from tests.support.identity.scenario import IdentityScenario
+from tests.support.identity.staff_user import create_staff_user
 
 pytestmark = pytest.mark.clause("HN334-2.3")
 
 
 async def count_visible(
-    scenario: Stage, scope: Scope, table: type[Account | DeviceKey | Registration], school_id: UUID
+    scenario: IdentityScenario, scope: Scope, table: type[Account | DeviceKey | Registration], school_id: UUID
 ) -> int:
     async with scenario.app_context.database.transaction(scope) as session:
         query = select(func.count()).select_from(table).where(table.school_id == school_id)
         return await session.scalar(query) or 0
 
 
-async def test_each_scope_sees_its_own_accounts_keys_and_registrations(scenario: Stage) -> None:
+async def test_each_scope_sees_its_own_accounts_keys_and_registrations(scenario: IdentityScenario) -> None:
     pupil, world = scenario.school.students[0], scenario.world
     await scenario.bind_phone(pupil)
     for table in (Account, DeviceKey, Registration):
@@ -43,15 +43,15 @@ async def test_each_scope_sees_its_own_accounts_keys_and_registrations(scenario:
             assert await count_visible(scenario, stranger, table, world.school.id) == 0
 
 
-async def test_a_session_is_visible_to_its_own_account_only(scenario: Stage) -> None:
-    registrar = await staffer(scenario, "registrar", scenario.school.id)
+async def test_a_session_is_visible_to_its_own_account_only(scenario: IdentityScenario) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     own = Scope.school(scenario.school.id, scenario.school.path, registrar.account_id)
     for scope, expected in ((own, 1), (Scope.wide(scenario.world.province.path), 0), (Scope.none(), 0)):
         async with scenario.app_context.database.transaction(scope) as session:
             assert await session.scalar(select(func.count()).select_from(StaffSession)) == expected
 
 
-async def test_a_student_cannot_update_the_own_account(scenario: Stage) -> None:
+async def test_a_student_cannot_update_the_own_account(scenario: IdentityScenario) -> None:
     pupil = scenario.school.students[0]
     await scenario.bind_phone(pupil)
     async with scenario.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
@@ -61,9 +61,9 @@ async def test_a_student_cannot_update_the_own_account(scenario: Stage) -> None:
 
 @pytest.mark.parametrize("student", [0, 1])
 async def test_the_database_refuses_a_second_active_key_and_a_second_owner(
-    scenario: Stage, student: int
+    scenario: IdentityScenario, student: int
 ) -> None:
-    bound, at = scenario.school.students[0], scenario.dial()
+    bound, at = scenario.school.students[0], scenario.clock()
     phone = await scenario.bind_phone(bound)
     other = scenario.school.students[student]
     constraint = "uq_device_key_active" if student == 0 else "uq_device_key_jkt"
@@ -93,7 +93,9 @@ async def test_the_database_refuses_a_second_active_key_and_a_second_owner(
         "DELETE FROM account",
     ],
 )
-async def test_the_application_cannot_change_append_only_rows(scenario: Stage, statement: str) -> None:
+async def test_the_application_cannot_change_append_only_rows(
+    scenario: IdentityScenario, statement: str
+) -> None:
     with pytest.raises(ProgrammingError, match="permission denied"):
         async with scenario.app_context.database.transaction(
             Scope.wide(scenario.world.province.path)
@@ -101,7 +103,7 @@ async def test_the_application_cannot_change_append_only_rows(scenario: Stage, s
             await session.execute(text(statement))
 
 
-async def test_a_staff_account_is_never_active_without_two_factors(scenario: Stage) -> None:
+async def test_a_staff_account_is_never_active_without_two_factors(scenario: IdentityScenario) -> None:
     with pytest.raises(IntegrityError, match="two_factors"):
         async with scenario.owner.transaction(Scope.wide(scenario.world.province.path)) as session:
             session.add(
@@ -115,7 +117,7 @@ async def test_a_staff_account_is_never_active_without_two_factors(scenario: Sta
                     status="active",
                     password_hash="x",
                     failed_attempts=0,
-                    created_at=scenario.dial(),
+                    created_at=scenario.clock(),
                 )
             )
 

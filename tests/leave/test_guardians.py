@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from backend.core.ids import new_id
 from backend.events import SUBSCRIPTIONS
-from backend.identity.consents import GUARDIAN_NOTICE, AnswerConsent, answer_consent, texts_in_force
+from backend.identity.consents import GUARDIAN_NOTICE, AnswerConsent, answer_consent, current_text_versions
 from backend.identity.errors import GuardianNeeded
 from backend.identity.policy import province_policy
 from backend.leave.queries import Leave
@@ -46,7 +46,7 @@ async def family(scenario: LeaveScenario) -> None:
 
 async def consent(scenario: LeaveScenario, *, granted: bool = True, guardian_name: str | None = None) -> None:
     actor, law = scenario.student(), province_policy(scenario.roll_call_scenario.app_context, scenario.at)
-    version = texts_in_force(law)[GUARDIAN_NOTICE]
+    version = current_text_versions(law)[GUARDIAN_NOTICE]
     command = AnswerConsent(GUARDIAN_NOTICE, granted, version, guardian_name)
     async with scenario.transaction(actor) as session:
         await answer_consent(session, actor, command, law, scenario.next_act())

@@ -18,7 +18,7 @@ from backend.roll_call.launch.audience import Audience, Sample
 from backend.roll_call.launch.service import Launched
 from backend.roll_call.tables import Obligation
 from tests.support.leave import LeaveScenario
-from tests.support.province import Pupil, bureau_account
+from tests.support.province import SampleStudent, bureau_account
 
 HOUR = timedelta(hours=1)
 pytestmark = [pytest.mark.clause("HN334-3.5a"), pytest.mark.clause("R6")]
@@ -33,7 +33,7 @@ async def launched(
     )
 
 
-async def duties(scenario: LeaveScenario, launch: Launched) -> dict[Pupil, tuple[str, str | None]]:
+async def duties(scenario: LeaveScenario, launch: Launched) -> dict[SampleStudent, tuple[str, str | None]]:
     async with scenario.roll_call_scenario.owner_transaction() as session:
         rows = await session.scalars(select(Obligation).where(Obligation.roll_call_id == launch.roll_call.id))
         found = {row.student_id: (row.duty, row.reason) for row in rows}
@@ -169,7 +169,7 @@ class History:
     ended: int
     back: int
 
-    def rows(self, pupil: Pupil, start: datetime) -> list[Base]:
+    def rows(self, pupil: SampleStudent, start: datetime) -> list[Base]:
         identity: dict[str, Any] = {"school_id": pupil.school_id, "student_id": pupil.id}
         request = LeaveRequest(
             id=new_id(),

@@ -30,7 +30,7 @@ from backend.leave.service import Answer, DecideLeave, HalfDay, RequestLeave, de
 from backend.leave.tables import LeaveDecision, LeaveRequest
 from backend.org.errors import DaysInTwoTerms, TermNotSet
 from backend.people.attachment_errors import AttachmentUnusable
-from backend.people.attachment_files import Content, receive
+from backend.people.attachment_files import FileContent, store_upload
 from backend.people.student_lock import lock_student
 from tests.support.database_contents import columns_holding
 from tests.support.leave import LeaveScenario
@@ -306,8 +306,8 @@ async def test_reason_is_encrypted_and_bound_to_its_row(scenario: LeaveScenario,
 
 async def test_attachments_are_shown_with_the_request(scenario: LeaveScenario) -> None:
     app_context, actor, pupil = scenario.roll_call_scenario.app_context, scenario.student(), scenario.pupil
-    day, scan = HalfDay(scenario.today, "morning"), Content("application/pdf", b"%PDF-1.7 %%EOF")
-    file = await receive(app_context, actor, pupil.id, scan, scenario.at)
+    day, scan = HalfDay(scenario.today, "morning"), FileContent("application/pdf", b"%PDF-1.7 %%EOF")
+    file = await store_upload(app_context, actor, pupil.id, scan, scenario.at)
     command = RequestLeave(LeaveKind.SICK, day, day, "发烧就医", (file.id,))
     async with scenario.transaction(actor) as session:
         asked = await request_leave(session, actor, app_context.keys, command, scenario.next_act())

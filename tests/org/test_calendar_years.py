@@ -18,13 +18,13 @@ from backend.core.errors import NotPermitted
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
 from backend.org.calendar import FIXED_HOLIDAYS, CalendarYear, CalendarYearMissing
-from backend.org.calendars import load_calendar_year, put_calendar_year, working_calendar
+from backend.org.calendar_years import get_working_calendar, load_calendar_year, save_calendar_year
 from backend.settings import Settings
 from tests.support.province import (
     PROVINCE_PATH,
-    World,
+    SampleProvince,
     bureau_account,
-    plant,
+    create_sample_province,
     province_account,
     registrar_account,
 )
@@ -35,8 +35,8 @@ _years = count(2060)
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, app_context: AppContext) -> World:
-    return await plant(owner, app_context.keys, classes=0, students=0)
+async def world(owner: Database, app_context: AppContext) -> SampleProvince:
+    return await create_sample_province(owner, app_context.keys, classes=0, students=0)
 
 
 @pytest.fixture
@@ -53,15 +53,17 @@ def first_saturday(year: int) -> date:
     return next(day for day in (date(year, 3, 1 + n) for n in range(7)) if day.weekday() == 5)
 
 
-async def test_loaded_year_makes_its_days_computable(database: Database, world: World, year: int) -> None:
+async def test_loaded_year_makes_its_days_computable(
+    database: Database, world: SampleProvince, year: int
+) -> None:
     actor = province_account(world.province)
     saturday = first_saturday(year)
     async with database.transaction(actor.scope) as session:
         with pytest.raises(CalendarYearMissing, match=str(year)):
-            (await working_calendar(session)).is_working_day(saturday)
+            (await get_working_calendar(session)).is_working_day(saturday)
         await load_calendar_year(session, actor, make_notice(year, makeup=[saturday]), now())
     async with database.transaction(Scope.none()) as session:
-        calendar = await working_calendar(session)
+        calendar = await get_working_calendar(session)
     assert calendar.is_working_day(saturday)
     assert not calendar.is_working_day(saturday + timedelta(days=1))
     assert not calendar.is_working_day(date(year, 5, 1))
@@ -69,7 +71,7 @@ async def test_loaded_year_makes_its_days_computable(database: Database, world: 
 
 
 async def test_amended_notice_replaces_the_year_and_audit_keeps_the_old_one(
-    database: Database, world: World, year: int
+    database: Database, world: SampleProvince, year: int
 ) -> None:
     actor = province_account(world.province)
     saturday = first_saturday(year)
@@ -77,7 +79,7 @@ async def test_amended_notice_replaces_the_year_and_audit_keeps_the_old_one(
         async with database.transaction(actor.scope) as session:
             await load_calendar_year(session, actor, amended, now())
     async with database.transaction(actor.scope) as session:
-        calendar = await working_calendar(session)
+        calendar = await get_working_calendar(session)
         entries = await session.scalars(
             select(AuditEntry).where(AuditEntry.subject_id == str(year)).order_by(AuditEntry.id)
         )
@@ -88,14 +90,14 @@ async def test_amended_notice_replaces_the_year_and_audit_keeps_the_old_one(
     assert second.acting_account == actor.account_id
 
 
-async def test_only_the_province_loads_a_year(database: Database, world: World, year: int) -> None:
+async def test_only_the_province_loads_a_year(database: Database, world: SampleProvince, year: int) -> None:
     for actor in (bureau_account(world.city), registrar_account(world.school)):
         with pytest.raises(NotPermitted):
             async with database.transaction(actor.scope) as session:
                 await load_calendar_year(session, actor, make_notice(year), now())
         with pytest.raises(ProgrammingError, match="row-level security"):
             async with database.transaction(actor.scope) as session:
-                await put_calendar_year(session, PROVINCE_PATH, make_notice(year), now())
+                await save_calendar_year(session, PROVINCE_PATH, make_notice(year), now())
 
 
 def test_command_loads_a_file_or_reports_its_errors(

@@ -11,18 +11,18 @@ from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.tenancy import Scope
 from backend.org.errors import TermsBusy
-from backend.org.partitions import Partition, lacking_partitions, make_partitions
+from backend.org.partitions import Partition, create_missing_partitions, find_missing_partitions
 from backend.org.terms import NewTerm, open_term
 from backend.tables import METADATA
-from tests.support.province import World, plant, registrar_account
+from tests.support.province import SampleProvince, create_sample_province, registrar_account
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, app_context: AppContext) -> World:
-    return await plant(owner, app_context.keys, classes=1, students=1)
+async def world(owner: Database, app_context: AppContext) -> SampleProvince:
+    return await create_sample_province(owner, app_context.keys, classes=1, students=1)
 
 
-async def open_autumn(database: Database, world: World, year: int) -> str:
+async def open_autumn(database: Database, world: SampleProvince, year: int) -> str:
     actor, code = registrar_account(world.school), f"{year} 秋'autumn"
     async with database.transaction(actor.scope) as session:
         new = NewTerm(world.school.id, code, date(year, 9, 1), date(year, 12, 31))
@@ -55,16 +55,16 @@ def test_tables_with_roll_call_and_term_are_partitioned_by_term() -> None:
 
 
 async def test_opening_a_term_creates_its_partition_of_every_table(
-    database: Database, owner: Database, world: World
+    database: Database, owner: Database, world: SampleProvince
 ) -> None:
     code = await open_autumn(database, world, 2071)
     assert (await partitions_of(owner, code)).keys() == partitioned_tables()
     async with database.transaction(Scope.none()) as session:
-        assert await lacking_partitions(session) == []
+        assert await find_missing_partitions(session) == []
 
 
 async def test_application_reaches_a_partition_only_through_its_parent(
-    database: Database, owner: Database, world: World
+    database: Database, owner: Database, world: SampleProvince
 ) -> None:
     partitions = await partitions_of(owner, world.term_code)
     for partition in partitions.values():
@@ -80,19 +80,19 @@ async def test_application_reaches_a_partition_only_through_its_parent(
 
 
 async def test_missing_partition_is_reported_and_created(
-    database: Database, owner: Database, world: World
+    database: Database, owner: Database, world: SampleProvince
 ) -> None:
     code = await open_autumn(database, world, 2072)
     partition = (await partitions_of(owner, code))["outcome_entry"]
     async with owner.transaction(Scope.none()) as session:
         await session.execute(text(f"DROP TABLE term_partition.{partition}"))
     async with database.transaction(Scope.none()) as session:
-        assert await lacking_partitions(session) == [Partition(code, "outcome_entry")]
-        assert await make_partitions(session) == [Partition(code, "outcome_entry")]
-        assert await lacking_partitions(session) == await make_partitions(session) == []
+        assert await find_missing_partitions(session) == [Partition(code, "outcome_entry")]
+        assert await create_missing_partitions(session) == [Partition(code, "outcome_entry")]
+        assert await find_missing_partitions(session) == await create_missing_partitions(session) == []
 
 
-async def test_row_of_an_unknown_term_is_rejected(owner: Database, world: World) -> None:
+async def test_row_of_an_unknown_term_is_rejected(owner: Database, world: SampleProvince) -> None:
     row = text(
         "INSERT INTO attestation_review (roll_call_id, student_id, school_id, term_code, attested_by, reviewed_by, upheld,"
         " note, at) SELECT id, id, school_id, '2199-never', id, school_id, true, '', now() FROM student LIMIT 1"
@@ -103,11 +103,11 @@ async def test_row_of_an_unknown_term_is_rejected(owner: Database, world: World)
 
 
 async def test_opening_a_term_during_a_launch_fails_without_waiting(
-    database: Database, owner: Database, world: World
+    database: Database, owner: Database, world: SampleProvince
 ) -> None:
     async with owner.transaction(Scope.none()) as session:
         await session.execute(text("LOCK TABLE roll_call IN ROW EXCLUSIVE MODE"))  # the lock of a launch
         with pytest.raises(TermsBusy):
             await open_autumn(database, world, 2073)
     async with database.transaction(Scope.none()) as session:
-        assert await lacking_partitions(session) == []
+        assert await find_missing_partitions(session) == []

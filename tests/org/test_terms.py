@@ -29,16 +29,16 @@ from backend.org.terms import (
     Vacation,
     declare_vacation,
     find_terms,
+    get_term,
+    get_terms,
     open_term,
     require_one_term,
-    term_of,
-    terms_of,
 )
 from tests.support.province import (
-    World,
+    SampleProvince,
     bureau_account,
     counselor_account,
-    plant,
+    create_sample_province,
     province_account,
     registrar_account,
 )
@@ -50,8 +50,8 @@ _years = count(2040)
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, app_context: AppContext) -> World:
-    return await plant(owner, app_context.keys, classes=1, students=0)
+async def world(owner: Database, app_context: AppContext) -> SampleProvince:
+    return await create_sample_province(owner, app_context.keys, classes=1, students=0)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def open_term_as(database: Database, actor: Actor, term: NewTerm) -> TermV
 
 
 async def test_school_has_the_term_of_the_nearest_unit_above_it(
-    database: Database, world: World, year: int
+    database: Database, world: SampleProvince, year: int
 ) -> None:
     day = date(year, 10, 8)
     nearest_is_own: list[object] = []
@@ -81,25 +81,25 @@ async def test_school_has_the_term_of_the_nearest_unit_above_it(
     for start, actor in enumerate(accounts, start=1):
         term = await open_term_as(database, actor, autumn(actor.org_id, year, start=start))
         async with database.transaction(Scope.none()) as session:
-            nearest_is_own.append((await term_of(session, world.school.id, day)).id == term.id)
-            sister = await term_of(session, world.sister.id, day)
-            direct = await term_of(session, world.direct.id, day)
+            nearest_is_own.append((await get_term(session, world.school.id, day)).id == term.id)
+            sister = await get_term(session, world.sister.id, day)
+            direct = await get_term(session, world.direct.id, day)
     assert nearest_is_own == [True, True, True]
     assert sister.org_id == world.city.id
     assert direct.org_id == world.province.id
 
 
 async def test_day_outside_every_term_raises_and_names_the_day(
-    database: Database, world: World, year: int
+    database: Database, world: SampleProvince, year: int
 ) -> None:
     async with database.transaction(Scope.none()) as session:
         with pytest.raises(TermNotSet, match=f"{year}-07-15"):
-            await term_of(session, world.school.id, date(year, 7, 15))
-        assert await terms_of(session, [world.school.id], date(year, 7, 15)) == {}
+            await get_term(session, world.school.id, date(year, 7, 15))
+        assert await get_terms(session, [world.school.id], date(year, 7, 15)) == {}
 
 
 async def test_school_cannot_divide_a_term_of_its_superior(
-    database: Database, world: World, year: int
+    database: Database, world: SampleProvince, year: int
 ) -> None:
     await open_term_as(database, province_account(world.province), autumn(world.province.id, year))
     actor = registrar_account(world.school)
@@ -109,7 +109,7 @@ async def test_school_cannot_divide_a_term_of_its_superior(
 
 
 async def test_later_term_of_a_superior_overrides_the_schools_own(
-    database: Database, world: World, year: int
+    database: Database, world: SampleProvince, year: int
 ) -> None:
     own_term = NewTerm(world.school.id, f"{year}-own", date(year, 11, 1), date(year, 12, 31))
     await open_term_as(database, registrar_account(world.school), own_term)
@@ -120,7 +120,7 @@ async def test_later_term_of_a_superior_overrides_the_schools_own(
         )
 
 
-async def test_days_in_two_terms_are_rejected(database: Database, world: World, year: int) -> None:
+async def test_days_in_two_terms_are_rejected(database: Database, world: SampleProvince, year: int) -> None:
     actor = registrar_account(world.school)
     for code, start, end in (("a", 3, 5), ("b", 5, 8)):
         await open_term_as(
@@ -134,7 +134,7 @@ async def test_days_in_two_terms_are_rejected(database: Database, world: World, 
 
 
 async def test_only_one_of_concurrent_overlapping_terms_is_opened(
-    database: Database, world: World, year: int
+    database: Database, world: SampleProvince, year: int
 ) -> None:
     actor = registrar_account(world.school)
 
@@ -154,7 +154,9 @@ async def test_only_one_of_concurrent_overlapping_terms_is_opened(
     assert stored == 1
 
 
-async def test_next_term_must_start_after_the_last_day(database: Database, world: World, year: int) -> None:
+async def test_next_term_must_start_after_the_last_day(
+    database: Database, world: SampleProvince, year: int
+) -> None:
     actor = registrar_account(world.school)
     await open_term_as(
         database, actor, NewTerm(world.school.id, f"{year}-a", date(year, 3, 1), date(year, 5, 1))
@@ -169,7 +171,7 @@ async def test_next_term_must_start_after_the_last_day(database: Database, world
 
 
 async def test_vacation_within_the_term_may_be_declared_later(
-    database: Database, world: World, year: int
+    database: Database, world: SampleProvince, year: int
 ) -> None:
     actor = bureau_account(world.city)
     national_day = Vacation("国庆", date(year, 10, 1), date(year, 10, 7))
@@ -187,7 +189,7 @@ async def test_vacation_within_the_term_may_be_declared_later(
 
 
 async def test_registrar_declares_vacations_of_the_own_school_only(
-    database: Database, world: World, year: int
+    database: Database, world: SampleProvince, year: int
 ) -> None:
     actor = registrar_account(world.school)
     others = await open_term_as(database, registrar_account(world.sister), autumn(world.sister.id, year))
@@ -202,7 +204,7 @@ async def test_registrar_declares_vacations_of_the_own_school_only(
 
 
 async def test_terms_of_a_unit_outside_the_subtree_cannot_be_set(
-    database: Database, world: World, year: int
+    database: Database, world: SampleProvince, year: int
 ) -> None:
     attempts = [
         (registrar_account(world.school), world.sister.id),
@@ -218,7 +220,9 @@ async def test_terms_of_a_unit_outside_the_subtree_cannot_be_set(
         await open_term_as(database, counselor, autumn(world.school.id, year))
 
 
-async def test_database_rejects_a_term_of_another_school(database: Database, world: World, year: int) -> None:
+async def test_database_rejects_a_term_of_another_school(
+    database: Database, world: SampleProvince, year: int
+) -> None:
     actor = registrar_account(world.school)
     days = {"starts_on": date(year, 9, 1), "ends_on": date(year, 12, 31)}
     with pytest.raises(ProgrammingError, match="row-level security"):
@@ -227,22 +231,24 @@ async def test_database_rejects_a_term_of_another_school(database: Database, wor
 
 
 async def test_term_that_ends_before_it_starts_is_rejected(
-    database: Database, world: World, year: int
+    database: Database, world: SampleProvince, year: int
 ) -> None:
     backwards = NewTerm(world.school.id, "x", date(year, 9, 1), date(year, 9, 1))
     with pytest.raises(TermOrder):
         await open_term_as(database, registrar_account(world.school), backwards)
 
 
-async def test_today_is_in_the_shared_term_of_the_test_province(database: Database, world: World) -> None:
+async def test_today_is_in_the_shared_term_of_the_test_province(
+    database: Database, world: SampleProvince
+) -> None:
     schools = [world.school.id, world.direct.id]
     async with database.transaction(Scope.none()) as session:
-        terms = await terms_of(session, schools, legal_day(now()))
+        terms = await get_terms(session, schools, legal_day(now()))
     assert {school: term.code for school, term in terms.items()} == dict.fromkeys(schools, world.term_code)
 
 
 async def test_school_lists_terms_of_superiors_and_its_own_only(
-    database: Database, world: World, year: int
+    database: Database, world: SampleProvince, year: int
 ) -> None:
     own = await open_term_as(database, registrar_account(world.school), autumn(world.school.id, year))
     other = await open_term_as(database, registrar_account(world.sister), autumn(world.sister.id, year))

@@ -17,18 +17,18 @@ from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
 from backend.org.divisions import Divisions
 from backend.org.errors import CodeTaken, CountyUnfit, ParentUnfit
-from backend.org.paths import division_of, is_below, path_of, superior_paths
-from backend.org.queries import schools_below, subtree, superiors, unit_by_code
-from backend.org.service import NewCounty, NewSchool, add_county, add_school, plant_province
+from backend.org.paths import build_unit_path, division_of, is_below, superior_paths
+from backend.org.queries import get_unit_by_code, list_subtree, list_superiors, schools_below
+from backend.org.service import NewCounty, NewSchool, add_county, add_school, create_province
 from backend.org.tables import OrgUnit
 from backend.policy import load_policies
 from tests.support.province import (
     PROVINCE_CODE,
     PROVINCE_PATH,
-    World,
+    SampleProvince,
     bureau_account,
     counselor_account,
-    plant,
+    create_sample_province,
     province_account,
     registrar_account,
     unique_school_code,
@@ -38,39 +38,39 @@ pytestmark = pytest.mark.clause("HN334-2.3")
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, app_context: AppContext) -> World:
-    return await plant(owner, app_context.keys, classes=1, students=1)
+async def world(owner: Database, app_context: AppContext) -> SampleProvince:
+    return await create_sample_province(owner, app_context.keys, classes=1, students=1)
 
 
-async def test_province_has_its_cities_and_direct_counties(database: Database, world: World) -> None:
+async def test_province_has_its_cities_and_direct_counties(database: Database, world: SampleProvince) -> None:
     async with database.transaction(Scope.none()) as session:
         units = [
-            unit for unit in await subtree(session, PROVINCE_PATH) if unit.parent_id == world.province.id
+            unit for unit in await list_subtree(session, PROVINCE_PATH) if unit.parent_id == world.province.id
         ]
     assert sum(unit.kind == "city" for unit in units) == 18
     assert sum(unit.kind == "county" for unit in units) == 10
     assert {unit.code for unit in units if unit.kind == "county"} >= {"410181", "411729"}
 
 
-async def test_creating_the_province_again_changes_nothing(owner: Database, world: World) -> None:
+async def test_creating_the_province_again_changes_nothing(owner: Database, world: SampleProvince) -> None:
     divisions = Divisions.of(load_policies())
     async with owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
-        before = [(unit.id, unit.path) for unit in await subtree(session, PROVINCE_PATH)]
-        again = await plant_province(session, divisions, PROVINCE_CODE, now())
-        after = [(unit.id, unit.path) for unit in await subtree(session, PROVINCE_PATH)]
+        before = [(unit.id, unit.path) for unit in await list_subtree(session, PROVINCE_PATH)]
+        again = await create_province(session, divisions, PROVINCE_CODE, now())
+        after = [(unit.id, unit.path) for unit in await list_subtree(session, PROVINCE_PATH)]
     assert again.id == world.province.id
     assert before == after
 
 
 async def test_bureau_adds_a_school_below_itself_with_an_audit_entry(
-    database: Database, world: World
+    database: Database, world: SampleProvince
 ) -> None:
     actor = bureau_account(world.city)
     new = NewSchool(unique_school_code(), "新建职业学校", world.city.id)
     async with database.transaction(actor.scope) as session:
         school = await add_school(session, actor, new, now())
     async with database.transaction(actor.scope) as session:
-        above = await superiors(session, school.id)
+        above = await list_superiors(session, school.id)
         entry = await session.scalar(select(AuditEntry).where(AuditEntry.subject_id == str(school.id)))
     assert school.path == f"{world.city.path}.s{new.code}"
     assert [unit.id for unit in above] == [world.city.id, world.province.id]
@@ -78,16 +78,20 @@ async def test_bureau_adds_a_school_below_itself_with_an_audit_entry(
     assert (entry.action, entry.acting_account) == ("school_added", actor.account_id)
 
 
-async def test_school_directly_under_the_province_has_no_city_above(database: Database, world: World) -> None:
+async def test_school_directly_under_the_province_has_no_city_above(
+    database: Database, world: SampleProvince
+) -> None:
     async with database.transaction(Scope.none()) as session:
-        above = await superiors(session, world.direct.id)
+        above = await list_superiors(session, world.direct.id)
         of_city = set(await session.scalars(schools_below(world.city.path)))
     assert [unit.id for unit in above] == [world.province.id]
     assert world.school.id in of_city
     assert world.direct.id not in of_city
 
 
-async def test_bureau_gets_not_found_for_a_parent_of_another_bureau(database: Database, world: World) -> None:
+async def test_bureau_gets_not_found_for_a_parent_of_another_bureau(
+    database: Database, world: SampleProvince
+) -> None:
     actor = bureau_account(world.other_city)
     for parent in (world.city.id, world.province.id, uuid4()):
         with pytest.raises(NotFound):
@@ -95,7 +99,7 @@ async def test_bureau_gets_not_found_for_a_parent_of_another_bureau(database: Da
                 await add_school(session, actor, NewSchool(unique_school_code(), "越权", parent), now())
 
 
-async def test_database_rejects_a_unit_outside_the_scope(database: Database, world: World) -> None:
+async def test_database_rejects_a_unit_outside_the_scope(database: Database, world: SampleProvince) -> None:
     actor = bureau_account(world.other_city)
     code = unique_school_code()
     with pytest.raises(ProgrammingError, match="row-level security"):
@@ -113,7 +117,7 @@ async def test_database_rejects_a_unit_outside_the_scope(database: Database, wor
             )
 
 
-async def test_school_staff_cannot_add_units(database: Database, world: World) -> None:
+async def test_school_staff_cannot_add_units(database: Database, world: SampleProvince) -> None:
     school = world.school
     for actor in (registrar_account(school), counselor_account(school, school.classes[0])):
         with pytest.raises(NotPermitted):
@@ -122,7 +126,7 @@ async def test_school_staff_cannot_add_units(database: Database, world: World) -
 
 
 async def test_parent_must_be_an_authority_and_code_ten_unused_digits(
-    database: Database, world: World
+    database: Database, world: SampleProvince
 ) -> None:
     actor = province_account(world.province)
     refused = [
@@ -137,7 +141,9 @@ async def test_parent_must_be_an_authority_and_code_ten_unused_digits(
                 await add_school(session, actor, new, now())
 
 
-async def test_only_one_of_concurrent_identical_schools_is_added(database: Database, world: World) -> None:
+async def test_only_one_of_concurrent_identical_schools_is_added(
+    database: Database, world: SampleProvince
+) -> None:
     actor = bureau_account(world.city)
     new = NewSchool(unique_school_code(), "同时建立", world.city.id)
 
@@ -157,14 +163,16 @@ async def test_only_one_of_concurrent_identical_schools_is_added(database: Datab
     ]
 
 
-async def test_county_is_added_under_the_city_of_its_digits(database: Database, world: World) -> None:
+async def test_county_is_added_under_the_city_of_its_digits(
+    database: Database, world: SampleProvince
+) -> None:
     actor, divisions = bureau_account(world.city), Divisions.of(load_policies())
     code = "410122"
     async with database.transaction(actor.scope) as session:
         try:
             county = await add_county(session, actor, NewCounty(code, "中牟县"), divisions, now())
         except CodeTaken:  # another test of this database created it first
-            county = await unit_by_code(session, "county", code)
+            county = await get_unit_by_code(session, "county", code)
     assert county.path == f"{world.city.path}.x{code}"
     other_bureau = bureau_account(world.other_city)
     with pytest.raises(NotFound):
@@ -174,7 +182,7 @@ async def test_county_is_added_under_the_city_of_its_digits(database: Database, 
 
 @pytest.mark.parametrize("code", ["410181", "410100", "410000", "320101"])
 async def test_code_that_is_not_a_county_of_a_city_is_rejected(
-    database: Database, world: World, code: str
+    database: Database, world: SampleProvince, code: str
 ) -> None:
     actor = province_account(world.province)
     with pytest.raises(CountyUnfit):
@@ -190,8 +198,8 @@ _schools = st.from_regex(r"[0-9]{10}", fullmatch=True)
 def test_path_is_below_its_superiors_and_has_the_bureaus_division(
     province: str, city: str, school: str
 ) -> None:
-    above = path_of("city", city, path_of("province", province, None))
-    path = path_of("school", school, above)
+    above = build_unit_path("city", city, build_unit_path("province", province, None))
+    path = build_unit_path("school", school, above)
     assert len(superior_paths(path)) == 3
     assert all(is_below(path, each) for each in superior_paths(path))
     assert not is_below(above, path)
@@ -199,7 +207,7 @@ def test_path_is_below_its_superiors_and_has_the_bureaus_division(
     assert division_of(path) == division_of(above) == city
 
 
-async def test_is_below_agrees_with_the_database(database: Database, world: World) -> None:
+async def test_is_below_agrees_with_the_database(database: Database, world: SampleProvince) -> None:
     paths = [world.province.path, world.city.path, world.school.path, world.direct.path, world.sister.path]
     async with database.transaction(Scope.none()) as session:
         for path in paths:

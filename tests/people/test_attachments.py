@@ -27,46 +27,46 @@ from backend.people.attachment_errors import (
     AttachmentUnusable,
     TooManyAttachments,
 )
-from backend.people.attachment_files import Content, evidence_key, read_attachment, receive
-from backend.people.attachments import AttachedTo, attach, attachments_of
+from backend.people.attachment_files import FileContent, evidence_key, read_attachment, store_upload
+from backend.people.attachments import AttachmentSubject, attach_files, load_attachments
 from backend.people.tables import Attachment
 from biometrics.errors import BiometricsError
 from tests.support.biometrics.pictures import encode_picture, noise_picture
 from tests.support.leave import LeaveScenario
 from tests.support.province import (
     PROVINCE_PATH,
-    Pupil,
+    SampleStudent,
     counselor_account,
     province_account,
     registrar_account,
 )
 
 PDF = b"%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
-SCAN = Content("application/pdf", PDF)
+SCAN = FileContent("application/pdf", PDF)
 
 
-def student_actor(desk: LeaveScenario, pupil: Pupil | None = None) -> Actor:
+def student_actor(desk: LeaveScenario, pupil: SampleStudent | None = None) -> Actor:
     """The student, with the same account throughout the test."""
     pupil = pupil or desk.pupil
     return replace(desk.student(pupil), account_id=pupil.id)
 
 
-async def upload(desk: LeaveScenario, actor: Actor | None = None, pupil: Pupil | None = None) -> UUID:
+async def upload(desk: LeaveScenario, actor: Actor | None = None, pupil: SampleStudent | None = None) -> UUID:
     actor, pupil = actor or student_actor(desk, pupil), pupil or desk.pupil
-    return (await receive(desk.roll_call_scenario.app_context, actor, pupil.id, SCAN, desk.at)).id
+    return (await store_upload(desk.roll_call_scenario.app_context, actor, pupil.id, SCAN, desk.at)).id
 
 
 async def attach_to_fact(
     desk: LeaveScenario,
     ids: list[UUID],
     actor: Actor | None = None,
-    pupil: Pupil | None = None,
+    pupil: SampleStudent | None = None,
     subject_type: str = "reason_claim",
-) -> AttachedTo:
+) -> AttachmentSubject:
     actor, pupil = actor or student_actor(desk, pupil), pupil or desk.pupil
-    to = AttachedTo(subject_type, new_id(), desk.school.id, pupil.id)
+    to = AttachmentSubject(subject_type, new_id(), desk.school.id, pupil.id)
     async with desk.transaction(actor) as session:
-        await attach(session, actor, ids, to, desk.at)
+        await attach_files(session, actor, ids, to, desk.at)
     return to
 
 
@@ -206,7 +206,7 @@ async def test_files_are_attached_in_the_order_given(desk: LeaveScenario) -> Non
     order = [ids[2], ids[0], ids[1]]
     to, without = await attach_to_fact(desk, order), new_id()
     async with desk.transaction(student_actor(desk)) as session:
-        found = await attachments_of(session, "reason_claim", [to.subject_id, without])
+        found = await load_attachments(session, "reason_claim", [to.subject_id, without])
     assert [view.id for view in found[to.subject_id]] == order
     assert found[without] == []
 

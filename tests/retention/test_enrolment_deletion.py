@@ -7,8 +7,8 @@ from sqlalchemy import select, update
 
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
-from backend.identity.face.templates import active_template
-from backend.identity.tables import FaceEnrolment, FaceTemplate, Portrait, TemplateKey
+from backend.identity.face.templates import load_active_template
+from backend.identity.tables import FaceEnrolment, FaceTemplateRecord, Portrait, TemplateKey
 from backend.people.tables import Student
 from backend.standing.store.tables import (
     StandingEntry,
@@ -60,7 +60,7 @@ async def test_enrolment_shots_are_deleted_after_a_day_but_not_the_template(
     assert not await evidence_exists(scenario.app_context.evidence, shot_key(enrolment, 0))
     async with scenario.owner_transaction() as session:
         assert (await session.get_one(FaceEnrolment, enrolment.id)).shots_gone_at == scenario.clock()
-        assert await active_template(session, scenario.app_context.keys, student.student_id) is not None
+        assert await load_active_template(session, scenario.app_context.keys, student.student_id) is not None
 
 
 async def test_shots_of_a_pending_enrolment_are_kept(
@@ -119,14 +119,14 @@ async def test_template_and_portrait_are_deleted_a_month_after_leaving(
     await leave_the_roll(scenario, student, standing)
     await run_retention(scenario, 29 * DAY)
     async with scenario.owner_transaction() as session:
-        assert await active_template(session, scenario.app_context.keys, student.student_id) is not None
+        assert await load_active_template(session, scenario.app_context.keys, student.student_id) is not None
     run = await run_retention(scenario, DAY)
     assert (run["templates"].items, run["portraits"].items) == (1, 1)
     assert not await evidence_exists(scenario.app_context.evidence, portrait.evidence_key)
     async with scenario.owner_transaction() as session:
         assert await session.get(TemplateKey, student.student_id) is None
-        of_student = FaceTemplate.student_id == student.student_id
-        assert await session.scalar(select(FaceTemplate.status).where(of_student)) == "shredded"
+        of_student = FaceTemplateRecord.student_id == student.student_id
+        assert await session.scalar(select(FaceTemplateRecord.status).where(of_student)) == "shredded"
         entry = select(AuditEntry.after).where(
             AuditEntry.action == "face_template.shred", AuditEntry.subject_id == str(student.student_id)
         )

@@ -35,8 +35,8 @@ from backend.roll_call.settlement.determination import DetermineOutcome, determi
 from backend.roll_call.tables import Attestation, AttestationReview, OutcomeEntry, RollCall, RollCallSite
 from backend.roll_call.voiding import void_roll_call
 from tests.support.province import (
-    Klass,
-    Pupil,
+    SampleClass,
+    SampleStudent,
     bureau_account,
     counselor_account,
     province_account,
@@ -47,7 +47,7 @@ from tests.support.roll_call.scenario import GRACE, MICROSECOND, RollCallScenari
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
-async def issue_card(scenario: RollCallScenario, pupil: Pupil, actor: Actor | None = None) -> str:
+async def issue_card(scenario: RollCallScenario, pupil: SampleStudent, actor: Actor | None = None) -> str:
     actor = actor or scenario.registrar
     async with scenario.app_context.database.transaction(actor.scope) as session:
         return await issue_student_code(session, actor, pupil.id, scenario.clock(), scenario.app_context.keys)
@@ -56,7 +56,7 @@ async def issue_card(scenario: RollCallScenario, pupil: Pupil, actor: Actor | No
 async def attest(
     scenario: RollCallScenario,
     roll_call: RollCall,
-    pupil: Pupil,
+    pupil: SampleStudent,
     code: str,
     *,
     actor: Actor | None = None,
@@ -81,7 +81,12 @@ async def load_site(scenario: RollCallScenario, roll_call: RollCall) -> UUID:
 
 
 async def review(
-    scenario: RollCallScenario, roll_call: RollCall, pupil: Pupil, actor: Actor, *, upheld: bool = True
+    scenario: RollCallScenario,
+    roll_call: RollCall,
+    pupil: SampleStudent,
+    actor: Actor,
+    *,
+    upheld: bool = True,
 ) -> AttestationReview:
     async with scenario.app_context.database.transaction(actor.scope) as session:
         command = ReviewAttestation(roll_call.id, pupil.id, upheld, "已视频核对")
@@ -91,7 +96,7 @@ async def review(
 async def submit_determination(
     scenario: RollCallScenario,
     roll_call: RollCall,
-    pupil: Pupil,
+    pupil: SampleStudent,
     actor: Actor,
     outcome: Outcome = Outcome.PRESENT,
 ) -> OutcomeEntry:
@@ -100,17 +105,19 @@ async def submit_determination(
         return await determine_outcome(session, actor, command, scenario.clock())
 
 
-async def current_outcome(scenario: RollCallScenario, roll_call: RollCall, pupil: Pupil) -> tuple[str, str]:
+async def current_outcome(
+    scenario: RollCallScenario, roll_call: RollCall, pupil: SampleStudent
+) -> tuple[str, str]:
     entry = (await scenario.outcomes(roll_call.id))[pupil.id]
     return entry.outcome, entry.reason
 
 
 @pytest.fixture
-def klass(scenario: RollCallScenario) -> Klass:
+def klass(scenario: RollCallScenario) -> SampleClass:
     return scenario.school.classes[0]
 
 
-async def test_attested_student_is_present(scenario: RollCallScenario, klass: Klass) -> None:
+async def test_attested_student_is_present(scenario: RollCallScenario, klass: SampleClass) -> None:
     launched = await scenario.launch()
     pupil = klass.students[0]
     await attest(scenario, launched.roll_call, pupil, await issue_card(scenario, pupil))
@@ -120,7 +127,7 @@ async def test_attested_student_is_present(scenario: RollCallScenario, klass: Kl
 
 
 async def test_only_the_newest_code_of_the_student_is_accepted(
-    scenario: RollCallScenario, klass: Klass
+    scenario: RollCallScenario, klass: SampleClass
 ) -> None:
     launched = await scenario.launch()
     pupil, other = klass.students[:2]
@@ -136,7 +143,7 @@ async def test_only_the_newest_code_of_the_student_is_accepted(
 
 
 async def test_only_the_registrar_of_the_school_issues_a_card(
-    scenario: RollCallScenario, klass: Klass
+    scenario: RollCallScenario, klass: SampleClass
 ) -> None:
     pupil = klass.students[0]
     with pytest.raises(NotFound):
@@ -153,7 +160,7 @@ async def test_counselor_cannot_attest_student_of_another_class(scenario: RollCa
         await attest(scenario, launched.roll_call, pupil, await issue_card(scenario, pupil))
 
 
-async def test_only_a_counselor_attests(scenario: RollCallScenario, klass: Klass) -> None:
+async def test_only_a_counselor_attests(scenario: RollCallScenario, klass: SampleClass) -> None:
     launched = await scenario.launch()
     pupil = klass.students[0]
     code = await issue_card(scenario, pupil)
@@ -162,14 +169,16 @@ async def test_only_a_counselor_attests(scenario: RollCallScenario, klass: Klass
             await attest(scenario, launched.roll_call, pupil, code, actor=actor)
 
 
-async def test_site_not_frozen_at_launch_is_not_found(scenario: RollCallScenario, klass: Klass) -> None:
+async def test_site_not_frozen_at_launch_is_not_found(scenario: RollCallScenario, klass: SampleClass) -> None:
     launched = await scenario.launch()
     pupil = klass.students[0]
     with pytest.raises(NotFound):
         await attest(scenario, launched.roll_call, pupil, await issue_card(scenario, pupil), site=new_id())
 
 
-async def test_attestation_is_possible_only_in_the_window(scenario: RollCallScenario, klass: Klass) -> None:
+async def test_attestation_is_possible_only_in_the_window(
+    scenario: RollCallScenario, klass: SampleClass
+) -> None:
     opens = scenario.clock() + timedelta(minutes=1)
     launched = await scenario.launch(opens_at=opens, closes_at=opens + timedelta(hours=1))
     pupil = klass.students[0]
@@ -182,7 +191,7 @@ async def test_attestation_is_possible_only_in_the_window(scenario: RollCallScen
 
 
 @pytest.mark.clause("HN334-2.2")
-async def test_exempt_student_cannot_be_attested(scenario: RollCallScenario, klass: Klass) -> None:
+async def test_exempt_student_cannot_be_attested(scenario: RollCallScenario, klass: SampleClass) -> None:
     pupil = klass.students[0]
     async with scenario.owner_transaction() as session:
         (await session.get_one(Student, pupil.id)).study_form = "part_time"
@@ -191,7 +200,9 @@ async def test_exempt_student_cannot_be_attested(scenario: RollCallScenario, kla
         await attest(scenario, launched.roll_call, pupil, await issue_card(scenario, pupil))
 
 
-async def test_attestation_in_a_voided_roll_call_is_refused(scenario: RollCallScenario, klass: Klass) -> None:
+async def test_attestation_in_a_voided_roll_call_is_refused(
+    scenario: RollCallScenario, klass: SampleClass
+) -> None:
     launched = await scenario.launch()
     bureau = scenario.bureau
     async with scenario.app_context.database.transaction(bureau.scope) as session:
@@ -201,7 +212,9 @@ async def test_attestation_in_a_voided_roll_call_is_refused(scenario: RollCallSc
         await attest(scenario, launched.roll_call, pupil, await issue_card(scenario, pupil))
 
 
-async def test_student_present_by_face_cannot_be_attested(scenario: RollCallScenario, klass: Klass) -> None:
+async def test_student_present_by_face_cannot_be_attested(
+    scenario: RollCallScenario, klass: SampleClass
+) -> None:
     launched = await scenario.launch()
     pupil = klass.students[0]
     await scenario.pass_roll_call(await scenario.activate(pupil), launched.roll_call.id)
@@ -210,7 +223,7 @@ async def test_student_present_by_face_cannot_be_attested(scenario: RollCallScen
 
 
 async def test_quota_of_a_class_holds_for_concurrent_attestations(
-    scenario: RollCallScenario, klass: Klass, monkeypatch: pytest.MonkeyPatch
+    scenario: RollCallScenario, klass: SampleClass, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched = await scenario.launch()
     codes = [await issue_card(scenario, pupil) for pupil in klass.students]
@@ -229,7 +242,9 @@ async def test_quota_of_a_class_holds_for_concurrent_attestations(
 # --- reviews ---
 
 
-async def test_only_the_launcher_or_its_superior_reviews(scenario: RollCallScenario, klass: Klass) -> None:
+async def test_only_the_launcher_or_its_superior_reviews(
+    scenario: RollCallScenario, klass: SampleClass
+) -> None:
     launched = await scenario.launch()
     pupil = klass.students[0]
     counselor = counselor_account(scenario.school, klass)
@@ -245,7 +260,7 @@ async def test_only_the_launcher_or_its_superior_reviews(scenario: RollCallScena
 
 
 async def test_own_attestation_cannot_be_reviewed_even_in_sql(
-    scenario: RollCallScenario, klass: Klass
+    scenario: RollCallScenario, klass: SampleClass
 ) -> None:
     launched = await scenario.launch(scenario.registrar, kind="school_own")
     pupil = klass.students[0]
@@ -276,7 +291,7 @@ async def test_own_attestation_cannot_be_reviewed_even_in_sql(
 
 
 async def test_attestation_not_upheld_leaves_undetermined_and_missing(
-    scenario: RollCallScenario, klass: Klass
+    scenario: RollCallScenario, klass: SampleClass
 ) -> None:
     launched = await scenario.launch()
     pupil = klass.students[0]
@@ -296,7 +311,7 @@ async def test_attestation_not_upheld_leaves_undetermined_and_missing(
     assert await current_outcome(scenario, launched.roll_call, pupil) == ("present", "verified")
 
 
-async def test_review_after_voiding_ends_excused(scenario: RollCallScenario, klass: Klass) -> None:
+async def test_review_after_voiding_ends_excused(scenario: RollCallScenario, klass: SampleClass) -> None:
     launched = await scenario.launch()
     pupil = klass.students[0]
     await attest(scenario, launched.roll_call, pupil, await issue_card(scenario, pupil))
@@ -310,7 +325,7 @@ async def test_review_after_voiding_ends_excused(scenario: RollCallScenario, kla
 # --- determinations ---
 
 
-async def settle_with_undetermined(scenario: RollCallScenario) -> tuple[RollCall, Pupil]:
+async def settle_with_undetermined(scenario: RollCallScenario) -> tuple[RollCall, SampleStudent]:
     """A settled roll call with one undetermined student."""
     launched = await scenario.launch()
     pupil = scenario.school.students[0]
@@ -333,7 +348,9 @@ async def test_launcher_or_its_superior_determines_the_outcome(
         await submit_determination(scenario, roll_call, pupil, scenario.bureau)
 
 
-async def test_checked_school_may_not_determine_outcomes(scenario: RollCallScenario, klass: Klass) -> None:
+async def test_checked_school_may_not_determine_outcomes(
+    scenario: RollCallScenario, klass: SampleClass
+) -> None:
     roll_call, pupil = await settle_with_undetermined(scenario)
     for actor in (scenario.registrar, counselor_account(scenario.school, klass)):
         with pytest.raises(NotPermitted):
@@ -369,7 +386,7 @@ async def test_concurrent_determinations_write_one_outcome(scenario: RollCallSce
 
 
 async def test_settlement_waits_for_attestation_being_stored(
-    scenario: RollCallScenario, klass: Klass
+    scenario: RollCallScenario, klass: SampleClass
 ) -> None:
     launched = await scenario.launch()
     pupil, roll_call = klass.students[0], launched.roll_call

@@ -11,14 +11,14 @@ from backend.people.tables import Student
 from backend.roll_call.errors import RegistrationsUsedUp
 from backend.roll_call.half_year_registration import register_half_year
 from backend.roll_call.tables import HalfYearRegistration
-from tests.support.province import Pupil, student_account
+from tests.support.province import SampleStudent, student_account
 from tests.support.roll_call.scenario import RollCallScenario
 
 pytestmark = pytest.mark.clause("HN334-2.2")
 
 
 @pytest.fixture
-async def part_time_student(scenario: RollCallScenario) -> Pupil:
+async def part_time_student(scenario: RollCallScenario) -> SampleStudent:
     pupil = scenario.school.students[0]
     async with scenario.owner_transaction() as session:
         (await session.get_one(Student, pupil.id)).study_form = "part_time"
@@ -26,7 +26,7 @@ async def part_time_student(scenario: RollCallScenario) -> Pupil:
 
 
 async def register_student(
-    scenario: RollCallScenario, pupil: Pupil, at: datetime | None = None
+    scenario: RollCallScenario, pupil: SampleStudent, at: datetime | None = None
 ) -> HalfYearRegistration:
     actor = student_account(scenario.school, pupil)
     async with scenario.app_context.database.transaction(actor.scope) as session:
@@ -34,7 +34,7 @@ async def register_student(
 
 
 async def test_third_registration_of_the_year_is_refused(
-    scenario: RollCallScenario, part_time_student: Pupil
+    scenario: RollCallScenario, part_time_student: SampleStudent
 ) -> None:
     assert [(await register_student(scenario, part_time_student)).number for _ in range(2)] == [1, 2]
     with pytest.raises(RegistrationsUsedUp) as refused:
@@ -43,7 +43,7 @@ async def test_third_registration_of_the_year_is_refused(
 
 
 async def test_year_starts_at_midnight_in_the_legal_time_zone(
-    scenario: RollCallScenario, part_time_student: Pupil
+    scenario: RollCallScenario, part_time_student: SampleStudent
 ) -> None:
     last_minute = datetime(2026, 12, 31, 15, 59, tzinfo=UTC)
     for _ in range(2):
@@ -55,7 +55,7 @@ async def test_year_starts_at_midnight_in_the_legal_time_zone(
 
 
 async def test_concurrent_requests_make_exactly_two_registrations(
-    scenario: RollCallScenario, part_time_student: Pupil
+    scenario: RollCallScenario, part_time_student: SampleStudent
 ) -> None:
     answers = await asyncio.gather(
         *(register_student(scenario, part_time_student) for _ in range(8)), return_exceptions=True

@@ -10,9 +10,9 @@ from backend.core.batching.batch_writer import DEFER
 from backend.core.database import driver_connection
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
-from backend.identity.accounts.activation import activation_gaps
+from backend.identity.accounts.activation import open_activation_steps
 from backend.identity.errors import AccountIsDisabled, KeyRevoked, ProofReplayed
-from backend.identity.tables import Account, DeviceKey, FaceTemplate, NonFaceRoute, Portrait
+from backend.identity.tables import Account, DeviceKey, FaceTemplateRecord, NonFaceRoute, Portrait
 from backend.people.tables import Consent, RecordCheck
 from backend.roll_call.check_in.evaluate import Acknowledgement, UnrecordedRefusal, receive_batch
 from backend.roll_call.check_in.repository import CheckInFacts, CheckInRequest, load_check_in_facts
@@ -142,13 +142,13 @@ async def test_facts_contain_the_same_gaps_as_activation(
         delete(Portrait).where(Portrait.student_id == student.student_id),
         insert(Consent).values(id=new_id(), kind="location", **withdrawn, **common),
         delete(NonFaceRoute).where(NonFaceRoute.student_id == student.student_id),
-        delete(FaceTemplate).where(FaceTemplate.student_id == student.student_id),
+        delete(FaceTemplateRecord).where(FaceTemplateRecord.student_id == student.student_id),
     ]
     assert (await load_request_facts(scenario, one)).gaps == []
     for change in changes:
         async with scenario.owner_transaction() as session:
             await session.execute(change)
         async with scenario.app_context.database.transaction(student.actor.scope) as session:
-            gaps = await activation_gaps(session, student.student_id)
+            gaps = await open_activation_steps(session, student.student_id)
         assert (await load_request_facts(scenario, one)).gaps == gaps
         assert gaps

@@ -22,22 +22,22 @@ from backend.roll_call.launch.audience import Audience, Sample
 from backend.roll_call.launch.service import Launched, LaunchRollCall, launch_roll_call
 from backend.roll_call.tables import Obligation, RollCall, RollCallSite
 from tests.support.province import (
-    School,
-    World,
+    SampleProvince,
+    SampleSchool,
     bureau_account,
     counselor_account,
-    plant,
+    create_sample_province,
     province_account,
     registrar_account,
 )
 
 
 @pytest.fixture
-async def world(owner: Database, app_context: AppContext) -> World:
-    return await plant(owner, app_context.keys, classes=2, students=5)
+async def world(owner: Database, app_context: AppContext) -> SampleProvince:
+    return await create_sample_province(owner, app_context.keys, classes=2, students=5)
 
 
-def command(school: School, **changes: Any) -> LaunchRollCall:
+def command(school: SampleSchool, **changes: Any) -> LaunchRollCall:
     at = now() + timedelta(minutes=5)
     base = LaunchRollCall(
         kind="spot_check",
@@ -66,7 +66,7 @@ async def load_obligations(database: Database, actor: Actor, launched: Launched)
 
 @pytest.mark.clause("HN334-2.1")
 async def test_full_time_students_of_every_programme_owe_presence(
-    database: Database, owner: Database, world: World
+    database: Database, owner: Database, world: SampleProvince
 ) -> None:
     programmes = ("regular", "higher_institution_secondary", "five_year_secondary_stage")
     async with owner.transaction(bureau_account(world.city).scope) as session:
@@ -82,7 +82,7 @@ async def test_full_time_students_of_every_programme_owe_presence(
 
 @pytest.mark.clause("HN334-2.2")
 async def test_part_time_and_suspended_students_are_exempt(
-    database: Database, owner: Database, world: World
+    database: Database, owner: Database, world: SampleProvince
 ) -> None:
     part_time, suspended, *_ = world.school.students
     async with owner.transaction(bureau_account(world.city).scope) as session:
@@ -97,7 +97,9 @@ async def test_part_time_and_suspended_students_are_exempt(
 
 @pytest.mark.clause("HN334-3.4")
 @pytest.mark.parametrize("who", ["other_bureau", "bureau_over_direct", "registrar", "counselor"])
-async def test_spot_check_without_authority_is_refused(database: Database, world: World, who: str) -> None:
+async def test_spot_check_without_authority_is_refused(
+    database: Database, world: SampleProvince, who: str
+) -> None:
     actor, school = {
         "other_bureau": (bureau_account(world.other_city), world.school),
         "bureau_over_direct": (bureau_account(world.city), world.direct),
@@ -109,19 +111,21 @@ async def test_spot_check_without_authority_is_refused(database: Database, world
 
 
 @pytest.mark.clause("HN334-3.4")
-async def test_province_launches_for_schools_directly_under_it(database: Database, world: World) -> None:
+async def test_province_launches_for_schools_directly_under_it(
+    database: Database, world: SampleProvince
+) -> None:
     launched = await launch(database, province_account(world.province), command(world.direct))
     assert launched.owed == len(world.direct.students)
 
 
-async def test_unknown_unit_is_not_found(database: Database, world: World) -> None:
+async def test_unknown_unit_is_not_found(database: Database, world: SampleProvince) -> None:
     ghost = replace(command(world.school), audience=Audience(unit_ids=(world.school.classes[0].id,)))
     with pytest.raises(NotFound):
         await launch(database, bureau_account(world.city), ghost)
 
 
 @pytest.mark.clause("R6")
-async def test_window_below_the_legal_minimum_is_refused(database: Database, world: World) -> None:
+async def test_window_below_the_legal_minimum_is_refused(database: Database, world: SampleProvince) -> None:
     spot_check = command(world.school)
     short = replace(spot_check, closes_at=spot_check.opens_at + timedelta(minutes=59))
     with pytest.raises(WindowInvalid):
@@ -129,7 +133,9 @@ async def test_window_below_the_legal_minimum_is_refused(database: Database, wor
 
 
 @pytest.mark.clause("R3")
-async def test_later_of_two_overlapping_spot_checks_is_refused(database: Database, world: World) -> None:
+async def test_later_of_two_overlapping_spot_checks_is_refused(
+    database: Database, world: SampleProvince
+) -> None:
     spot_check = command(world.school)
     await launch(database, bureau_account(world.city), spot_check)
     with pytest.raises(WindowsOverlap) as refused:
@@ -143,13 +149,13 @@ async def test_later_of_two_overlapping_spot_checks_is_refused(database: Databas
     await launch(database, province_account(world.province), later)
 
 
-async def test_audience_without_obligations_is_refused(database: Database, world: World) -> None:
+async def test_audience_without_obligations_is_refused(database: Database, world: SampleProvince) -> None:
     empty = replace(command(world.school), audience=Audience(unit_ids=(world.school.id,), grades=(1999,)))
     with pytest.raises(AudienceEmpty):
         await launch(database, bureau_account(world.city), empty)
 
 
-async def test_class_grade_and_major_narrow_the_audience(database: Database, world: World) -> None:
+async def test_class_grade_and_major_narrow_the_audience(database: Database, world: SampleProvince) -> None:
     klass = world.school.classes[0]
     audience = Audience(
         unit_ids=(world.school.id,), class_ids=(klass.id,), grades=(2024,), majors=("机电技术应用",)
@@ -159,7 +165,9 @@ async def test_class_grade_and_major_narrow_the_audience(database: Database, wor
     assert set(rows) == {str(pupil.id) for pupil in klass.students}
 
 
-async def test_sample_is_reproducible_from_its_recorded_seed(database: Database, world: World) -> None:
+async def test_sample_is_reproducible_from_its_recorded_seed(
+    database: Database, world: SampleProvince
+) -> None:
     audience = Audience(unit_ids=(world.school.id,), sample=Sample(size=3))
     launched = await launch(database, bureau_account(world.city), command(world.school, audience=audience))
     seed = launched.roll_call.seed
@@ -172,14 +180,16 @@ async def test_sample_is_reproducible_from_its_recorded_seed(database: Database,
     assert set(rows) == {student_id for _, student_id in ranked[:3]}
 
 
-async def test_sample_share_is_rounded_up(database: Database, world: World) -> None:
+async def test_sample_share_is_rounded_up(database: Database, world: SampleProvince) -> None:
     audience = Audience(unit_ids=(world.school.id,), sample=Sample(share=0.11))
     launched = await launch(database, bureau_account(world.city), command(world.school, audience=audience))
     assert launched.owed == 2
 
 
 @pytest.mark.clause("HN334-3.3")
-async def test_rehearsal_is_hidden_from_superiors_until_settled(database: Database, world: World) -> None:
+async def test_rehearsal_is_hidden_from_superiors_until_settled(
+    database: Database, world: SampleProvince
+) -> None:
     registrar = registrar_account(world.school)
     launched = await launch(database, registrar, command(world.school, kind="rehearsal", audience=Audience()))
     async with database.transaction(registrar.scope) as session:
@@ -189,7 +199,7 @@ async def test_rehearsal_is_hidden_from_superiors_until_settled(database: Databa
 
 
 @pytest.mark.parametrize("table", ["roll_call", "obligation", "roll_call_site", "roll_call_class"])
-async def test_frozen_rows_cannot_be_changed(database: Database, world: World, table: str) -> None:
+async def test_frozen_rows_cannot_be_changed(database: Database, world: SampleProvince, table: str) -> None:
     launched = await launch(database, bureau_account(world.city), command(world.school))
     assert launched.owed
     with pytest.raises(ProgrammingError, match="permission denied"):
@@ -197,7 +207,7 @@ async def test_frozen_rows_cannot_be_changed(database: Database, world: World, t
             await session.execute(text(f"DELETE FROM {table}"))
 
 
-async def test_school_without_a_filed_site_is_reported(database: Database, world: World) -> None:
+async def test_school_without_a_filed_site_is_reported(database: Database, world: SampleProvince) -> None:
     launched = await launch(database, bureau_account(world.city), command(world.school))
     assert launched.schools_without_site == 1
     async with database.transaction(bureau_account(world.city).scope) as session:
@@ -209,7 +219,7 @@ async def test_school_without_a_filed_site_is_reported(database: Database, world
 
 @pytest.mark.clause("R3")
 async def test_one_of_two_concurrent_overlapping_launches_is_refused(
-    database: Database, world: World
+    database: Database, world: SampleProvince
 ) -> None:
     spot_check = command(world.school)
     answers = await asyncio.gather(
@@ -222,7 +232,7 @@ async def test_one_of_two_concurrent_overlapping_launches_is_refused(
 
 @pytest.mark.parametrize("wrong", ["roll_call_id", "term_code"])
 async def test_obligation_of_an_unknown_roll_call_is_refused(
-    database: Database, owner: Database, world: World, wrong: str
+    database: Database, owner: Database, world: SampleProvince, wrong: str
 ) -> None:
     launched = await launch(database, bureau_account(world.city), command(world.school))
     async with owner.transaction(bureau_account(world.city).scope) as session:

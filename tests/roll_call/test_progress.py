@@ -24,7 +24,7 @@ from backend.roll_call.progress.counters import Miscount, find_miscounts, flush_
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeCount, RollCall
 from backend.roll_call.voiding import void_roll_call
-from tests.support.province import bureau_account, counselor_account, plant_school, province_account
+from tests.support.province import bureau_account, counselor_account, create_school, province_account
 from tests.support.roll_call.scenario import MICROSECOND, RollCallScenario
 
 pytestmark = [pytest.mark.clause("HN334-3.4"), pytest.mark.clause("HN334-2.3")]
@@ -66,7 +66,7 @@ async def test_children_add_up_at_every_level(scenario: RollCallScenario, settle
     province = province_account(scenario.world.province)
     async with scenario.owner_transaction() as session:
         county = await session.get_one(OrgUnit, scenario.world.county.id)
-        in_county = await plant_school(session, scenario.app_context.keys, county, classes=1, students=2)
+        in_county = await create_school(session, scenario.app_context.keys, county, classes=1, students=2)
     schools = (scenario.school, scenario.world.sister, scenario.world.direct, in_county)
     launched = await scenario.launch(province, audience=Audience(unit_ids=tuple(each.id for each in schools)))
     passed = await scenario.activate(scenario.school.students[0])

@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, update
 
 from backend.core.evidence import EvidenceStore
 from backend.identity.face.pool import face_pool
-from backend.identity.tables import FaceTemplate, SelfieRecord, TemplateKey
+from backend.identity.tables import FaceTemplateRecord, SelfieRecord, TemplateKey
 from backend.roll_call.eligibility import RecordedRefusal
 from backend.roll_call.launch.audience import Audience
 from backend.roll_call.verification.worker import verify_batch
@@ -441,8 +441,8 @@ async def test_missing_or_unreadable_template_is_undetermined(
     damage_statement: Any = (
         delete(TemplateKey).where(TemplateKey.student_id == student.student_id)
         if damage == "shredded"
-        else update(FaceTemplate)
-        .where(FaceTemplate.student_id == student.student_id)
+        else update(FaceTemplateRecord)
+        .where(FaceTemplateRecord.student_id == student.student_id)
         .values(sealed=b"DMT1" + bytes(60))
     )
     async with scenario.owner_transaction() as session:

@@ -12,7 +12,7 @@ from backend.core.ids import new_id
 from backend.staff_api.roll_calls.attestations import router
 from tests.support.province import counselor_account, registrar_account
 from tests.support.roll_call.scenario import GRACE, RollCallScenario, create_scenario
-from tests.support.staff_client import StaffClient, same_refusal, staff_client
+from tests.support.staff_client import StaffClient, is_same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
@@ -74,12 +74,12 @@ async def test_students_of_other_counselors_are_not_found(
     path = f"/v1/roll-calls/{launched.roll_call.id}/attestations"
     foreign = await api.post(counselor, path, body)
     assert foreign.status_code == 404
-    assert same_refusal(foreign, await api.post(counselor, path, body | {"student_id": str(new_id())}))
+    assert is_same_refusal(foreign, await api.post(counselor, path, body | {"student_id": str(new_id())}))
     stranger = registrar_account(scenario.world.sister)
     code = f"/v1/students/{mine.students[0].id}/card-code"
     foreign = await api.post(stranger, code, {})
     assert foreign.status_code == 404
-    assert same_refusal(foreign, await api.post(stranger, f"/v1/students/{new_id()}/card-code", {}))
+    assert is_same_refusal(foreign, await api.post(stranger, f"/v1/students/{new_id()}/card-code", {}))
     sites = await api.get(stranger, f"/v1/roll-calls/{launched.roll_call.id}/sites")
     assert sites.status_code == 404
 

@@ -12,8 +12,8 @@ from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.leave.stand_ins import NameStandIn, name_stand_in
-from backend.people.attachment_files import Content, receive
-from backend.people.attachments import AttachedTo, attach
+from backend.people.attachment_files import FileContent, store_upload
+from backend.people.attachments import AttachmentSubject, attach_files
 from backend.staff_api.files import router
 from tests.support.leave import LeaveScenario, create_leave_scenario
 from tests.support.staff_client import StaffClient, staff_client
@@ -75,14 +75,14 @@ async def test_a_stand_in_reads_files_of_leave_only(api: StaffClient, desk: Leav
     actor, app_context, scan = (
         desk.student(),
         desk.roll_call_scenario.app_context,
-        Content("application/pdf", PDF),
+        FileContent("application/pdf", PDF),
     )
     found = {}
     for subject_type in ("leave_request", "reason_claim"):
-        kept = await receive(app_context, actor, desk.pupil.id, scan, desk.at)
-        to = AttachedTo(subject_type, new_id(), desk.school.id, desk.pupil.id)
+        kept = await store_upload(app_context, actor, desk.pupil.id, scan, desk.at)
+        to = AttachmentSubject(subject_type, new_id(), desk.school.id, desk.pupil.id)
         async with desk.transaction(actor) as session:
-            await attach(session, actor, [kept.id], to, desk.at)
+            await attach_files(session, actor, [kept.id], to, desk.at)
         found[subject_type] = f"/v1/attachments/{kept.id}"
     for path in found.values():
         assert (await api.get(colleague, path)).status_code == 404

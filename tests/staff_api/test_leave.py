@@ -12,7 +12,7 @@ from backend.core.ids import new_id
 from backend.staff_api.leave import router
 from tests.support.leave import LeaveScenario, create_leave_scenario
 from tests.support.province import bureau_account, province_account
-from tests.support.staff_client import StaffClient, same_refusal, staff_client
+from tests.support.staff_client import StaffClient, is_same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.5a")
 
@@ -69,7 +69,7 @@ async def test_leave_of_other_classes_is_not_found_and_hidden_from_superiors(
                 else await api.post(scenario.colleague, path, body)
             )
         assert answers[0].status_code == 404
-        assert same_refusal(*answers)
+        assert is_same_refusal(*answers)
     assert await api.every(scenario.colleague, "/v1/leave-requests") == []
     days = await api.get(scenario.colleague, f"/v1/students/{scenario.pupil.id}/leave-days")
     assert days.status_code == 404

@@ -11,22 +11,22 @@ from backend.core.database import Database
 from backend.org.calendar import FIXED_HOLIDAYS
 from backend.staff_api.organisation import calendar, terms, units
 from tests.support.province import (
-    World,
+    SampleProvince,
     bureau_account,
     counselor_account,
-    plant,
+    create_sample_province,
     province_account,
     registrar_account,
     unique_school_code,
 )
-from tests.support.staff_client import StaffClient, same_refusal, staff_client
+from tests.support.staff_client import StaffClient, is_same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-2.3")
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, app_context: AppContext) -> World:
-    return await plant(owner, app_context.keys, classes=1, students=0)
+async def world(owner: Database, app_context: AppContext) -> SampleProvince:
+    return await create_sample_province(owner, app_context.keys, classes=1, students=0)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ async def client(app_context: AppContext) -> AsyncIterator[StaffClient]:
 
 
 async def test_account_lists_its_unit_and_those_below_ordered_by_path(
-    client: StaffClient, world: World
+    client: StaffClient, world: SampleProvince
 ) -> None:
     city = await client.every(bureau_account(world.city), "/v1/units", limit=2)
     paths = [unit["path"] for unit in city]
@@ -50,7 +50,7 @@ async def test_account_lists_its_unit_and_those_below_ordered_by_path(
 
 
 async def test_units_are_found_by_kind_part_of_name_or_start_of_code(
-    client: StaffClient, world: World
+    client: StaffClient, world: SampleProvince
 ) -> None:
     actor = province_account(world.province)
     cities = await client.every(actor, "/v1/units", kind="city")
@@ -62,7 +62,9 @@ async def test_units_are_found_by_kind_part_of_name_or_start_of_code(
     assert await client.every(actor, "/v1/units", q="%_%") == []
 
 
-async def test_bureau_creates_a_school_that_is_then_listed(client: StaffClient, world: World) -> None:
+async def test_bureau_creates_a_school_that_is_then_listed(
+    client: StaffClient, world: SampleProvince
+) -> None:
     actor = bureau_account(world.city)
     body = {"code": unique_school_code(), "name": "新校", "parent_id": str(world.city.id)}
     created = await client.post(actor, "/v1/schools", body)
@@ -74,7 +76,7 @@ async def test_bureau_creates_a_school_that_is_then_listed(client: StaffClient, 
 
 
 async def test_parent_outside_the_subtree_answers_like_an_absent_one(
-    client: StaffClient, world: World
+    client: StaffClient, world: SampleProvince
 ) -> None:
     actor = bureau_account(world.other_city)
     foreign, absent = [
@@ -84,17 +86,17 @@ async def test_parent_outside_the_subtree_answers_like_an_absent_one(
         for parent in (world.city.id, uuid4())
     ]
     assert foreign.status_code == 404
-    assert same_refusal(foreign, absent)
+    assert is_same_refusal(foreign, absent)
     term = {"code": "x", "starts_on": "2070-09-01", "ends_on": "2070-12-31"}
     foreign, absent = [
         await client.post(registrar_account(world.school), "/v1/terms", term | {"org_id": str(unit)})
         for unit in (world.sister.id, uuid4())
     ]
     assert foreign.status_code == 404
-    assert same_refusal(foreign, absent)
+    assert is_same_refusal(foreign, absent)
 
 
-async def test_counselor_cannot_create_anything(client: StaffClient, world: World) -> None:
+async def test_counselor_cannot_create_anything(client: StaffClient, world: SampleProvince) -> None:
     actor = counselor_account(world.school, world.school.classes[0])
     unit = str(world.school.id)
     days = {"starts_on": "2070-09-01", "ends_on": "2070-12-31"}
@@ -116,7 +118,9 @@ def _days_of(year: int) -> dict[str, list[str]]:
     }
 
 
-async def test_county_must_have_the_code_of_a_county_of_a_city(client: StaffClient, world: World) -> None:
+async def test_county_must_have_the_code_of_a_county_of_a_city(
+    client: StaffClient, world: SampleProvince
+) -> None:
     actor = province_account(world.province)
     answer = await client.post(actor, "/v1/counties", {"code": "410181", "name": "巩义"})
     assert (answer.status_code, answer.json()["code"]) == (422, "county_unfit")
@@ -124,7 +128,9 @@ async def test_county_must_have_the_code_of_a_county_of_a_city(client: StaffClie
     assert created.json()["path"] == "p410000.c410200.x410223"
 
 
-async def test_term_is_opened_with_vacations_and_another_is_added(client: StaffClient, world: World) -> None:
+async def test_term_is_opened_with_vacations_and_another_is_added(
+    client: StaffClient, world: SampleProvince
+) -> None:
     actor = registrar_account(world.school)
     week = {"name": "国庆", "starts_on": "2071-10-01", "ends_on": "2071-10-07"}
     body = {
@@ -144,7 +150,7 @@ async def test_term_is_opened_with_vacations_and_another_is_added(client: StaffC
 
 
 async def test_province_loads_a_year_and_a_contradictory_one_is_rejected(
-    client: StaffClient, world: World
+    client: StaffClient, world: SampleProvince
 ) -> None:
     actor = province_account(world.province)
     body = {"year": 2072, "source": "国办通知", **_days_of(2072)}
@@ -158,7 +164,7 @@ async def test_province_loads_a_year_and_a_contradictory_one_is_rejected(
 
 
 @pytest.mark.parametrize("cursor", ["x", "WyIwIl0", "WyJwNDEwMDAwLi4iXQ"])
-async def test_invented_cursor_is_bad_input(client: StaffClient, world: World, cursor: str) -> None:
+async def test_invented_cursor_is_bad_input(client: StaffClient, world: SampleProvince, cursor: str) -> None:
     for path in ("/v1/units", "/v1/terms"):
         answer = await client.get(province_account(world.province), path, cursor=cursor)
         assert answer.status_code == 422

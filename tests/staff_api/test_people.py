@@ -9,22 +9,22 @@ from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.staff_api.organisation import people
 from tests.support.province import (
-    World,
+    SampleProvince,
     bureau_account,
     counselor_account,
-    plant,
+    create_sample_province,
     province_account,
     registrar_account,
     student_account,
 )
-from tests.support.staff_client import StaffClient, same_refusal, staff_client
+from tests.support.staff_client import StaffClient, is_same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-2.3")
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, app_context: AppContext) -> World:
-    return await plant(owner, app_context.keys, classes=2, students=3)
+async def world(owner: Database, app_context: AppContext) -> SampleProvince:
+    return await create_sample_province(owner, app_context.keys, classes=2, students=3)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,9 @@ def ids(items: list[dict[str, object]]) -> set[object]:
     return {item["id"] for item in items}
 
 
-async def test_a_registrar_reads_the_whole_school_and_no_other(client: StaffClient, world: World) -> None:
+async def test_a_registrar_reads_the_whole_school_and_no_other(
+    client: StaffClient, world: SampleProvince
+) -> None:
     actor = registrar_account(world.school)
     classes = await client.every(actor, "/v1/classes", limit=1)
     students = await client.every(actor, "/v1/students", limit=4)
@@ -50,7 +52,7 @@ async def test_a_registrar_reads_the_whole_school_and_no_other(client: StaffClie
     assert await client.every(actor, "/v1/students", school_id=str(world.sister.id)) == []
 
 
-async def test_a_counselor_reads_only_the_own_classes(client: StaffClient, world: World) -> None:
+async def test_a_counselor_reads_only_the_own_classes(client: StaffClient, world: SampleProvince) -> None:
     own, other = world.school.classes
     actor = counselor_account(world.school, own)
     assert ids(await client.every(actor, "/v1/classes")) == {str(own.id)}
@@ -60,10 +62,10 @@ async def test_a_counselor_reads_only_the_own_classes(client: StaffClient, world
         await client.get(actor, f"/v1/students/{each}") for each in (other.students[0].id, uuid4())
     ]
     assert colleague.status_code == 404
-    assert same_refusal(colleague, absent)
+    assert is_same_refusal(colleague, absent)
 
 
-async def test_another_schools_student_is_not_found(client: StaffClient, world: World) -> None:
+async def test_another_schools_student_is_not_found(client: StaffClient, world: SampleProvince) -> None:
     student = world.sister.students[0]
     strangers = [
         registrar_account(world.school),
@@ -74,11 +76,11 @@ async def test_another_schools_student_is_not_found(client: StaffClient, world: 
     for actor in strangers:
         foreign, absent = [await client.get(actor, f"/v1/students/{each}") for each in (student.id, uuid4())]
         assert foreign.status_code == 404
-        assert same_refusal(foreign, absent)
+        assert is_same_refusal(foreign, absent)
         assert await client.every(actor, "/v1/students", q=student.id_number) == []
 
 
-async def test_superiors_read_the_schools_below_them(client: StaffClient, world: World) -> None:
+async def test_superiors_read_the_schools_below_them(client: StaffClient, world: SampleProvince) -> None:
     city = bureau_account(world.city)
     found = await client.every(city, "/v1/students", school_id=str(world.sister.id))
     assert ids(found) == {str(each.id) for each in world.sister.students}
@@ -87,7 +89,7 @@ async def test_superiors_read_the_schools_below_them(client: StaffClient, world:
     assert (await client.get(province_account(world.province), direct)).status_code == 200
 
 
-async def test_no_answer_contains_an_unmasked_id_number(client: StaffClient, world: World) -> None:
+async def test_no_answer_contains_an_unmasked_id_number(client: StaffClient, world: SampleProvince) -> None:
     actor = registrar_account(world.school)
     answers = [await client.get(actor, "/v1/students", limit=200)]
     answers += [await client.get(actor, f"/v1/students/{each.id}") for each in world.school.students]
@@ -101,7 +103,7 @@ async def test_no_answer_contains_an_unmasked_id_number(client: StaffClient, wor
 
 
 async def test_students_are_found_by_name_student_number_or_id_number(
-    client: StaffClient, world: World
+    client: StaffClient, world: SampleProvince
 ) -> None:
     actor = registrar_account(world.school)
     student = world.school.students[1]
@@ -117,13 +119,15 @@ async def test_students_are_found_by_name_student_number_or_id_number(
         assert await client.every(actor, "/v1/students", q=text) == []
 
 
-async def test_students_cannot_read_the_roll(client: StaffClient, world: World) -> None:
+async def test_students_cannot_read_the_roll(client: StaffClient, world: SampleProvince) -> None:
     student = world.school.students[0]
     actor = student_account(world.school, student)
     for path in ("/v1/classes", "/v1/students", f"/v1/students/{student.id}"):
         assert (await client.get(actor, path)).status_code == 403
 
 
-async def test_text_that_the_database_cannot_hold_is_refused(client: StaffClient, world: World) -> None:
+async def test_text_that_the_database_cannot_hold_is_refused(
+    client: StaffClient, world: SampleProvince
+) -> None:
     answer = await client.get(registrar_account(world.school), "/v1/students", q="a\0b")
     assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")

@@ -31,7 +31,7 @@ from backend.staff_api.roll_calls import progress
 from backend.staff_api.roll_calls.progress import router
 from tests.support.province import bureau_account, counselor_account
 from tests.support.roll_call.scenario import RollCallScenario, create_scenario
-from tests.support.staff_client import ACCOUNT, StaffClient, same_refusal, staff_client
+from tests.support.staff_client import ACCOUNT_HEADER, StaffClient, is_same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
@@ -78,7 +78,7 @@ async def test_unchanged_totals_answer_304(api: StaffClient, scenario: RollCallS
     path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
     actor = scenario.bureau
     api.accounts[actor.account_id] = actor
-    headers = {ACCOUNT: str(actor.account_id)}
+    headers = {ACCOUNT_HEADER: str(actor.account_id)}
     tag = (await api.http.get(path, headers=headers)).headers["ETag"]
     known = headers | {"If-None-Match": tag}
     assert (await api.http.get(path, headers=known)).status_code == 304
@@ -95,13 +95,13 @@ async def test_units_and_roll_calls_of_others_answer_404(
     path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
     foreign = await api.get(scenario.registrar, path, unit_id=str(scenario.world.sister.id))
     assert foreign.status_code == 404
-    assert same_refusal(foreign, await api.get(scenario.registrar, path, unit_id=str(new_id())))
+    assert is_same_refusal(foreign, await api.get(scenario.registrar, path, unit_id=str(new_id())))
     stranger = bureau_account(scenario.world.other_city)
     for suffix in ("", "/stream"):
         foreign = await api.get(stranger, path + suffix)
         assert foreign.status_code == 404
         absent = f"/v1/roll-calls/{new_id()}/progress{suffix}"
-        assert same_refusal(foreign, await api.get(stranger, absent))
+        assert is_same_refusal(foreign, await api.get(stranger, absent))
 
 
 # --- the stream ---
@@ -220,7 +220,7 @@ async def test_stream_over_http_is_server_sent_events(api: StaffClient, scenario
     )
     async with (
         httpx.AsyncClient() as http,
-        http.stream("GET", url, headers={ACCOUNT: str(actor.account_id)}) as answer,
+        http.stream("GET", url, headers={ACCOUNT_HEADER: str(actor.account_id)}) as answer,
     ):
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = answer.aiter_lines()

@@ -16,7 +16,7 @@ from backend.staff_api.roll_calls.roll_calls import router
 from biometrics.liveness.actions import Action
 from tests.support.province import bureau_account, counselor_account, province_account, registrar_account
 from tests.support.roll_call.scenario import MICROSECOND, WINDOW, RollCallScenario, create_scenario
-from tests.support.staff_client import StaffClient, same_refusal, staff_client
+from tests.support.staff_client import StaffClient, is_same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
@@ -106,12 +106,12 @@ async def test_roll_call_of_another_tenant_answers_404(api: StaffClient, scenari
         for path in ("", "/missing", "/results"):
             foreign = await api.get(stranger, f"/v1/roll-calls/{identifier}{path}")
             assert foreign.status_code == 404
-            assert same_refusal(foreign, await api.get(stranger, f"/v1/roll-calls/{new_id()}{path}"))
+            assert is_same_refusal(foreign, await api.get(stranger, f"/v1/roll-calls/{new_id()}{path}"))
         for path, content in (("voiding", {"reason": "停电"}), ("urges", {})):
             foreign = await api.post(stranger, f"/v1/roll-calls/{identifier}/{path}", content)
             assert foreign.status_code == 404
             absent = await api.post(stranger, f"/v1/roll-calls/{new_id()}/{path}", content)
-            assert same_refusal(foreign, absent)
+            assert is_same_refusal(foreign, absent)
         assert identifier not in {item["id"] for item in await api.every(stranger, "/v1/roll-calls")}
 
 

@@ -18,16 +18,23 @@ from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.writer import Record, write_roster
 from backend.people.tables import Student
 from backend.staff_api.organisation import rosters
-from tests.support.province import School, World, bureau_account, plant, province_account, registrar_account
+from tests.support.province import (
+    SampleProvince,
+    SampleSchool,
+    bureau_account,
+    create_sample_province,
+    province_account,
+    registrar_account,
+)
 from tests.support.staff_client import StaffClient, staff_client
 
 IMPORTS = "/v1/roster-imports"
 
 
 @pytest.fixture
-async def world(owner: Database, app_context: AppContext) -> World:
+async def world(owner: Database, app_context: AppContext) -> SampleProvince:
     """Create organisations without students for each test."""
-    return await plant(owner, app_context.keys, classes=0, students=0)
+    return await create_sample_province(owner, app_context.keys, classes=0, students=0)
 
 
 @pytest.fixture
@@ -62,13 +69,13 @@ async def post_import(client: StaffClient, actor: Actor, content: bytes, **param
     )
 
 
-async def count_students(app_context: AppContext, school: School) -> int:
+async def count_students(app_context: AppContext, school: SampleSchool) -> int:
     async with app_context.database.transaction(Scope.school(school.id)) as session:
         return await session.scalar(select(func.count()).select_from(Student)) or 0
 
 
 async def test_registrar_validates_imports_and_imports_again(
-    client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
+    client: StaffClient, app_context: AppContext, world: SampleProvince, tmp_path: Path
 ) -> None:
     actor, content = registrar_account(world.school), write_workbook(tmp_path, generate_records())
     checked = await post_import(client, actor, content)
@@ -84,7 +91,7 @@ async def test_registrar_validates_imports_and_imports_again(
 
 
 async def test_file_with_errors_is_rejected_with_its_findings(
-    client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
+    client: StaffClient, app_context: AppContext, world: SampleProvince, tmp_path: Path
 ) -> None:
     refused = await post_import(
         client, registrar_account(world.school), write_workbook_with_error(tmp_path), dry_run="false"
@@ -101,7 +108,7 @@ async def test_file_with_errors_is_rejected_with_its_findings(
 
 
 async def test_rows_with_errors_are_skipped_only_on_request(
-    client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
+    client: StaffClient, app_context: AppContext, world: SampleProvince, tmp_path: Path
 ) -> None:
     actor = registrar_account(world.school)
     answer = await post_import(
@@ -112,7 +119,7 @@ async def test_rows_with_errors_are_skipped_only_on_request(
     assert await count_students(app_context, world.school) == 39
 
 
-async def test_only_registrars_import(client: StaffClient, world: World, tmp_path: Path) -> None:
+async def test_only_registrars_import(client: StaffClient, world: SampleProvince, tmp_path: Path) -> None:
     content = write_workbook(tmp_path, generate_records())
     for actor in (province_account(world.province), bureau_account(world.city)):
         for dry_run in ("true", "false"):
@@ -121,7 +128,7 @@ async def test_only_registrars_import(client: StaffClient, world: World, tmp_pat
 
 
 async def test_import_affects_only_the_registrars_school(
-    client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
+    client: StaffClient, app_context: AppContext, world: SampleProvince, tmp_path: Path
 ) -> None:
     content = write_workbook(tmp_path, generate_records())
     await post_import(client, registrar_account(world.sister), content, dry_run="false")
@@ -141,14 +148,14 @@ async def test_import_affects_only_the_registrars_school(
     ],
 )
 async def test_file_that_is_not_a_roster_is_rejected(
-    client: StaffClient, world: World, file_name: str, status: int, code: str
+    client: StaffClient, world: SampleProvince, file_name: str, status: int, code: str
 ) -> None:
     actor = registrar_account(world.school)
     refused = await post_import(client, actor, b"\xd0\xcf\x11\xe0\x00\xff" * 100, file_name=file_name)
     assert (refused.status_code, refused.json()["code"]) == (status, code)
 
 
-async def test_empty_roster_is_rejected(client: StaffClient, world: World, tmp_path: Path) -> None:
+async def test_empty_roster_is_rejected(client: StaffClient, world: SampleProvince, tmp_path: Path) -> None:
     actor = registrar_account(world.school)
     template = await client.get(actor, "/v1/roster-template")
     refused = await post_import(client, actor, template.content, dry_run="false")
@@ -156,7 +163,7 @@ async def test_empty_roster_is_rejected(client: StaffClient, world: World, tmp_p
 
 
 async def test_upload_beyond_the_limit_is_rejected(
-    client: StaffClient, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: StaffClient, world: SampleProvince, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = write_workbook(tmp_path, generate_records())
     monkeypatch.setattr(rosters, "MAX_UPLOAD", len(content) - 1)
@@ -165,7 +172,7 @@ async def test_upload_beyond_the_limit_is_rejected(
 
 
 @pytest.mark.parametrize("variant", ["national", "national-2022"])
-async def test_template_is_an_empty_roster(client: StaffClient, world: World, variant: str) -> None:
+async def test_template_is_an_empty_roster(client: StaffClient, world: SampleProvince, variant: str) -> None:
     actor = registrar_account(world.school)
     answer = await client.get(actor, "/v1/roster-template", variant=variant)
     assert answer.headers["content-type"] == rosters.XLSX

@@ -14,22 +14,22 @@ from backend.staff_api.organisation import sites
 from geo.datum import Datum
 from tests.support.campus import SIDE, SOUTH, WEST, csv_of, polygon, rectangle
 from tests.support.province import (
-    School,
-    World,
+    SampleProvince,
+    SampleSchool,
     bureau_account,
     counselor_account,
-    plant,
+    create_sample_province,
     province_account,
     registrar_account,
 )
-from tests.support.staff_client import StaffClient, same_refusal, staff_client
+from tests.support.staff_client import StaffClient, is_same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, app_context: AppContext) -> World:
-    return await plant(owner, app_context.keys, classes=1, students=0)
+async def world(owner: Database, app_context: AppContext) -> SampleProvince:
+    return await create_sample_province(owner, app_context.keys, classes=1, students=0)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def filing(outline: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 async def file_new_site(
-    client: StaffClient, school: School, outline: dict[str, Any] | None = None
+    client: StaffClient, school: SampleSchool, outline: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     answer = await client.post(registrar_account(school), "/v1/sites", filing(outline))
     assert answer.status_code == 201, answer.text
@@ -61,7 +61,9 @@ async def file_new_site(
     return site
 
 
-async def test_a_gcj02_filing_is_shown_in_wgs84_with_the_original(client: StaffClient, world: World) -> None:
+async def test_a_gcj02_filing_is_shown_in_wgs84_with_the_original(
+    client: StaffClient, world: SampleProvince
+) -> None:
     outline = geojson(Datum.GCJ02)
     site = await file_new_site(client, world.school, outline)
     shown = (await client.get(bureau_account(world.city), f"/v1/sites/{site['id']}")).json()
@@ -75,7 +77,7 @@ async def test_a_gcj02_filing_is_shown_in_wgs84_with_the_original(client: StaffC
     assert shown["effective_version_id"] is None
 
 
-async def test_a_csv_filing_is_stored_unchanged(client: StaffClient, world: World) -> None:
+async def test_a_csv_filing_is_stored_unchanged(client: StaffClient, world: SampleProvince) -> None:
     text = csv_of(rectangle(), Datum.BD09)
     site = await file_new_site(client, world.school, {"format": "csv", "datum": "bd09", "csv": text})
     assert site["versions"][0]["original"] == text
@@ -83,7 +85,7 @@ async def test_a_csv_filing_is_stored_unchanged(client: StaffClient, world: Worl
 
 
 async def test_the_superior_approves_and_the_school_sees_the_version_in_force(
-    client: StaffClient, world: World
+    client: StaffClient, world: SampleProvince
 ) -> None:
     bureau, registrar = bureau_account(world.city), registrar_account(world.school)
     site = await file_new_site(client, world.school)
@@ -98,7 +100,7 @@ async def test_the_superior_approves_and_the_school_sees_the_version_in_force(
     assert shown["versions"][0]["decision"]["opinion"] == "一致"
 
 
-async def test_another_tenants_site_is_not_found(client: StaffClient, world: World) -> None:
+async def test_another_tenants_site_is_not_found(client: StaffClient, world: SampleProvince) -> None:
     site = await file_new_site(client, world.school)
     strangers = [
         registrar_account(world.sister),
@@ -110,24 +112,24 @@ async def test_another_tenants_site_is_not_found(client: StaffClient, world: Wor
     for actor in strangers:
         foreign, absent = [await client.get(actor, f"/v1/sites/{each}") for each in (site["id"], uuid4())]
         assert foreign.status_code == 404
-        assert same_refusal(foreign, absent)
+        assert is_same_refusal(foreign, absent)
         foreign, absent = [
             await client.post(actor, f"/v1/site-versions/{each}/decision", {"outcome": "approved"})
             for each in (version, uuid4())
         ]
         assert foreign.status_code == 404
-        assert same_refusal(foreign, absent)
+        assert is_same_refusal(foreign, absent)
         assert site["id"] not in {each["id"] for each in await client.every(actor, "/v1/sites")}
     foreign, absent = [
         await client.post(strangers[0], f"/v1/sites/{each}/versions", {"outline": geojson()})
         for each in (site["id"], uuid4())
     ]
     assert foreign.status_code == 404
-    assert same_refusal(foreign, absent)
+    assert is_same_refusal(foreign, absent)
 
 
 async def test_the_school_cannot_approve_and_the_superior_cannot_file(
-    client: StaffClient, world: World
+    client: StaffClient, world: SampleProvince
 ) -> None:
     site = await file_new_site(client, world.school)
     path = f"/v1/site-versions/{site['versions'][0]['id']}/decision"
@@ -142,7 +144,7 @@ async def test_the_school_cannot_approve_and_the_superior_cannot_file(
 
 
 async def test_validation_reports_area_or_problem_and_stores_nothing(
-    client: StaffClient, world: World
+    client: StaffClient, world: SampleProvince
 ) -> None:
     actor = registrar_account(world.school)
     before = await client.every(actor, "/v1/sites")
@@ -165,7 +167,7 @@ async def test_validation_reports_area_or_problem_and_stores_nothing(
     assert await client.every(actor, "/v1/sites") == before
 
 
-async def test_malformed_filings_are_refused(client: StaffClient, world: World) -> None:
+async def test_malformed_filings_are_refused(client: StaffClient, world: SampleProvince) -> None:
     actor = registrar_account(world.school)
     bodies = [
         filing() | {"status": "approved"},
@@ -181,7 +183,9 @@ async def test_malformed_filings_are_refused(client: StaffClient, world: World) 
         assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
 
 
-async def test_unusual_geojson_properties_are_stored_unchanged(client: StaffClient, world: World) -> None:
+async def test_unusual_geojson_properties_are_stored_unchanged(
+    client: StaffClient, world: SampleProvince
+) -> None:
     feature = {
         "type": "Feature",
         "properties": {"name": "a\0b\ud800"},

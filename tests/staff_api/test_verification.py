@@ -15,7 +15,7 @@ from backend.roll_call.verification.queue import record_throughput
 from backend.staff_api.roll_calls.verification import router
 from tests.support.province import bureau_account, counselor_account, province_account
 from tests.support.roll_call.scenario import RollCallScenario, create_scenario
-from tests.support.staff_client import StaffClient, same_refusal, staff_client
+from tests.support.staff_client import StaffClient, is_same_refusal, staff_client
 
 SECOND = timedelta(seconds=1)
 
@@ -119,5 +119,5 @@ async def test_only_the_launching_side_may_read_and_retry(
     assert (await api.get(counselor, "/v1/dead-letters")).status_code == 403
     assert (await api.get(other_bureau, "/v1/dead-letters")).json()["items"] == []
     foreign = await api.post(other_bureau, f"/v1/dead-letters/{submission_id}/retry", {})
-    assert same_refusal(foreign, await api.post(other_bureau, f"/v1/dead-letters/{new_id()}/retry", {}))
+    assert is_same_refusal(foreign, await api.post(other_bureau, f"/v1/dead-letters/{new_id()}/retry", {}))
     assert foreign.status_code == 404

@@ -8,7 +8,7 @@ import pytest
 from backend.core.actor import Actor
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound, NotPermitted
-from backend.org.terms import term_of
+from backend.org.terms import get_term
 from backend.standing.attendance import RecordAttendance, attendance_page, record_attendance
 from backend.standing.claims import errors
 from backend.standing.store.tables import AttendanceEntry
@@ -94,7 +94,7 @@ async def test_records_may_be_at_most_a_week_old(scenario: StandingScenario) -> 
 
 async def test_a_day_before_the_current_term_is_refused(scenario: StandingScenario) -> None:
     async with scenario.transaction(scenario.registrar) as session:
-        term = await term_of(session, scenario.school.id, scenario.today)
+        term = await get_term(session, scenario.school.id, scenario.today)
     first = datetime.combine(term.starts_on, time(8), tzinfo=LEGAL_ZONE)
     scenario.roll_call_scenario.clock.at = first + timedelta(days=2)
     with pytest.raises(errors.AttendanceTimeInvalid):

@@ -7,7 +7,7 @@ from backend.standing.engine.assess import Assessment
 from backend.standing.store.load import load_student_refs
 from backend.standing.store.lock import compute_assessments
 from backend.standing.store.tables import PromptRecord, PromptStep, StandingEntry
-from tests.support.province import Pupil
+from tests.support.province import SampleStudent
 from tests.support.standing.prompts import confirm_receipt, load_prompt_id
 from tests.support.standing.scenario import StandingScenario
 
@@ -22,7 +22,7 @@ async def assess_without_saving(scenario: StandingScenario) -> Assessment:
         return (await compute_assessments(session, list(students.values()), scenario.at))[scenario.pupil.id]
 
 
-async def load_stored(scenario: StandingScenario, pupil: Pupil) -> tuple[object, ...]:
+async def load_stored(scenario: StandingScenario, pupil: SampleStudent) -> tuple[object, ...]:
     """The stored rows of a student, without ids, so that two students with the same facts compare equal."""
     prompts = sorted(await scenario.rows(PromptRecord, pupil), key=lambda row: row.raised_at)
     entries = sorted(await scenario.rows(StandingEntry, pupil), key=lambda row: row.seq)

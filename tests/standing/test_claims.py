@@ -14,7 +14,7 @@ from backend.core.ids import new_id
 from backend.leave.kinds import LeaveKind
 from backend.leave.service import DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.notice.tables import Notice, NoticeMessage
-from backend.people.attachment_files import Content, receive
+from backend.people.attachment_files import FileContent, store_upload
 from backend.roll_call.launch.audience import Audience
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import RollCall
@@ -30,7 +30,7 @@ from backend.standing.claims.service import (
 )
 from backend.standing.engine.prompts import PromptState
 from backend.standing.store.tables import ClaimDecision, PromptDelivered, PromptRecord, ReasonClaimRecord
-from tests.support.province import Pupil, bureau_account, counselor_account
+from tests.support.province import SampleStudent, bureau_account, counselor_account
 from tests.support.standing.scenario import StandingScenario
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R10")]
@@ -43,7 +43,7 @@ async def file_claim_for_miss(
     *,
     reason: str = "no_phone",
     text: str = "",
-    pupil: Pupil | None = None,
+    pupil: SampleStudent | None = None,
     files: tuple[UUID, ...] = (),
 ) -> ClaimView:
     """File a claim, by default as the student."""
@@ -261,8 +261,8 @@ async def test_the_database_rejects_a_decision_by_the_filing_account(scenario: S
 async def test_a_claim_has_the_files_that_the_student_uploaded(scenario: StandingScenario) -> None:
     [missed] = await scenario.misses(1)
     student, data = scenario.student(), b"%PDF-1.4 proof"
-    file = await receive(
-        scenario.app_context, student, scenario.pupil.id, Content("application/pdf", data), scenario.at
+    file = await store_upload(
+        scenario.app_context, student, scenario.pupil.id, FileContent("application/pdf", data), scenario.at
     )
     filed = await file_claim_for_miss(scenario, missed, student, files=(file.id,))
     assert [each.id for each in filed.attachments] == [file.id]

@@ -139,7 +139,7 @@ def test_every_figure_and_clause_of_a_rule_has_a_citation(rule: Rule) -> None:
 
 def test_every_figure_that_can_be_cited_is_in_the_policy() -> None:
     for parameter in FIGURE_FORMATS:
-        assert installed.installed_policy().known_at(parameter)
+        assert installed.installed_policy().definitions_of(parameter)
 
 
 # --- every prompt, by state and reader ---

@@ -7,7 +7,7 @@ import pytest
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.people.attachment_errors import AttachmentUnusable
-from backend.people.attachment_files import Content, receive
+from backend.people.attachment_files import FileContent, store_upload
 from backend.standing.prompts.errors import PromptDecided
 from backend.standing.prompts.queries import PromptDetail, StatementView, load_prompt_detail
 from backend.standing.prompts.statements import FileStatement, file_statement
@@ -33,8 +33,8 @@ async def load_detail(scenario: StandingScenario, actor: Actor, prompt_id: UUID)
 
 async def upload_file(scenario: StandingScenario, actor: Actor) -> UUID:
     assert actor.student_id is not None
-    content = Content("application/pdf", b"%PDF-1.4 synthetic")
-    return (await receive(scenario.app_context, actor, actor.student_id, content, scenario.at)).id
+    content = FileContent("application/pdf", b"%PDF-1.4 synthetic")
+    return (await store_upload(scenario.app_context, actor, actor.student_id, content, scenario.at)).id
 
 
 @pytest.mark.parametrize("who", ["registrar", "counselor", "bureau", "student"])

@@ -26,7 +26,7 @@ from backend.core.ids import new_id
 from backend.people.tables import Student
 from backend.standing.store.load import load_student_refs
 from backend.standing.store.tables import ChangeReversed, PromptDelivered, PromptRecord, StandingEntry
-from tests.support.province import Pupil
+from tests.support.province import SampleStudent
 from tests.support.standing.scenario import StandingScenario
 
 DAYS_TO_DEADLINE = 12
@@ -40,7 +40,7 @@ class AidScenario:
     standing_scenario: StandingScenario
 
     @property
-    def pupil(self) -> Pupil:
+    def pupil(self) -> SampleStudent:
         return self.standing_scenario.pupil
 
     @property
@@ -49,7 +49,9 @@ class AidScenario:
 
     # --- applying ---
 
-    async def apply(self, kind: AidKind = AidKind.GRANT, pupil: Pupil | None = None) -> AidApplication:
+    async def apply(
+        self, kind: AidKind = AidKind.GRANT, pupil: SampleStudent | None = None
+    ) -> AidApplication:
         actor = self.standing_scenario.student(pupil)
         async with self.standing_scenario.separate_transaction(actor) as session:
             return await apply_for_aid(session, actor, kind, self.keys, self.standing_scenario.at)
@@ -69,7 +71,9 @@ class AidScenario:
         async with self.standing_scenario.separate_transaction(actor) as session:
             await decide_aid(session, actor, command, self.keys, self.standing_scenario.at)
 
-    async def award(self, kind: AidKind = AidKind.GRANT, pupil: Pupil | None = None) -> list[AidInstalment]:
+    async def award(
+        self, kind: AidKind = AidKind.GRANT, pupil: SampleStudent | None = None
+    ) -> list[AidInstalment]:
         """Apply and approve; return the instalments by month."""
         application = await self.apply(kind, pupil)
         await self.decide(application.id)
@@ -84,7 +88,9 @@ class AidScenario:
 
     # --- paying ---
 
-    def payment_line(self, month: date, fen: int, pupil: Pupil | None = None, **more: Any) -> PaymentLine:
+    def payment_line(
+        self, month: date, fen: int, pupil: SampleStudent | None = None, **more: Any
+    ) -> PaymentLine:
         defaults = {"line": 0, "place": "#1", "kind": AidKind.GRANT, "paid_on": self.standing_scenario.today}
         return PaymentLine(student_id=(pupil or self.pupil).id, month=month, fen=fen, **{**defaults, **more})
 
@@ -154,7 +160,7 @@ class AidScenario:
         async with self.standing_scenario.as_worker() as session:
             await post_student_aid(session, self.pupil.id, self.standing_scenario.at)
 
-    async def load_aid(self, pupil: Pupil | None = None) -> StudentAid:
+    async def load_aid(self, pupil: SampleStudent | None = None) -> StudentAid:
         actor = self.standing_scenario.registrar
         async with self.standing_scenario.separate_transaction(actor) as session:
             return await get_student_aid(session, actor, (pupil or self.pupil).id, self.standing_scenario.at)
@@ -187,7 +193,7 @@ class AidScenario:
     async def load_awards(self) -> list[AidAward]:
         return await self.standing_scenario.rows(AidAward)
 
-    async def update_student(self, pupil: Pupil | None = None, /, **values: Any) -> None:
+    async def update_student(self, pupil: SampleStudent | None = None, /, **values: Any) -> None:
         """Update columns of the student as the database owner."""
         async with self.standing_scenario.roll_call_scenario.owner_transaction() as session:
             student = await session.get_one(Student, (pupil or self.pupil).id)

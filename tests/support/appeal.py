@@ -34,7 +34,7 @@ from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import StudentFacts
 from backend.standing.store.lock import assess_locked_student, lock_for_assessment
 from backend.standing.store.tables import StandingEntry
-from tests.support.province import Unit, bureau_account, province_account
+from tests.support.province import SampleUnit, bureau_account, province_account
 from tests.support.standing.prompts import confirm_receipt, raise_prompt
 from tests.support.standing.scenario import StandingScenario
 
@@ -133,7 +133,7 @@ class AppealScenario:
                 session, self.standing_scenario.pupil.id, on, self.standing_scenario.at
             )
 
-    async def create_authority(self, unit: Unit) -> Actor:
+    async def create_authority(self, unit: SampleUnit) -> Actor:
         """Create an active account of an authority, which then receives notices."""
         actor = province_account(unit) if unit.kind == "province" else bureau_account(unit)
         async with self.standing_scenario.roll_call_scenario.owner_transaction() as session:

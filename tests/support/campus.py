@@ -4,7 +4,7 @@ import json
 from datetime import date
 from typing import Any
 
-from backend.campus.outline import Outline, ParsedOutline, read_outline
+from backend.campus.outline import Outline, ParsedOutline, parse_outline
 from backend.org.paths import division_of
 from backend.policy import PolicyAt, load_policies
 from geo.datum import Datum, convert
@@ -26,10 +26,10 @@ def rectangle(west: float = WEST, south: float = SOUTH, side: float = SIDE) -> l
 
 def polygon(*rings: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> dict[str, Any]:
     """GeoJSON of WGS-84 rings, each as one polygon, with coordinates in `datum`."""
-    drawn = [
+    parsed_outline = [
         [[list(convert(lon, lat, source=Datum.WGS84, target=datum)) for lon, lat in ring]] for ring in rings
     ]
-    return {"type": "MultiPolygon", "coordinates": drawn}
+    return {"type": "MultiPolygon", "coordinates": parsed_outline}
 
 
 def csv_of(ring: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> str:
@@ -38,7 +38,7 @@ def csv_of(ring: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> str:
     return "\n".join(["polygon,lon,lat", *(f"主校区,{lon!r},{lat!r}" for lon, lat in points)])
 
 
-def drawn(*rings: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> ParsedOutline:
+def parsed_outline(*rings: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> ParsedOutline:
     """The outline parsed from GeoJSON of the rings in `datum`."""
     outline = Outline("geojson", datum, json.dumps(polygon(*(rings or (rectangle(),)), datum=datum)))
-    return read_outline(outline, henan_policy())
+    return parse_outline(outline, henan_policy())

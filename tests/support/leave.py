@@ -28,8 +28,8 @@ from backend.leave.service import (
 )
 from backend.leave.stand_ins import NameStandIn, name_stand_in
 from backend.notice.tables import Notice, NoticeMessage
-from backend.org.terms import term_of
-from tests.support.province import Pupil, School, counselor_account, student_account
+from backend.org.terms import get_term
+from tests.support.province import SampleSchool, SampleStudent, counselor_account, student_account
 from tests.support.roll_call.scenario import RollCallScenario, create_scenario
 
 INTO_THE_TERM = timedelta(days=40)
@@ -42,11 +42,11 @@ class LeaveScenario:
     roll_call_scenario: RollCallScenario
 
     @property
-    def school(self) -> School:
+    def school(self) -> SampleSchool:
         return self.roll_call_scenario.school
 
     @property
-    def pupil(self) -> Pupil:
+    def pupil(self) -> SampleStudent:
         return self.school.classes[0].students[0]
 
     @property
@@ -78,11 +78,11 @@ class LeaveScenario:
     def transaction(self, actor: Actor) -> Any:
         return self.roll_call_scenario.app_context.database.transaction(actor.scope)
 
-    def student(self, pupil: Pupil | None = None) -> Actor:
+    def student(self, pupil: SampleStudent | None = None) -> Actor:
         return student_account(self.school, pupil or self.pupil)
 
     async def request(
-        self, first: int = 0, days: int = 1, pupil: Pupil | None = None, **halves: Any
+        self, first: int = 0, days: int = 1, pupil: SampleStudent | None = None, **halves: Any
     ) -> Leave:
         """Sick leave of whole days, the first so many days from today."""
         begins = self.today + timedelta(days=first)
@@ -111,7 +111,7 @@ class LeaveScenario:
             return await decide_leave(session, actor, command, self.next_act())
 
     async def request_approved(
-        self, first: int = 0, days: int = 1, pupil: Pupil | None = None, **halves: Any
+        self, first: int = 0, days: int = 1, pupil: SampleStudent | None = None, **halves: Any
     ) -> Leave:
         leave = await self.request(first, days, pupil, **halves)
         return await self.decide(leave, actor=self.roll_call_scenario.registrar)
@@ -128,7 +128,7 @@ class LeaveScenario:
         async with self.transaction(actor) as session:
             return await record_return(session, actor, leave.request.id, returned_at, self.next_act())
 
-    async def tally(self, pupil: Pupil | None = None) -> LeaveBalance:
+    async def tally(self, pupil: SampleStudent | None = None) -> LeaveBalance:
         actor = self.student(pupil)
         assert actor.student_id is not None
         async with self.transaction(actor) as session:
@@ -177,6 +177,6 @@ async def create_leave_scenario(app_context: AppContext, owner: Database) -> Lea
     """A desk on a new world, forty days into the term at eight in the morning."""
     roll_call_scenario = await create_scenario(app_context, owner)
     async with roll_call_scenario.owner_transaction() as session:
-        term = await term_of(session, roll_call_scenario.school.id, legal_day(roll_call_scenario.clock()))
+        term = await get_term(session, roll_call_scenario.school.id, legal_day(roll_call_scenario.clock()))
     roll_call_scenario.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
     return LeaveScenario(roll_call_scenario)

@@ -22,11 +22,11 @@ from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.core.tenancy import Scope
 from backend.org.divisions import Divisions
-from backend.org.paths import path_of
-from backend.org.queries import unit_by_code
-from backend.org.service import NewSchool, add_school, plant_province
+from backend.org.paths import build_unit_path
+from backend.org.queries import get_unit_by_code
+from backend.org.service import NewSchool, add_school, create_province
 from backend.org.tables import OrgUnit
-from backend.org.terms import NewTerm, open_term, terms_of
+from backend.org.terms import NewTerm, get_terms, open_term
 from backend.people.categories import DocumentKind, Programme, StudyForm
 from backend.people.identifiers import check_character
 from backend.people.queries import id_number_context, student_number_context
@@ -34,14 +34,14 @@ from backend.people.tables import ClassCounselor, Counselor, SchoolClass, Studen
 from backend.policy import load_policies
 
 PROVINCE_CODE = "410000"
-PROVINCE_PATH = path_of("province", PROVINCE_CODE, None)
+PROVINCE_PATH = build_unit_path("province", PROVINCE_CODE, None)
 CITY_CODE, OTHER_CITY_CODE = "410100", "410300"
 
 _serials = count()
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class SampleUnit:
     """An authority or a school."""
 
     id: UUID
@@ -52,7 +52,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Pupil:
+class SampleStudent:
     """A student on the roll, with the numbers in plain text."""
 
     id: UUID
@@ -64,22 +64,22 @@ class Pupil:
 
 
 @dataclass(frozen=True, slots=True)
-class Klass:
+class SampleClass:
     """A class with its counselor."""
 
     id: UUID
     school_id: UUID
     name: str
     counselor_id: UUID
-    students: tuple[Pupil, ...]
+    students: tuple[SampleStudent, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class School:
+class SampleSchool:
     """A school with its classes."""
 
-    unit: Unit
-    classes: tuple[Klass, ...]
+    unit: SampleUnit
+    classes: tuple[SampleClass, ...]
 
     @property
     def id(self) -> UUID:
@@ -90,21 +90,21 @@ class School:
         return self.unit.path
 
     @property
-    def students(self) -> tuple[Pupil, ...]:
+    def students(self) -> tuple[SampleStudent, ...]:
         return tuple(student for each in self.classes for student in each.students)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class SampleProvince:
     """`school` and `sister` report to `city`, `direct` to the province itself; `other_city` has none of them."""
 
-    province: Unit
-    city: Unit
-    other_city: Unit
-    county: Unit
-    school: School
-    sister: School
-    direct: School
+    province: SampleUnit
+    city: SampleUnit
+    other_city: SampleUnit
+    county: SampleUnit
+    school: SampleSchool
+    sister: SampleSchool
+    direct: SampleSchool
     term_code: str
 
 
@@ -112,17 +112,19 @@ class World:
 class _SharedUnits:
     """The units and the term that all sample provinces of a database share."""
 
-    province: Unit
-    city: Unit
-    other_city: Unit
-    county: Unit
+    province: SampleUnit
+    city: SampleUnit
+    other_city: SampleUnit
+    county: SampleUnit
     term_code: str
 
 
 _created: WeakKeyDictionary[Database, _SharedUnits] = WeakKeyDictionary()
 
 
-async def plant(owner: Database, keys: KeyRing, *, classes: int = 2, students: int = 2) -> World:
+async def create_sample_province(
+    owner: Database, keys: KeyRing, *, classes: int = 2, students: int = 2
+) -> SampleProvince:
     """Create three new schools with `classes` classes of `students` students each."""
     async with owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         shared = _created.get(owner) or await _ensure_shared_units(session)
@@ -131,7 +133,7 @@ async def plant(owner: Database, keys: KeyRing, *, classes: int = 2, students: i
         ]
         school, sister, direct = await _add_people(session, keys, units, classes, students)
     _created[owner] = shared  # only now, as the transaction is committed
-    return World(
+    return SampleProvince(
         shared.province,
         shared.city,
         shared.other_city,
@@ -145,9 +147,9 @@ async def plant(owner: Database, keys: KeyRing, *, classes: int = 2, students: i
 
 async def _ensure_shared_units(session: AsyncSession) -> _SharedUnits:
     province, term_code = await ensure_province(session)
-    city = await unit_by_code(session, "city", CITY_CODE)
-    other_city = await unit_by_code(session, "city", OTHER_CITY_CODE)
-    county = await unit_by_code(session, "county", "410181")
+    city = await get_unit_by_code(session, "city", CITY_CODE)
+    other_city = await get_unit_by_code(session, "city", OTHER_CITY_CODE)
+    county = await get_unit_by_code(session, "county", "410181")
     return _SharedUnits(
         _sample_unit(province), _sample_unit(city), _sample_unit(other_city), _sample_unit(county), term_code
     )
@@ -157,10 +159,10 @@ async def ensure_province(session: AsyncSession) -> tuple[OrgUnit, str]:
     """Load or create the province with its divisions and today's term."""
     at, today = now(), legal_day(now())
     try:
-        province = await unit_by_code(session, "province", PROVINCE_CODE)
+        province = await get_unit_by_code(session, "province", PROVINCE_CODE)
     except NotFound:
-        province = await plant_province(session, Divisions.of(load_policies()), PROVINCE_CODE, at)
-    standing = await terms_of(session, [province.id], today)
+        province = await create_province(session, Divisions.of(load_policies()), PROVINCE_CODE, at)
+    standing = await get_terms(session, [province.id], today)
     if province.id in standing:
         return province, standing[province.id].code
     term = _current_term(today, province.id)
@@ -176,15 +178,15 @@ def _current_term(today: date, org_id: UUID) -> NewTerm:
     return NewTerm(org_id, f"{year}-autumn", date(year, 9, 1), date(year + 1, 1, 31))
 
 
-async def plant_school(
+async def create_school(
     session: AsyncSession, keys: KeyRing, parent: OrgUnit, *, classes: int, students: int
-) -> School:
+) -> SampleSchool:
     """Create a school under `parent` with classes and students, in the owner's transaction."""
     [school] = await _add_people(session, keys, [await _add_school(session, parent.id)], classes, students)
     return school
 
 
-async def _add_school(session: AsyncSession, parent_id: UUID) -> Unit:
+async def _add_school(session: AsyncSession, parent_id: UUID) -> SampleUnit:
     actor = Actor(new_id(), "province", parent_id, PROVINCE_PATH)
     code = unique_school_code()
     return _sample_unit(
@@ -193,8 +195,8 @@ async def _add_school(session: AsyncSession, parent_id: UUID) -> Unit:
 
 
 async def _add_people(
-    session: AsyncSession, keys: KeyRing, units: Sequence[Unit], classes: int, students: int
-) -> list[School]:
+    session: AsyncSession, keys: KeyRing, units: Sequence[SampleUnit], classes: int, students: int
+) -> list[SampleSchool]:
     """Add classes, counselors and students to all schools, with one statement per table."""
     rows = [_empty_class(unit, number) for unit in units for number in range(1, classes + 1)]
     session.add_all([row for pair in rows for row in pair])
@@ -202,7 +204,7 @@ async def _add_people(
     classes_with_students = [_fill_class(session, keys, *pair, students) for pair in rows]
     await session.flush()
     return [
-        School(unit, tuple(each for each in classes_with_students if each.school_id == unit.id))
+        SampleSchool(unit, tuple(each for each in classes_with_students if each.school_id == unit.id))
         for unit in units
     ]
 
@@ -216,7 +218,7 @@ _school_numbers = count(50_000_000)
 """Unique per process, as each test process has its own database."""
 
 
-def _empty_class(school: Unit, number: int) -> tuple[Counselor, SchoolClass]:
+def _empty_class(school: SampleUnit, number: int) -> tuple[Counselor, SchoolClass]:
     at, name = now(), f"2024级{number}班"
     counselor = Counselor(
         id=new_id(), school_id=school.id, name=f"辅导员{number}", phone=None, profile={}, created_at=at
@@ -229,7 +231,7 @@ def _empty_class(school: Unit, number: int) -> tuple[Counselor, SchoolClass]:
 
 def _fill_class(
     session: AsyncSession, keys: KeyRing, counselor: Counselor, group: SchoolClass, students: int
-) -> Klass:
+) -> SampleClass:
     """Assign the counselor to the class from its creation and add students."""
     care = ClassCounselor(
         id=new_id(),
@@ -241,18 +243,18 @@ def _fill_class(
     )
     session.add(care)
     pupils = tuple(_add_student(session, keys, group) for _ in range(students))
-    return Klass(group.id, group.school_id, group.name, counselor.id, pupils)
+    return SampleClass(group.id, group.school_id, group.name, counselor.id, pupils)
 
 
-def _add_student(session: AsyncSession, keys: KeyRing, group: SchoolClass) -> Pupil:
+def _add_student(session: AsyncSession, keys: KeyRing, group: SchoolClass) -> SampleStudent:
     serial = next(_serials)
     number = synthetic_id_number(serial)
-    pupil = Pupil(new_id(), group.school_id, group.id, f"学生{serial}", number, f"G{number}")
+    pupil = SampleStudent(new_id(), group.school_id, group.id, f"学生{serial}", number, f"G{number}")
     session.add(student_record(pupil, keys))
     return pupil
 
 
-def student_record(pupil: Pupil, keys: KeyRing) -> Student:
+def student_record(pupil: SampleStudent, keys: KeyRing) -> Student:
     """The row of a full-time student; tests may change it before they add it."""
     at = now()
     return Student(
@@ -289,28 +291,28 @@ def synthetic_id_number(serial: int) -> str:
     return digits + check_character(digits)
 
 
-def _sample_unit(row: OrgUnit) -> Unit:
-    return Unit(row.id, row.kind, row.code, row.name, row.path)
+def _sample_unit(row: OrgUnit) -> SampleUnit:
+    return SampleUnit(row.id, row.kind, row.code, row.name, row.path)
 
 
-def province_account(province: Unit) -> Actor:
+def province_account(province: SampleUnit) -> Actor:
     """A new account of the province."""
     return Actor(new_id(), "province", province.id, province.path)
 
 
-def bureau_account(unit: Unit) -> Actor:
+def bureau_account(unit: SampleUnit) -> Actor:
     return Actor(new_id(), "bureau", unit.id, unit.path)
 
 
-def registrar_account(school: School) -> Actor:
+def registrar_account(school: SampleSchool) -> Actor:
     return Actor(new_id(), "registrar", school.id, school.path, school_id=school.id)
 
 
-def counselor_account(school: School, klass: Klass) -> Actor:
+def counselor_account(school: SampleSchool, klass: SampleClass) -> Actor:
     return Actor(
         new_id(), "counselor", school.id, school.path, school_id=school.id, counselor_id=klass.counselor_id
     )
 
 
-def student_account(school: School, pupil: Pupil) -> Actor:
+def student_account(school: SampleSchool, pupil: SampleStudent) -> Actor:
     return Actor(new_id(), "student", school.id, school.path, school_id=school.id, student_id=pupil.id)

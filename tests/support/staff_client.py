@@ -17,7 +17,7 @@ from backend.core.web.problems import install_problem_handlers
 from backend.core.web.requests import Caller
 from backend.staff_api.caller import StaffCaller
 
-ACCOUNT = "x-test-account"
+ACCOUNT_HEADER = "x-test-account"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class StaffClient:
 
     def _as(self, actor: Actor) -> dict[str, str]:
         self.accounts[actor.account_id] = actor
-        return {ACCOUNT: str(actor.account_id)}
+        return {ACCOUNT_HEADER: str(actor.account_id)}
 
 
 def staff_client(app_context: AppContext, *routers: APIRouter) -> StaffClient:
@@ -61,14 +61,14 @@ def staff_client(app_context: AppContext, *routers: APIRouter) -> StaffClient:
     accounts: dict[UUID, Actor] = {}
 
     def signed_in(request: Request) -> Caller:
-        return Caller(app_context, accounts[UUID(request.headers[ACCOUNT])])
+        return Caller(app_context, accounts[UUID(request.headers[ACCOUNT_HEADER])])
 
     app.dependency_overrides[get_args(StaffCaller)[1].dependency] = signed_in
     transport = ASGITransport(app, raise_app_exceptions=False)
     return StaffClient(AsyncClient(transport=transport, base_url="http://testserver"), accounts)
 
 
-def same_refusal(one: Response, other: Response) -> bool:
+def is_same_refusal(one: Response, other: Response) -> bool:
     """Whether two error responses differ only in the requested URL."""
     bodies = [answer.json() | {"instance": ""} for answer in (one, other)]
     return (one.status_code, bodies[0]) == (other.status_code, bodies[1])

@@ -19,6 +19,6 @@ async def scenario(app_context: AppContext, owner: Database) -> AsyncIterator[Te
 @pytest.fixture(autouse=True)
 def _restore_clock(scenario: TenancyScenario) -> Iterator[None]:
     """Undo clock changes of a test: each authenticator code advances the clock by half a minute."""
-    ahead = scenario.clock.ahead
+    offset = scenario.clock.offset
     yield
-    scenario.clock.ahead = ahead
+    scenario.clock.offset = offset

@@ -16,7 +16,7 @@ from httpx import ASGITransport, AsyncByteStream, AsyncClient, Request, Response
 from sqlalchemy import select
 
 from backend.app import create_app
-from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site, file_version
+from backend.campus.service import Filing, FilingDecision, NewSite, decide_filing, file_site, file_version
 from backend.core.actor import Actor, Role
 from backend.core.app_context import AppContext
 from backend.core.clock import legal_day, now
@@ -25,26 +25,26 @@ from backend.core.ids import new_id
 from backend.demo.phone import Phone
 from backend.identity.accounts.passwords import password_hasher
 from backend.identity.ports import real_name_verifier
-from backend.identity.student_record import ClaimWrong, claim_wrong
+from backend.identity.student_record import RequestCorrection, request_correction
 from backend.identity.tables import Account, Portrait
 from backend.leave.kinds import LeaveKind
 from backend.leave.service import DecideLeave, Half, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.notice.tables import Notice, NoticeDelivery
-from backend.org.terms import NewTerm, open_term, term_of
+from backend.org.terms import NewTerm, get_term, open_term
 from backend.people.counselors import AssignClasses, assign_classes
 from backend.roll_call.attestation import AttestPresence, attest_presence, issue_student_code
 from backend.roll_call.launch.audience import Audience
-from tests.support.campus import drawn
-from tests.support.identity.scenario import CHEAP, Dial, PlayedRealName
-from tests.support.identity.scenario import Stage as IdentityStage
-from tests.support.identity.staff_user import Staffer, invitation
+from tests.support.campus import parsed_outline
+from tests.support.identity.scenario import FAST_PASSWORD_HASH, AdjustableClock, FakeRealNameVerifier
+from tests.support.identity.scenario import IdentityScenario as IdentityStage
+from tests.support.identity.staff_user import StaffUser, create_invited_user
 from tests.support.province import (
-    Pupil,
-    School,
-    World,
+    SampleProvince,
+    SampleSchool,
+    SampleStudent,
     bureau_account,
     counselor_account,
-    plant,
+    create_sample_province,
     province_account,
     registrar_account,
     student_account,
@@ -58,13 +58,13 @@ Records = dict[str, Any]
 
 
 @dataclass(slots=True)
-class FrozenClock(Dial):
+class FrozenClock(AdjustableClock):
     """A clock that shows the start of the scenario; only tests move it."""
 
     start: datetime = field(default_factory=now)
 
     def __call__(self) -> datetime:
-        return self.start + self.ahead
+        return self.start + self.offset
 
 
 class FirstChunkTransport(ASGITransport):
@@ -144,7 +144,7 @@ class HeaderClient:
 class StaffMember:
     """A staff account with its bearer token."""
 
-    staffer: Staffer
+    staffer: StaffUser
     http: AsyncClient
 
     async def request(self, method: str, path: str, **options: Any) -> Response:
@@ -160,7 +160,7 @@ class TenancyScenario:
 
     app_context: AppContext
     owner: Database
-    world: World
+    world: SampleProvince
     clock: FrozenClock
     identity: IdentityStage
     roll: RollStage
@@ -196,10 +196,10 @@ class TenancyScenario:
 @asynccontextmanager
 async def open_tenancy_scenario(app_context: AppContext, owner: Database) -> AsyncIterator[TenancyScenario]:
     """Create the accounts and records on new organisations."""
-    clock, real_name = FrozenClock(), PlayedRealName()
-    services = {**app_context.services, real_name_verifier: real_name, password_hasher: CHEAP}
+    clock, real_name = FrozenClock(), FakeRealNameVerifier()
+    services = {**app_context.services, real_name_verifier: real_name, password_hasher: FAST_PASSWORD_HASH}
     own = replace(app_context, services=services, clock=clock)
-    world = await plant(owner, app_context.keys, classes=3, students=3)
+    world = await create_sample_province(owner, app_context.keys, classes=3, students=3)
     transport = FirstChunkTransport(create_app(own), raise_app_exceptions=False)
     url = app_context.settings.public_url
     async with (
@@ -222,12 +222,12 @@ class _ScenarioBuilder:
     location_text: str = ""
 
     @property
-    def world(self) -> World:
+    def world(self) -> SampleProvince:
         return self.identity.world
 
     @property
     def at(self) -> datetime:
-        return self.identity.dial()
+        return self.identity.clock()
 
     async def build(self) -> TenancyScenario:
         await self._create_staff()
@@ -245,7 +245,7 @@ class _ScenarioBuilder:
             app_context=self.identity.app_context,
             owner=self.identity.owner,
             world=self.world,
-            clock=cast("FrozenClock", self.identity.dial),
+            clock=cast("FrozenClock", self.identity.clock),
             identity=self.identity,
             roll=self.roll,
             clients=self.clients,
@@ -265,7 +265,9 @@ class _ScenarioBuilder:
             "other_registrar": ("registrar", world.sister.id),
             "counselor": ("counselor", world.school.id),
         }
-        staff = {name: await invitation(self.identity, role, unit) for name, (role, unit) in roles.items()}
+        staff = {
+            name: await create_invited_user(self.identity, role, unit) for name, (role, unit) in roles.items()
+        }
         for name, each in staff.items():
             for step in (each.begin, each.confirm):
                 answer = await step()
@@ -290,7 +292,7 @@ class _ScenarioBuilder:
                 session, registrar, AssignClasses(counselor_id, frozenset([klass.id])), self.at
             )
 
-    async def _enrol_student(self, pupil: Pupil) -> StudentWithPhone:
+    async def _enrol_student(self, pupil: SampleStudent) -> StudentWithPhone:
         """Register the student's phone through the API; insert portrait and face, which workers would evaluate."""
         phone = await self.identity.bind_phone(pupil)
         for consent in (await phone.get("/v1/me/consents")).json():
@@ -318,7 +320,7 @@ class _ScenarioBuilder:
         return StudentWithPhone(student_account(self.world.school, pupil), phone, person)
 
     async def _create_records(
-        self, school: School, superior: Actor, enrolled_student: StudentWithPhone
+        self, school: SampleSchool, superior: Actor, enrolled_student: StudentWithPhone
     ) -> Records:
         """Create one record of each kind in a school. Most belong to the first class."""
         first, second, third = school.classes
@@ -327,8 +329,8 @@ class _ScenarioBuilder:
         roll_call = await self._launch(superior, school, timedelta())
         voidable = await self._launch(superior, school, timedelta(days=1))
         classmate = await self.roll.activate(bystander, school=school)
-        spare = await invitation(self.identity, "counselor", school.id)
-        doomed = await invitation(self.identity, "counselor", school.id)
+        spare = await create_invited_user(self.identity, "counselor", school.id)
+        doomed = await create_invited_user(self.identity, "counselor", school.id)
         submission = await self.roll.submit(
             enrolled_student, roll_call, render_burst(enrolled_student.person)
         )
@@ -365,34 +367,42 @@ class _ScenarioBuilder:
             records |= await module.create_records(self, school, superior, records)
         return records
 
-    async def _launch(self, superior: Actor, school: School, ahead: timedelta) -> UUID:
+    async def _launch(self, superior: Actor, school: SampleSchool, offset: timedelta) -> UUID:
         """Launch a spot check of one hour for the school."""
-        opens = self.at + ahead
+        opens = self.at + offset
         audience = Audience(unit_ids=(school.id,))
         launched = await self.roll.launch(
             superior, audience=audience, opens_at=opens, closes_at=opens + WINDOW
         )
         return launched.roll_call.id
 
-    async def _create_sites(self, school: School, superior: Actor) -> tuple[UUID, tuple[UUID, UUID]]:
+    async def _create_sites(self, school: SampleSchool, superior: Actor) -> tuple[UUID, tuple[UUID, UUID]]:
         """Create a site with an approved and a pending version."""
         registrar, database = registrar_account(school), self.identity.app_context.database
         async with database.transaction(registrar.scope) as session:
             version = await file_site(
-                session, registrar, NewSite("主校区", "main", "郑州市某路1号"), Filing(drawn()), self.at
+                session,
+                registrar,
+                NewSite("主校区", "main", "郑州市某路1号"),
+                Filing(parsed_outline()),
+                self.at,
             )
         async with database.transaction(superior.scope) as session:
-            await decide_filing(session, superior, version.id, Decision("approved"), self.at)
+            await decide_filing(session, superior, version.id, FilingDecision("approved"), self.at)
         async with database.transaction(registrar.scope) as session:
-            pending = await file_version(session, registrar, version.site_id, Filing(drawn()), self.at)
+            pending = await file_version(
+                session, registrar, version.site_id, Filing(parsed_outline()), self.at
+            )
         return version.id, (version.site_id, pending.id)
 
-    async def _issue_code(self, school: School, pupil: Pupil) -> str:
+    async def _issue_code(self, school: SampleSchool, pupil: SampleStudent) -> str:
         registrar, app_context = registrar_account(school), self.identity.app_context
         async with app_context.database.transaction(registrar.scope) as session:
             return await issue_student_code(session, registrar, pupil.id, self.at, app_context.keys)
 
-    async def _attest(self, school: School, pupil: Pupil, roll_call_id: UUID, version_id: UUID) -> None:
+    async def _attest(
+        self, school: SampleSchool, pupil: SampleStudent, roll_call_id: UUID, version_id: UUID
+    ) -> None:
         """Attest presence as the counselor of the first class."""
         code, app_context, klass = (
             await self._issue_code(school, pupil),
@@ -406,22 +416,22 @@ class _ScenarioBuilder:
         async with app_context.database.transaction(counselor.scope) as session:
             await attest_presence(session, counselor, command, self.at, app_context.keys)
 
-    async def _create_term(self, school: School) -> UUID:
+    async def _create_term(self, school: SampleSchool) -> UUID:
         """Open the current term with the school's own dates."""
         province = province_account(self.world.province)
         async with self.roll.owner_transaction() as session:
-            term = await term_of(session, school.id, legal_day(self.at))
+            term = await get_term(session, school.id, legal_day(self.at))
             school_term = NewTerm(school.id, term.code, term.starts_on, term.ends_on)
             return (await open_term(session, province, school_term, self.at)).id
 
-    async def _request_correction(self, school: School, pupil: Pupil) -> UUID:
+    async def _request_correction(self, school: SampleSchool, pupil: SampleStudent) -> UUID:
         actor, app_context = student_account(school, pupil), self.identity.app_context
-        claim = ClaimWrong("phone", "13900000000", None)
+        claim = RequestCorrection("phone", "13900000000", None)
         async with app_context.database.transaction(actor.scope) as session:
-            check = await claim_wrong(session, actor, app_context.keys, claim, self.at)
+            check = await request_correction(session, actor, app_context.keys, claim, self.at)
         return check.id
 
-    async def _create_leave(self, school: School) -> Records:
+    async def _create_leave(self, school: SampleSchool) -> Records:
         """Request leave for today, too late for the roll calls: pending, begun, and to be cancelled."""
         own, second, third = school.classes[0].students
         return {
@@ -433,7 +443,7 @@ class _ScenarioBuilder:
         }
 
     async def _request_leave(
-        self, school: School, pupil: Pupil, half: Half, *, approved: bool = False
+        self, school: SampleSchool, pupil: SampleStudent, half: Half, *, approved: bool = False
     ) -> UUID:
         actor, registrar = student_account(school, pupil), registrar_account(school)
         database, today = self.identity.app_context.database, HalfDay(legal_day(self.at), half)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backend.demo.phone import Phone
-from tests.support.identity.staff_user import PASSWORD, staffer
+from tests.support.identity.staff_user import PASSWORD, create_staff_user
 from tests.support.roll_call.student_phone import envelope, render_burst
 from tests.tenancy.fixtures import HeaderClient, StaffMember, TenancyScenario
 from tests.tenancy.matrix import MOBILE, STAFF
@@ -27,7 +27,7 @@ UNEXPECTED_FIELDS = {"verdict": "present", "result": "present", "is_admin": True
 
 
 async def test_disabled_account_is_rejected_at_its_next_request(scenario: TenancyScenario) -> None:
-    staff_user = await staffer(scenario.identity, "registrar", scenario.world.sister.id)
+    staff_user = await create_staff_user(scenario.identity, "registrar", scenario.world.sister.id)
     member = StaffMember(staff_user, scenario.staff)
     assert (await member.request("GET", "/v1/me")).status_code == 200
     path = f"/v1/accounts/{staff_user.account_id}/disable"
@@ -66,7 +66,7 @@ async def test_proof_for_another_host_fails_despite_forged_headers(scenario: Ten
 
 
 async def test_guesses_from_changing_addresses_are_counted_together(scenario: TenancyScenario) -> None:
-    victim = await staffer(scenario.identity, "counselor", scenario.world.sister.id)
+    victim = await create_staff_user(scenario.identity, "counselor", scenario.world.sister.id)
     statuses = []
     for guess in range(20):
         forged = HeaderClient(scenario.staff, {"X-Forwarded-For": f"10.0.0.{guess}"})

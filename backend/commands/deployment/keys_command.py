@@ -10,12 +10,14 @@ from backend.commands.output import answer, refuse
 from backend.core.errors import Conflict
 from backend.core.keys import add_version, complete_key_file, create_key_file
 from backend.identity.face import key_rotation
-from backend.identity.face.template_keys import ROOT
+from backend.identity.face.template_keys import ROOT_KEY_PURPOSE
 from backend.settings import get_settings
 
 app = typer.Typer(no_args_is_help=True, help="密钥文件 · the key file")
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
-Purpose = Annotated[str, typer.Argument(help=f"用途，目前为 {ROOT} · the purpose: {ROOT}")]
+Purpose = Annotated[
+    str, typer.Argument(help=f"用途，目前为 {ROOT_KEY_PURPOSE} · the purpose: {ROOT_KEY_PURPOSE}")
+]
 
 
 @app.command()
@@ -109,7 +111,7 @@ def _rewrap(*, as_json: bool) -> None:
         as_json=as_json,
         render=lambda _: (
             f"版本 version {result.version}：学校 schools {result.done}，无法打开 unreadable {result.unreadable}\n"
-            f"旧备份不再需要旧版本后 · when no backup needs the old version: dianming keys retire {ROOT} <version>"
+            f"旧备份不再需要旧版本后 · when no backup needs the old version: dianming keys retire {ROOT_KEY_PURPOSE} <version>"
         ),
     )
     if result.unreadable:
@@ -117,10 +119,10 @@ def _rewrap(*, as_json: bool) -> None:
 
 
 def _require_root_purpose(purpose: str, *, as_json: bool) -> None:
-    if purpose != ROOT:
+    if purpose != ROOT_KEY_PURPOSE:
         refuse(
             "purpose_not_rotated",
-            f"只有 {ROOT} 由命令更换，其他用途见运行手册 · only {ROOT} is rotated by a command; see docs/operations.md",
+            f"只有 {ROOT_KEY_PURPOSE} 由命令更换，其他用途见运行手册 · only {ROOT_KEY_PURPOSE} is rotated by a command; see docs/operations.md",
             as_json=as_json,
         )
 

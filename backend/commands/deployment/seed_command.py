@@ -18,11 +18,11 @@ from backend.core.app_context import AppContext, open_app_context
 from backend.core.errors import Conflict
 from backend.core.tenancy import Scope
 from backend.demo.fixtures import OrganisationBuilder
-from backend.identity.accounts.staff_accounts import InviteAccount, invite_first
+from backend.identity.accounts.staff_accounts import InviteAccount, invite_first_account
 from backend.identity.policy import province_policy
 from backend.org.divisions import Divisions
-from backend.org.paths import path_of
-from backend.org.service import plant_province
+from backend.org.paths import build_unit_path
+from backend.org.service import create_province
 from backend.policy import load_policies
 from backend.settings import Settings, get_settings
 
@@ -45,16 +45,16 @@ def _write_sign_ins(settings: Settings, document: dict[str, Any]) -> None:
         jsonlib.dump(document, file, ensure_ascii=False, indent=1)
 
 
-async def create_province(app_context: AppContext) -> dict[str, str] | None:
+async def _create_province(app_context: AppContext) -> dict[str, str] | None:
     """Create the tree of units and invite the first account of the province. None if there is one already."""
     code = app_context.settings.province_code
-    path = path_of("province", code, None)
+    path = build_unit_path("province", code, None)
     at = app_context.clock()
     async with app_context.database.transaction(Scope.wide(path)) as session:
-        province = await plant_province(session, Divisions.of(load_policies()), code, at)
+        province = await create_province(session, Divisions.of(load_policies()), code, at)
         command = InviteAccount("province", province.id, FIRST_LOGIN, "省级管理员", None)
         try:
-            invitation = await invite_first(session, command, province_policy(app_context, at), at)
+            invitation = await invite_first_account(session, command, province_policy(app_context, at), at)
         except Conflict:
             return None
     return {"login": FIRST_LOGIN, "activation_code": invitation.activation_code}
@@ -96,7 +96,7 @@ def _already_seeded_message(settings: Settings, *, bare: bool) -> str:
 async def _seed(settings: Settings, *, bare: bool) -> None:
     app_context = open_app_context(settings)
     try:
-        first = await create_province(app_context)
+        first = await _create_province(app_context)
         if first is None:
             _log(_already_seeded_message(settings, bare=bare))
             return

@@ -339,7 +339,7 @@ _FLAGGED = text(
 _ELSEWHERE = text(
     """
     SELECT s.sheet, s."row", s.masked_number, count(*) OVER () FROM roster_staging s
-    WHERE EXISTS (SELECT FROM definer.students_with(s.id_number_index) d WHERE d.school_id <> :school)
+    WHERE EXISTS (SELECT FROM definer.find_students_by_id_number(s.id_number_index) d WHERE d.school_id <> :school)
     ORDER BY 1, 2 LIMIT :listed
     """
 )

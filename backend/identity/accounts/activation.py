@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, and_, exists, func, or_, sel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.identity.consents import FACE_USE, LOCATION, TEMPLATE_STORAGE
-from backend.identity.tables import DeviceKey, FaceTemplate, NonFaceRoute, Portrait
+from backend.identity.tables import DeviceKey, FaceTemplateRecord, NonFaceRoute, Portrait
 from backend.people.tables import Consent, RecordCheck, Student
 
 STEPS = ("account", "record_check", "location_consent", "face", "portrait")
@@ -20,7 +20,7 @@ def step_conditions() -> dict[str, ColumnElement[bool]]:
     face step is done by a template with valid consents, or by the non-face route.
     """
     face = and_(
-        exists().where(FaceTemplate.student_id == Student.id, FaceTemplate.status == "active"),
+        exists().where(FaceTemplateRecord.student_id == Student.id, FaceTemplateRecord.status == "active"),
         _has_consent(FACE_USE),
         _has_consent(TEMPLATE_STORAGE),
     )
@@ -51,7 +51,7 @@ def is_activated() -> ColumnElement[bool]:
     return and_(*step_conditions().values())
 
 
-async def activation_gaps(session: AsyncSession, student_id: UUID) -> list[str]:
+async def open_activation_steps(session: AsyncSession, student_id: UUID) -> list[str]:
     """The steps that are not done yet, in order; all of them for a student outside the session's scope."""
     done = step_conditions()
     row = (

@@ -29,9 +29,9 @@ from backend.identity.sign_in.second_factor import (
     otpauth_uri,
     seal_secret,
 )
-from backend.identity.sign_in.staff_sign_in import consume_code, digest, start_attempt
+from backend.identity.sign_in.staff_sign_in import consume_code, hash_secret, start_attempt
 from backend.identity.tables import Account
-from backend.org.queries import unit_below
+from backend.org.queries import get_unit_in_subtree
 from backend.org.tables import OrgUnit
 from backend.people.tables import Counselor
 from backend.policy import PolicyAt
@@ -86,12 +86,12 @@ async def invite_account(
 
     Raises `NotFound` for a unit outside the actor's subtree, `NotPermitted` and `LoginTaken`.
     """
-    unit = await unit_below(session, actor, command.org_id)
+    unit = await get_unit_in_subtree(session, actor, command.org_id)
     _require_manager(actor, command.kind, unit)
     return await create_account(session, command, unit, policy, at, actor.account_id)
 
 
-async def invite_first(
+async def invite_first_account(
     session: AsyncSession, command: InviteAccount, policy: PolicyAt, at: datetime
 ) -> Invitation:
     """Create the province's first account, which has no superior; raises `Conflict` once there is one."""
@@ -127,7 +127,7 @@ async def create_account(
         display_name=command.display_name,
         phone=command.phone,
         status="invited",
-        activation_hash=digest(code),
+        activation_hash=hash_secret(code),
         activation_until=until,
         failed_attempts=0,
         created_by=created_by,
@@ -171,7 +171,7 @@ async def renew_invitation(
             reason_zh="该账号已激活或已停用", reason_en="the account is already active or disabled"
         )
     code, until = _new_activation_code(), at + policy.duration("identity.activation_code.lifetime")
-    account.activation_hash, account.activation_until = digest(code), until
+    account.activation_hash, account.activation_until = hash_secret(code), until
     account.password_hash = account.totp_sealed = None
     _audit(session, account, "AccountInvited", {"kind": account.kind, "login": account.login}, at)
     return Invitation(account, code, until)
@@ -239,7 +239,7 @@ async def _load_invited(
     credentials = await start_attempt(app_context, login, at)
     if credentials is None or credentials.status != "invited" or credentials.activation_hash is None:
         raise ActivationRefused
-    if not hmac.compare_digest(digest(code.strip().upper()), credentials.activation_hash):
+    if not hmac.compare_digest(hash_secret(code.strip().upper()), credentials.activation_hash):
         raise ActivationRefused
     if credentials.activation_until is None or at >= credentials.activation_until:
         raise ActivationRefused

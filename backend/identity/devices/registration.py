@@ -20,7 +20,7 @@ from backend.core.jobs import enqueue
 from backend.core.tenancy import Scope, apply_scope
 from backend.identity import unscoped_queries
 from backend.identity.devices.registration_verification import hash_code
-from backend.identity.devices.service import BindDevice, active_device, bind_device
+from backend.identity.devices.service import BindDevice, bind_device, load_active_device
 from backend.identity.devices.tasks import verify_registration
 from backend.identity.errors import (
     AccountIsDisabled,
@@ -130,7 +130,7 @@ async def _bind_once(
     actor = await _get_or_create_account(session, student_ref, at)
     await apply_scope(session, actor.scope)
     if registration.confirmed_at is not None:
-        device = await active_device(session, student_ref.student_id)
+        device = await load_active_device(session, student_ref.student_id)
         if device is None or device.jkt != command.jkt:
             raise KeyRevoked
         return actor.account_id

@@ -39,7 +39,7 @@ class RevokeDevice:
     reason: str
 
 
-async def active_device(session: AsyncSession, student_id: UUID) -> DeviceKey | None:
+async def load_active_device(session: AsyncSession, student_id: UUID) -> DeviceKey | None:
     """The student's active key; check-ins before its `cool_down_until` need a second check."""
     active = select(DeviceKey).where(DeviceKey.student_id == student_id, DeviceKey.status == "active")
     return (await session.scalars(active)).one_or_none()

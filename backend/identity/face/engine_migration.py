@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.identity.tables import FaceEnrolment, FaceTemplate
+from backend.identity.tables import FaceEnrolment, FaceTemplateRecord
 from backend.org.tables import OrgUnit
 from biometrics.engines.base import EngineKey
 
@@ -28,22 +28,22 @@ class SchoolTemplates:
     """Templates whose enrolment shots are still stored."""
 
 
-async def templates_by_engine(session: AsyncSession) -> list[SchoolTemplates]:
+async def count_templates_by_engine(session: AsyncSession) -> list[SchoolTemplates]:
     """Count active templates by school and engine within the session's scope."""
     counted = (
         select(
             OrgUnit.id,
             OrgUnit.name,
-            FaceTemplate.engine_id,
-            FaceTemplate.engine_version,
+            FaceTemplateRecord.engine_id,
+            FaceTemplateRecord.engine_version,
             func.count(),
             func.count().filter(FaceEnrolment.shots_gone_at.is_(None)),
         )
-        .join(OrgUnit, OrgUnit.id == FaceTemplate.school_id)
-        .join(FaceEnrolment, FaceEnrolment.id == FaceTemplate.enrolment_id)
-        .where(FaceTemplate.status == "active")
-        .group_by(OrgUnit.id, FaceTemplate.engine_id, FaceTemplate.engine_version)
-        .order_by(OrgUnit.code, FaceTemplate.engine_id, FaceTemplate.engine_version)
+        .join(OrgUnit, OrgUnit.id == FaceTemplateRecord.school_id)
+        .join(FaceEnrolment, FaceEnrolment.id == FaceTemplateRecord.enrolment_id)
+        .where(FaceTemplateRecord.status == "active")
+        .group_by(OrgUnit.id, FaceTemplateRecord.engine_id, FaceTemplateRecord.engine_version)
+        .order_by(OrgUnit.code, FaceTemplateRecord.engine_id, FaceTemplateRecord.engine_version)
     )
     rows = (await session.execute(counted)).all()
     return [
@@ -52,12 +52,14 @@ async def templates_by_engine(session: AsyncSession) -> list[SchoolTemplates]:
     ]
 
 
-async def students_without_judge(session: AsyncSession, enabled: Sequence[EngineKey]) -> list[UUID]:
+async def load_students_without_engine(session: AsyncSession, enabled: Sequence[EngineKey]) -> list[UUID]:
     """Students whose template was made by none of the enabled engines, ordered by school."""
-    made_by = tuple_(FaceTemplate.engine_id, FaceTemplate.engine_version)
+    made_by = tuple_(FaceTemplateRecord.engine_id, FaceTemplateRecord.engine_version)
     without_engine = (
-        select(FaceTemplate.student_id)
-        .where(FaceTemplate.status == "active", made_by.not_in([(key.id, key.version) for key in enabled]))
-        .order_by(FaceTemplate.school_id, FaceTemplate.student_id)
+        select(FaceTemplateRecord.student_id)
+        .where(
+            FaceTemplateRecord.status == "active", made_by.not_in([(key.id, key.version) for key in enabled])
+        )
+        .order_by(FaceTemplateRecord.school_id, FaceTemplateRecord.student_id)
     )
     return list(await session.scalars(without_engine))

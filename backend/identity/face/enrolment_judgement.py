@@ -16,7 +16,7 @@ from backend.identity.face.pictures import store_reencoded
 from backend.identity.face.policy import enrolment_rules
 from backend.identity.face.pool import face_pool
 from backend.identity.face.reasons import reason_json, refusal_reason
-from backend.identity.face.selfie_records import store_enrolment_fingerprint
+from backend.identity.face.selfie_fingerprints import store_enrolment_fingerprint
 from backend.identity.face.templates import store_template
 from backend.identity.policy import province_policy
 from backend.identity.tables import FaceEnrolment

@@ -17,14 +17,14 @@ from backend.core.errors import Conflict
 from backend.core.keys import KeyRing, VersionInUse, remove_version
 from backend.core.tenancy import Scope
 from backend.identity.face.template_keys import (
-    ROOT,
+    ROOT_KEY_PURPOSE,
     count_schools_by_root_version,
     get_root_key,
     lock_keys_to_rewrap,
     lock_root_key_exclusive,
 )
 from backend.identity.tables import SchoolTemplateKey
-from backend.org.paths import path_of
+from backend.org.paths import build_unit_path
 from biometrics.templates.sealing import Cipher, TemplateUnreadable, WrappedKey, rewrap_school_key
 
 BATCH_SIZE = 200
@@ -49,7 +49,7 @@ async def rewrap(app_context: AppContext, progress: Callable[[int], None]) -> Re
     """
     keys, province = app_context.keys, _province_scope(app_context)
     keys.refresh()
-    version = keys.current[ROOT]
+    version = keys.current[ROOT_KEY_PURPOSE]
     after: UUID | None = None
     done = unreadable = 0
     while True:
@@ -58,7 +58,9 @@ async def rewrap(app_context: AppContext, progress: Callable[[int], None]) -> Re
             failed = sum(not _rewrap_row(row, keys, version, app_context.clock()) for row in rows)
             if len(rows) > failed:
                 after_json = {"version": version, "schools": len(rows) - failed}
-                act = audit.Act("template_root.rewrap", "key", ROOT, province.org_path, after=after_json)
+                act = audit.Act(
+                    "template_root.rewrap", "key", ROOT_KEY_PURPOSE, province.org_path, after=after_json
+                )
                 audit.record(session, act, app_context.clock())
         done, unreadable = done + len(rows) - failed, unreadable + failed
         progress(done)
@@ -68,7 +70,7 @@ async def rewrap(app_context: AppContext, progress: Callable[[int], None]) -> Re
 
 
 def _province_scope(app_context: AppContext) -> Scope:
-    return Scope.wide(path_of("province", app_context.settings.province_code, None))
+    return Scope.wide(build_unit_path("province", app_context.settings.province_code, None))
 
 
 def _rewrap_row(row: SchoolTemplateKey, keys: KeyRing, version: str, at: datetime) -> bool:
@@ -105,10 +107,12 @@ async def retire(app_context: AppContext, version: str) -> None:
                 reason_en=f"version {version} still wraps the keys of {users} schools: run `dianming keys rewrap`",
             )
         try:
-            remove_version(path, ROOT, version)
+            remove_version(path, ROOT_KEY_PURPOSE, version)
         except VersionInUse as error:
             raise Conflict(
                 reason_zh=f"版本 {version} 是当前版本", reason_en=f"version {version} is the current version"
             ) from error
-        act = audit.Act("template_root.retire", "key", ROOT, province.org_path, before={"version": version})
+        act = audit.Act(
+            "template_root.retire", "key", ROOT_KEY_PURPOSE, province.org_path, before={"version": version}
+        )
         audit.record(session, act, app_context.clock())

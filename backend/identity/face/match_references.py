@@ -29,7 +29,7 @@ _MAX_COHORT_CANDIDATES = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ReferenceRequest:
     """A student whose pictures are to be matched, under a policy; with `class_id`, compared with classmates too."""
 
     student_id: UUID
@@ -52,14 +52,16 @@ async def load_reference(
     templates are visible, so there are no classmates and no cohort. Raises `TemplateUnreadable` for altered rows and
     `AbsentLaw` for an engine without thresholds.
     """
-    [reference] = await references_of(session, keys, school_id, [Claimed(student_id, policy, class_id)])
+    [reference] = await load_references(
+        session, keys, school_id, [ReferenceRequest(student_id, policy, class_id)]
+    )
     if isinstance(reference, BiometricsError):
         raise reference
     return reference
 
 
-async def references_of(
-    session: AsyncSession, keys: KeyRing, school_id: UUID, requests: Sequence[Claimed]
+async def load_references(
+    session: AsyncSession, keys: KeyRing, school_id: UUID, requests: Sequence[ReferenceRequest]
 ) -> list[MatchReference | BiometricsError | None]:
     """The references of some students of one school, in the same order; the error in place of an unreadable one.
 
@@ -82,7 +84,7 @@ async def references_of(
     ]
 
 
-def _compares_with_classmates(request: Claimed) -> bool:
+def _compares_with_classmates(request: ReferenceRequest) -> bool:
     return request.policy.flag("verification.face.roster_rule")
 
 
@@ -103,7 +105,9 @@ class _SharedTemplates:
             )
             self._classes |= {(engine, class_id): rosters.get(class_id, {}) for class_id in ids}
 
-    async def reference(self, request: Claimed, template: FaceTemplate) -> MatchReference | BiometricsError:
+    async def reference(
+        self, request: ReferenceRequest, template: FaceTemplate
+    ) -> MatchReference | BiometricsError:
         engine = template.engine
         population = await self._load_population(engine, template.mean.size)
         try:

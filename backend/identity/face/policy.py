@@ -30,7 +30,7 @@ def thresholds(policy: PolicyAt, engine: EngineKey, method: Method) -> FaceThres
 
 def scoring(policy: PolicyAt, engine: EngineKey, population_version: int) -> ScoringConfig:
     """How an engine's scores are computed; neutral until a population is learned. Raises as `thresholds`."""
-    method = intended_method(policy, engine)
+    method = scoring_method(policy, engine)
     if method is Method.NEUTRAL or population_version == NEUTRAL_VERSION:
         return ScoringConfig(Method.NEUTRAL)
     weight = policy.ratio(f"verification.face.{engine.id}.weight")
@@ -39,7 +39,7 @@ def scoring(policy: PolicyAt, engine: EngineKey, population_version: int) -> Sco
     return ScoringConfig(method, weight, policy.integer(f"verification.face.{engine.id}.cohort_size"))
 
 
-def intended_method(policy: PolicyAt, engine: EngineKey) -> Method:
+def scoring_method(policy: PolicyAt, engine: EngineKey) -> Method:
     """The scoring method to use once a population is learned. Raises as `thresholds`."""
     _require_version(policy, engine)
     return Method(policy.text(f"verification.face.{engine.id}.method"))

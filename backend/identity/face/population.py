@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core import audit
 from backend.core.app_context import AppContext
 from backend.core.tenancy import Scope
-from backend.identity.face.policy import intended_method
+from backend.identity.face.policy import scoring_method
 from backend.identity.face.templates import load_school_templates
 from backend.identity.policy import province_policy
-from backend.identity.tables import FacePopulation, FaceTemplate
-from backend.org.paths import path_of
+from backend.identity.tables import FacePopulation, FaceTemplateRecord
+from backend.org.paths import build_unit_path
 from backend.policy import PolicyAt
 from backend.policy.errors import AbsentLaw
 from biometrics.engines.base import EngineKey
@@ -46,7 +46,7 @@ async def learn_populations(app_context: AppContext) -> list[Population]:
     """Learn a new version for each engine whose templates have grown enough since the last; returns the new versions."""
     at = app_context.clock()
     policy = province_policy(app_context, at)
-    province = path_of("province", app_context.settings.province_code, None)
+    province = build_unit_path("province", app_context.settings.province_code, None)
     learned = []
     for engine, people in (await _count_templates(app_context, province)).items():
         if not _scores_by_population(policy, engine):
@@ -83,7 +83,7 @@ async def _store_population(session: AsyncSession, population: Population, peopl
 def _scores_by_population(policy: PolicyAt, engine: EngineKey) -> bool:
     """Whether the engine scores by a population; False also for an engine without thresholds, which is out of use."""
     try:
-        return intended_method(policy, engine) is not Method.NEUTRAL
+        return scoring_method(policy, engine) is not Method.NEUTRAL
     except (AbsentLaw, ThresholdsInvalid):
         log.warning("no thresholds for an engine with templates", engine=str(engine))
         return False
@@ -97,9 +97,9 @@ def _relearn_at(people: int, policy: PolicyAt) -> int:
 async def _count_templates(app_context: AppContext, province: str) -> dict[EngineKey, int]:
     """The number of active templates per engine in the province."""
     counted = (
-        select(FaceTemplate.engine_id, FaceTemplate.engine_version, func.count())
-        .where(FaceTemplate.status == "active")
-        .group_by(FaceTemplate.engine_id, FaceTemplate.engine_version)
+        select(FaceTemplateRecord.engine_id, FaceTemplateRecord.engine_version, func.count())
+        .where(FaceTemplateRecord.status == "active")
+        .group_by(FaceTemplateRecord.engine_id, FaceTemplateRecord.engine_version)
     )
     async with app_context.database.transaction(Scope.wide(province)) as session:
         return {EngineKey(id_, version): people for id_, version, people in await session.execute(counted)}
@@ -109,12 +109,12 @@ async def _learn_population(
     app_context: AppContext, engine: EngineKey, version: int, policy: PolicyAt
 ) -> Population:
     """The mean of a sample over all schools, each read in its own scope and transaction."""
-    province = path_of("province", app_context.settings.province_code, None)
-    enrolled = select(FaceTemplate.school_id).where(
-        FaceTemplate.engine_id == engine.id, FaceTemplate.status == "active"
+    province = build_unit_path("province", app_context.settings.province_code, None)
+    enrolled = select(FaceTemplateRecord.school_id).where(
+        FaceTemplateRecord.engine_id == engine.id, FaceTemplateRecord.status == "active"
     )
     async with app_context.database.transaction(Scope.wide(province)) as session:
-        schools = list(await session.scalars(enrolled.distinct().order_by(FaceTemplate.school_id)))
+        schools = list(await session.scalars(enrolled.distinct().order_by(FaceTemplateRecord.school_id)))
     per_school = math.ceil(policy.integer(f"{_POLICY}.sample") / len(schools))
     templates: list[decision.FaceTemplate] = []
     for school_id in schools:

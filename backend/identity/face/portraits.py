@@ -11,7 +11,7 @@ from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.ids import new_id
 from backend.core.jobs import enqueue
-from backend.identity.accounts.activation import activation_gaps
+from backend.identity.accounts.activation import open_activation_steps
 from backend.identity.errors import EnrolmentPending, FaceStepOpen
 from backend.identity.face.picture_refs import PortraitRef
 from backend.identity.face.pictures import check_containers
@@ -27,7 +27,7 @@ async def submit_portrait(app_context: AppContext, actor: Actor, image: bytes) -
     assert actor.school_id is not None
     assert actor.student_id is not None
     async with app_context.database.transaction(actor.scope) as session:
-        if "face" in await activation_gaps(session, actor.student_id):
+        if "face" in await open_activation_steps(session, actor.student_id):
             raise FaceStepOpen
     check_containers([image])
     ref = PortraitRef(new_id(), actor.school_id, actor.student_id)

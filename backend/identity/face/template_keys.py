@@ -22,7 +22,7 @@ from biometrics.templates.sealing import (
     open_school_key,
 )
 
-ROOT = "template-root"
+ROOT_KEY_PURPOSE = "template-root"
 """The purpose of the root key in the key file."""
 
 _ROOT_KEY_LOCK = func.hashtextextended("dianming template-root", 0)
@@ -31,7 +31,7 @@ _ROOT_KEY_LOCK = func.hashtextextended("dianming template-root", 0)
 def get_root_key(keys: KeyRing, version: str) -> KeyEncryptionKey:
     """A version of the root key; raises `TemplateUnreadable` if it is no longer in the key file."""
     try:
-        return KeyEncryptionKey(version, keys.version(ROOT, version))
+        return KeyEncryptionKey(version, keys.version(ROOT_KEY_PURPOSE, version))
     except KeyError as error:
         raise TemplateUnreadable from error
 
@@ -58,7 +58,7 @@ def unwrap_school_key(row: SchoolTemplateKey, keys: KeyRing) -> KeyEncryptionKey
     return open_school_key(wrapped, str(row.school_id), get_root_key(keys, row.root_version))
 
 
-async def add_data_key(
+async def create_data_key(
     session: AsyncSession, keys: KeyRing, school_id: UUID, student_id: UUID, at: datetime
 ) -> DataKey:
     """Create and store a data key for a student who has none; the school's first student creates the school's key."""
@@ -78,7 +78,7 @@ async def _create_school_key(
     """Create a school's key under the newest root key, or load the one that a parallel enrolment created."""
     await lock_root_key_shared(session)
     keys.refresh()
-    root = get_root_key(keys, keys.current[ROOT])
+    root = get_root_key(keys, keys.current[ROOT_KEY_PURPOSE])
     wrapped = new_school_key(str(school_id), root, Cipher(keys.template_cipher))
     row = {
         "school_id": school_id,
@@ -93,7 +93,7 @@ async def _create_school_key(
     return key
 
 
-async def data_key(session: AsyncSession, keys: KeyRing, student_id: UUID) -> DataKey | None:
+async def load_data_key(session: AsyncSession, keys: KeyRing, student_id: UUID) -> DataKey | None:
     """The student's data key; None if there is none or it was shredded. Raises `TemplateUnreadable`."""
     key = (await load_data_keys(session, keys, [student_id])).get(student_id)
     if isinstance(key, TemplateUnreadable):

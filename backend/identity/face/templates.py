@@ -13,7 +13,7 @@ from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.identity import tables
 from backend.identity.face.template_keys import (
-    add_data_key,
+    create_data_key,
     load_school_key,
     unwrap_data_key,
     unwrap_school_key,
@@ -32,7 +32,7 @@ _SAMPLE_ORDER = text("md5(CAST(face_template.student_id AS text))")
 log = structlog.get_logger()
 
 
-async def active_template(session: AsyncSession, keys: KeyRing, student_id: UUID) -> FaceTemplate | None:
+async def load_active_template(session: AsyncSession, keys: KeyRing, student_id: UUID) -> FaceTemplate | None:
     """The student's decrypted template; None without one. Raises `TemplateUnreadable` for altered rows."""
     template = (await load_active_templates(session, keys, [student_id])).get(student_id)
     if isinstance(template, TemplateUnreadable):
@@ -45,10 +45,13 @@ async def load_active_templates(
 ) -> dict[UUID, FaceTemplate | TemplateUnreadable]:
     """The templates of these students, or the error for an unreadable one; students without one are left out."""
     active = (
-        select(tables.FaceTemplate, TemplateKey.sealed, SchoolTemplateKey)
-        .join(TemplateKey, TemplateKey.student_id == tables.FaceTemplate.student_id)
+        select(tables.FaceTemplateRecord, TemplateKey.sealed, SchoolTemplateKey)
+        .join(TemplateKey, TemplateKey.student_id == tables.FaceTemplateRecord.student_id)
         .join(SchoolTemplateKey, SchoolTemplateKey.school_id == TemplateKey.school_id)
-        .where(tables.FaceTemplate.student_id.in_(student_ids), tables.FaceTemplate.status == "active")
+        .where(
+            tables.FaceTemplateRecord.student_id.in_(student_ids),
+            tables.FaceTemplateRecord.status == "active",
+        )
     )
     templates: dict[UUID, FaceTemplate | TemplateUnreadable] = {}
     for row, sealed_key, school in await session.execute(active):
@@ -60,7 +63,7 @@ async def load_active_templates(
     return templates
 
 
-def _binding(row: tables.FaceTemplate) -> Binding:
+def _binding(row: tables.FaceTemplateRecord) -> Binding:
     return Binding(str(row.student_id), EngineKey(row.engine_id, row.engine_version), row.purpose)
 
 
@@ -78,7 +81,7 @@ async def load_school_templates(
     school = await load_school_key(session, keys, school_id)
     if school is None:
         return {}
-    own = _select_active(engine).where(tables.FaceTemplate.school_id == school_id)
+    own = _select_active(engine).where(tables.FaceTemplateRecord.school_id == school_id)
     rows = (await session.execute(own.order_by(_SAMPLE_ORDER).limit(limit))).all()
     templates = [(row.student_id, _unseal_or_log(row, sealed_key, school)) for row, sealed_key in rows]
     return {student_id: template for student_id, template in templates if template is not None}
@@ -98,16 +101,16 @@ async def load_class_templates(
         return {}
     place = func.row_number().over(partition_by=Student.class_id, order_by=_SAMPLE_ORDER)
     ranked = (
-        select(tables.FaceTemplate.id, Student.class_id, place.label("place"))
-        .join(Student, Student.id == tables.FaceTemplate.student_id)
+        select(tables.FaceTemplateRecord.id, Student.class_id, place.label("place"))
+        .join(Student, Student.id == tables.FaceTemplateRecord.student_id)
         .where(Student.class_id.in_(class_ids), *_active_conditions(engine))
         .subquery()
     )
     own = (
         _select_active(engine)
         .add_columns(ranked.c.class_id)
-        .join(ranked, ranked.c.id == tables.FaceTemplate.id)
-        .where(ranked.c.place <= limit, tables.FaceTemplate.school_id == school_id)
+        .join(ranked, ranked.c.id == tables.FaceTemplateRecord.id)
+        .where(ranked.c.place <= limit, tables.FaceTemplateRecord.school_id == school_id)
         .order_by(ranked.c.place)
     )
     by_class: dict[UUID, TemplatesByStudent] = defaultdict(dict)
@@ -120,22 +123,22 @@ async def load_class_templates(
 
 def _active_conditions(engine: EngineKey) -> tuple[ColumnElement[bool], ...]:
     return (
-        tables.FaceTemplate.status == "active",
-        tables.FaceTemplate.engine_id == engine.id,
-        tables.FaceTemplate.engine_version == engine.version,
+        tables.FaceTemplateRecord.status == "active",
+        tables.FaceTemplateRecord.engine_id == engine.id,
+        tables.FaceTemplateRecord.engine_version == engine.version,
     )
 
 
-def _select_active(engine: EngineKey) -> Select[tables.FaceTemplate, bytes]:
+def _select_active(engine: EngineKey) -> Select[tables.FaceTemplateRecord, bytes]:
     return (
-        select(tables.FaceTemplate, TemplateKey.sealed)
-        .join(TemplateKey, TemplateKey.student_id == tables.FaceTemplate.student_id)
+        select(tables.FaceTemplateRecord, TemplateKey.sealed)
+        .join(TemplateKey, TemplateKey.student_id == tables.FaceTemplateRecord.student_id)
         .where(*_active_conditions(engine))
     )
 
 
 def _unseal_or_log(
-    row: tables.FaceTemplate, sealed_key: bytes, school: KeyEncryptionKey
+    row: tables.FaceTemplateRecord, sealed_key: bytes, school: KeyEncryptionKey
 ) -> FaceTemplate | None:
     try:
         return unseal_template(row.sealed, _binding(row), unwrap_data_key(sealed_key, row.student_id, school))
@@ -146,7 +149,7 @@ def _unseal_or_log(
 
 async def has_ever_enrolled(session: AsyncSession, student_id: UUID) -> bool:
     """Whether the student has or had a template. Another one needs the approval of two persons."""
-    ever = select(exists().where(tables.FaceTemplate.student_id == student_id))
+    ever = select(exists().where(tables.FaceTemplateRecord.student_id == student_id))
     return bool(await session.scalar(ever))
 
 
@@ -154,10 +157,10 @@ async def store_template(
     session: AsyncSession, keys: KeyRing, enrolment: FaceEnrolment, template: FaceTemplate, at: datetime
 ) -> None:
     """Encrypt and store a template; a unique index prevents a second active one."""
-    key = await add_data_key(session, keys, enrolment.school_id, enrolment.student_id, at)
+    key = await create_data_key(session, keys, enrolment.school_id, enrolment.student_id, at)
     binding = Binding(str(enrolment.student_id), template.engine, SEALING_PURPOSE)
     session.add(
-        tables.FaceTemplate(
+        tables.FaceTemplateRecord(
             id=new_id(),
             school_id=enrolment.school_id,
             student_id=enrolment.student_id,
@@ -172,7 +175,7 @@ async def store_template(
     )
 
 
-async def shred(session: AsyncSession, student_ids: Sequence[UUID], at: datetime) -> None:
+async def shred_face_data(session: AsyncSession, student_ids: Sequence[UUID], at: datetime) -> None:
     """Delete the students' data keys (crypto-shredding) and mark their templates as shredded.
 
     All data encrypted with these keys become unreadable, also in backups and copies.
@@ -180,7 +183,10 @@ async def shred(session: AsyncSession, student_ids: Sequence[UUID], at: datetime
     await session.execute(delete(TemplateKey).where(TemplateKey.student_id.in_(student_ids)))
     await session.execute(delete(SelfieRecord).where(SelfieRecord.student_id.in_(student_ids)))
     await session.execute(
-        update(tables.FaceTemplate)
-        .where(tables.FaceTemplate.student_id.in_(student_ids), tables.FaceTemplate.status == "active")
+        update(tables.FaceTemplateRecord)
+        .where(
+            tables.FaceTemplateRecord.student_id.in_(student_ids),
+            tables.FaceTemplateRecord.status == "active",
+        )
         .values(status="shredded", ended_at=at)
     )

@@ -54,7 +54,7 @@ class PhoneToken:
     expires: int
 
 
-class PhoneTokens:
+class PhoneTokenVerifier:
     """Verifies phone tokens and caches the claims of verified ones.
 
     A phone sends the same token with each of the ten or twenty requests of a check-in. The cache holds at most

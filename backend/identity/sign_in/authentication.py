@@ -18,7 +18,7 @@ from backend.identity.errors import (
     SessionRevoked,
     TokenMissing,
 )
-from backend.identity.sign_in.access_tokens import PhoneTokens, read_session_id
+from backend.identity.sign_in.access_tokens import PhoneTokenVerifier, read_session_id
 from backend.identity.sign_in.dpop import ExpectedRequest, Proof, check_proof
 from backend.policy.installed import policy_at
 
@@ -58,14 +58,14 @@ async def authenticate_key(app_context: AppContext, request: HttpRequest) -> Ver
 async def authenticate_phone(app_context: AppContext, request: HttpRequest) -> Actor:
     """The student making the request. Token, proof, key and account must all be valid (RFC 9449, 7)."""
     at = app_context.clock()
-    proof = check_phone(app_context, request, at)
+    proof = verify_phone_request(app_context, request, at)
     return (await _consume_proof(app_context, proof, at)).require_student()
 
 
-def check_phone(app_context: AppContext, request: HttpRequest, at: datetime) -> Proof:
+def verify_phone_request(app_context: AppContext, request: HttpRequest, at: datetime) -> Proof:
     """Verify token and proof without the database. The caller still has to mark the proof as used."""
     token = phone_token(request)
-    phone_token_claims = app_context.service(phone_tokens).read(token, at)
+    phone_token_claims = app_context.service(phone_token_verifier).read(token, at)
     proof = _check_proof(app_context, request, token, at)
     if not hmac.compare_digest(proof.jkt, phone_token_claims.jkt):
         raise ProofInvalid(reason="cnf")
@@ -80,9 +80,9 @@ def phone_token(request: HttpRequest) -> str:
     return token
 
 
-def phone_tokens(app_context: AppContext) -> PhoneTokens:
+def phone_token_verifier(app_context: AppContext) -> PhoneTokenVerifier:
     """The verifier of phone tokens, one per process."""
-    return PhoneTokens(app_context.keys)
+    return PhoneTokenVerifier(app_context.keys)
 
 
 def _check_proof(app_context: AppContext, request: HttpRequest, token: str | None, at: datetime) -> Proof:

@@ -83,7 +83,7 @@ async def sign_in(app_context: AppContext, command: SignIn) -> SessionTokens:
             StaffSession(
                 id=session_id,
                 account_id=account_id,
-                refresh_hash=digest(secret),
+                refresh_hash=hash_secret(secret),
                 created_at=at,
                 expires_at=at + province_policy(app_context, at).duration("identity.staff_session.lifetime"),
             )
@@ -114,7 +114,7 @@ async def refresh_session(app_context: AppContext, refresh_token: str) -> Sessio
     state = await unscoped_queries.load_session(app_context.database, session_id)
     if state is None or not state.is_valid(at):
         raise SessionRevoked
-    used, fresh = digest(secret), secrets.token_urlsafe(_SECRET_BYTES)
+    used, fresh = hash_secret(secret), secrets.token_urlsafe(_SECRET_BYTES)
     async with app_context.database.transaction(state.actor.scope) as session:
         rotated = await session.execute(
             update(StaffSession)
@@ -123,7 +123,7 @@ async def refresh_session(app_context: AppContext, refresh_token: str) -> Sessio
                 StaffSession.refresh_hash == used,
                 StaffSession.revoked_at.is_(None),
             )
-            .values(refresh_hash=digest(fresh))
+            .values(refresh_hash=hash_secret(fresh))
         )
         is_rotated = cast("CursorResult[Any]", rotated).rowcount == 1
         if not is_rotated:
@@ -173,6 +173,6 @@ def _parse_refresh_token(refresh_token: str) -> tuple[UUID, str]:
         raise SessionRevoked from error
 
 
-def digest(secret: str) -> bytes:
+def hash_secret(secret: str) -> bytes:
     """The stored hash of a random secret; 256 bits of entropy need no slow hash."""
     return hashlib.sha256(secret.encode()).digest()

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
-from backend.identity.devices.service import active_device
+from backend.identity.devices.service import load_active_device
 from backend.roll_call import errors
 from backend.roll_call.eligibility import (
     RecordedRefusal,
@@ -51,7 +51,7 @@ async def issue_challenge(
     refusal = find_refusal(await load_attempt_state(session, check), check.figures, at)
     if refusal is not None:
         return await record_refusal(session, check, "challenge", refusal, at)
-    device = await active_device(session, check.obligation.student_id)
+    device = await load_active_device(session, check.obligation.student_id)
     if device is None:
         raise NotFound
     await lock_obligation(session, roll_call_id, check.obligation.student_id)

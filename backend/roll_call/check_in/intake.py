@@ -19,7 +19,12 @@ from backend.core.batching.batch_writer import BatchLimits, BatchWriter, Deferre
 from backend.core.batching.fair_queue import FairQueue
 from backend.core.errors import DomainError
 from backend.core.jws import signed_digest
-from backend.identity.sign_in.authentication import HttpRequest, check_phone, phone_token, phone_tokens
+from backend.identity.sign_in.authentication import (
+    HttpRequest,
+    phone_token,
+    phone_token_verifier,
+    verify_phone_request,
+)
 from backend.roll_call.check_in.evaluate import Answer, UnrecordedRefusal, receive_batch
 from backend.roll_call.check_in.repository import CheckInRequest
 from backend.roll_call.check_in.retry_token import (
@@ -79,7 +84,7 @@ class CheckInIntake:
     def _verify(self, request: EnvelopeRequest) -> CheckInRequest | UnrecordedRefusal:
         """Check everything that needs no database: access token, DPoP proof, envelope signature."""
         try:
-            proof = check_phone(self._app_context, request.http, request.arrived_at)
+            proof = verify_phone_request(self._app_context, request.http, request.arrived_at)
         except DomainError as error:
             return UnrecordedRefusal(error)
         opened: OpenedEnvelope | CheckInRefusal
@@ -133,5 +138,5 @@ class CheckInIntake:
         return IntakeBusy(seconds=seconds, attempted=token)
 
     def _make_retry_token(self, request: EnvelopeRequest, digest: bytes) -> RetryToken:
-        access = phone_tokens(self._app_context).read(phone_token(request.http), request.arrived_at)
+        access = phone_token_verifier(self._app_context).read(phone_token(request.http), request.arrived_at)
         return RetryToken(access.account_id, request.roll_call_id, digest, request.arrived_at)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
-from backend.org.queries import unit_below
+from backend.org.queries import get_unit_in_subtree
 from backend.roll_call.access import access_roll_call, select_counselor_classes
 from backend.roll_call.progress.totals import RollCallTotals, Unit
 
@@ -42,7 +42,7 @@ async def authorize_progress(
     Raises `NotFound`.
     """
     roll_call = await access_roll_call(session, actor, roll_call_id, at)
-    unit = await unit_below(session, actor, unit_id or actor.org_id)
+    unit = await get_unit_in_subtree(session, actor, unit_id or actor.org_id)
     class_ids = select_counselor_classes(actor)
     own_classes = None if class_ids is None else frozenset(await session.scalars(class_ids))
     return ProgressAccess(

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.app_context import AppContext
 from backend.core.tenancy import Scope
 from backend.org.paths import superior_paths
-from backend.org.queries import under
+from backend.org.queries import is_in_subtree
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass
 from backend.roll_call.outcomes import roll_call_term
@@ -111,7 +111,7 @@ async def _load_totals(session: AsyncSession, roll_call_id: UUID, launcher_path:
     """Load units, classes and counters in chunks, yielding to the event loop between them."""
     units = await session.execute(
         select(OrgUnit.id, OrgUnit.kind, OrgUnit.name, OrgUnit.path)
-        .where(or_(under(launcher_path), OrgUnit.path.in_(superior_paths(launcher_path))))
+        .where(or_(is_in_subtree(launcher_path), OrgUnit.path.in_(superior_paths(launcher_path))))
         .order_by(OrgUnit.code)
     )
     audience = (

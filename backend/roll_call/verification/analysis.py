@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from backend.campus.fences import decide_any
+from backend.campus.fences import decide_for_sites
 from backend.core.app_context import AppContext
 from backend.identity.face import policy as face_policy
 from backend.identity.face.pool import face_pool
@@ -104,7 +104,7 @@ def _check_fence(inputs: VerificationInput, envelope: Envelope, law: PolicyAt) -
     if not inputs.sites:
         return None
     fixes = [fix.to_fix() for fix in envelope.fixes]
-    return decide_any(fixes, inputs.sites, fence_thresholds(law))
+    return decide_for_sites(fixes, inputs.sites, fence_thresholds(law))
 
 
 async def _check_burst(

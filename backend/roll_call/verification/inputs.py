@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.campus.fences import load_sites
 from backend.core.app_context import AppContext
 from backend.core.errors import NotFound
-from backend.identity.face.match_references import Claimed, references_of
-from backend.identity.face.selfie_records import EarlierSelfie, earlier_selfies
+from backend.identity.face.match_references import ReferenceRequest, load_references
+from backend.identity.face.selfie_fingerprints import SelfieFingerprint, load_selfie_fingerprints
 from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.tables import (
     Challenge,
@@ -45,7 +45,7 @@ class VerificationInput:
     frame_keys: tuple[str, ...]
     sites: tuple[Site, ...]
     reference: MatchReference | None
-    earlier: tuple[EarlierSelfie, ...]
+    earlier: tuple[SelfieFingerprint, ...]
     reused: bool
 
 
@@ -73,8 +73,10 @@ async def load_inputs(
     context = await _load_context(session, submissions)
     frames = await _load_frame_keys(session, submissions)
     references = await _load_references(session, app_context, school_id, submissions, context)
-    earlier = await earlier_selfies(session, app_context.keys, {each.student_id for each in submissions})
-    seen_elsewhere = func.definer.with_frames_seen_elsewhere(cast(list(pending), ARRAY(Uuid)))
+    earlier = await load_selfie_fingerprints(
+        session, app_context.keys, {each.student_id for each in submissions}
+    )
+    seen_elsewhere = func.definer.submissions_with_reused_frames(cast(list(pending), ARRAY(Uuid)))
     reused = set(await session.scalars(select(seen_elsewhere)))
     return [
         VerificationInput(
@@ -171,7 +173,7 @@ async def _load_references(
 ) -> list[MatchReference | None]:
     """Load the reference of each student; None if there is no template or it cannot be decrypted."""
     claimed = [
-        Claimed(
+        ReferenceRequest(
             each.student_id,
             roll_call_policy(context.roll_calls[each.roll_call_id]),
             context.obligations[each.roll_call_id, each.student_id].class_id,
@@ -179,7 +181,7 @@ async def _load_references(
         for each in submissions
     ]
     usable: list[MatchReference | None] = []
-    references = await references_of(session, app_context.keys, school_id, claimed)
+    references = await load_references(session, app_context.keys, school_id, claimed)
     for submission, reference in zip(submissions, references, strict=True):
         if isinstance(reference, BiometricsError):
             log.warning("template unreadable", submission=str(submission.id), code=reference.code)

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.app_context import AppContext
-from backend.identity.face.selfie_records import Shown, keep_selfies
+from backend.identity.face.selfie_fingerprints import AcceptedSelfie, store_selfie_fingerprints
 from backend.roll_call.eligibility import (
     StudentCheck,
     find_exhaustion,
@@ -131,12 +131,12 @@ async def _save_selfies(
 ) -> None:
     """Store what accepted bursts showed, so that a later use of the same pictures is detected."""
     selfies = [
-        Shown(each.input.submission.student_id, each.submission_id, burst.probe, frame_hashes(burst))
+        AcceptedSelfie(each.input.submission.student_id, each.submission_id, burst.probe, frame_hashes(burst))
         for each in accepted
         if (burst := each.analysis.burst) is not None and burst.probe is not None
     ]
     if selfies:
-        await keep_selfies(session, app_context.keys, selfies, at)
+        await store_selfie_fingerprints(session, app_context.keys, selfies, at)
 
 
 async def _make_present(session: AsyncSession, accepted: Sequence[Verified], at: datetime) -> None:

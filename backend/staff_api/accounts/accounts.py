@@ -21,7 +21,7 @@ from backend.identity.accounts.schemas import (
 from backend.identity.policy import province_policy
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1/accounts", tags=["账号 · accounts"])
 
@@ -51,9 +51,9 @@ async def list_accounts(
     search = staff_accounts.AccountSearch(kind, status)
     async with caller.transaction() as session:
         rows = await staff_accounts.load_account_page(
-            session, caller.actor, search, position_id(cursor), limit + 1
+            session, caller.actor, search, cursor_id(cursor), limit + 1
         )
-    return page_of(rows, limit, lambda row: account_out(*row), lambda row: row[0].id)
+    return build_page(rows, limit, lambda row: account_out(*row), lambda row: row[0].id)
 
 
 @router.post("/{account_id}/invitation", responses=documented(401, 403, 404, 409, 422))

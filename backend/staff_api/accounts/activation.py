@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
 from backend.core.web.problems import documented
-from backend.identity.accounts.activation import activation_gaps
+from backend.identity.accounts.activation import open_activation_steps
 from backend.identity.accounts.activation_schemas import (
     ReadinessOut,
     StudentActivationOut,
@@ -16,14 +16,14 @@ from backend.identity.accounts.activation_schemas import (
 )
 from backend.identity.accounts.readiness import load_readiness_page
 from backend.identity.devices.schemas import RevocationIn
-from backend.identity.devices.service import RevokeDevice, active_device, revoke_device
+from backend.identity.devices.service import RevokeDevice, load_active_device, revoke_device
 from backend.identity.record_schemas import CorrectionDecisionIn, CorrectionOut, correction_out
 from backend.identity.student_record import DecideCorrection, decide_correction, load_corrections
 from backend.people.counselors import AssignClasses, assign_classes
 from backend.people.queries import load_student
 from backend.people.schemas import ClassesIn
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["激活 · activation"])
 
@@ -47,8 +47,8 @@ async def assign(counselor_id: UUID, body: ClassesIn, caller: StaffCaller) -> Re
 async def readiness(caller: StaffCaller, cursor: Cursor = None, limit: Limit = 50) -> Page[ReadinessOut]:
     """准备情况 · List which schools are ready for roll calls; a school sees itself."""
     async with caller.transaction() as session:
-        rows = await load_readiness_page(session, caller.actor, position_id(cursor), limit + 1)
-    return page_of(rows, limit, readiness_out, lambda row: row.school_id)
+        rows = await load_readiness_page(session, caller.actor, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, readiness_out, lambda row: row.school_id)
 
 
 @router.get("/students/{student_id}/activation", responses=documented(401, 403, 404, 422))
@@ -56,8 +56,8 @@ async def student_activation(student_id: UUID, caller: StaffCaller) -> StudentAc
     """学生激活进度 · Get a student's activation steps and the bound phone."""
     async with caller.transaction() as session:
         row = await load_student(session, caller.actor, caller.app_context.keys, student_id)
-        open_steps = await activation_gaps(session, student_id)
-        device = await active_device(session, student_id)
+        open_steps = await open_activation_steps(session, student_id)
+        device = await load_active_device(session, student_id)
     return student_activation_out(row, open_steps, device)
 
 

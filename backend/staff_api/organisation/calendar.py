@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from backend.core.web.problems import documented
 from backend.org.calendar import CalendarYear
-from backend.org.calendars import list_loaded_years, load_calendar_year, working_calendar
+from backend.org.calendar_years import get_working_calendar, list_loaded_years, load_calendar_year
 from backend.org.schemas import CalendarOut, CalendarYearIn, CalendarYearOut
 from backend.staff_api.caller import StaffCaller
 
@@ -24,7 +24,7 @@ def _year_out(year: CalendarYear) -> CalendarYearOut:
 async def get_calendar(caller: StaffCaller) -> CalendarOut:
     """可计算工作日的年份 · The years of the calendar."""
     async with caller.transaction() as session:
-        years = (await working_calendar(session)).years
+        years = (await get_working_calendar(session)).years
         loaded = await list_loaded_years(session)
     return CalendarOut(years=list(years), loaded=[_year_out(year) for year in loaded])
 

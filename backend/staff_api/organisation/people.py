@@ -17,7 +17,7 @@ from backend.people.schemas import (
     student_out,
 )
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import SearchText, page_of, position_id
+from backend.staff_api.pagination import SearchText, build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["名册 · roll"])
 
@@ -31,8 +31,8 @@ async def list_classes(
 ) -> Page[ClassOut]:
     """班级 · List classes; a counselor sees their own."""
     async with caller.transaction() as session:
-        rows = await load_class_page(session, caller.actor, school_id, position_id(cursor), limit + 1)
-    return page_of(rows, limit, class_out, lambda row: row.school_class.id)
+        rows = await load_class_page(session, caller.actor, school_id, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, class_out, lambda row: row.school_class.id)
 
 
 @router.get("/students", responses=documented(401, 403, 422))
@@ -48,9 +48,9 @@ async def list_students(
     search = StudentSearch(school_id=school_id, class_id=class_id, text=q)
     async with caller.transaction() as session:
         rows = await load_student_page(
-            session, caller.actor, caller.app_context.keys, search, position_id(cursor), limit + 1
+            session, caller.actor, caller.app_context.keys, search, cursor_id(cursor), limit + 1
         )
-    return page_of(rows, limit, student_out, lambda row: row.id)
+    return build_page(rows, limit, student_out, lambda row: row.id)
 
 
 @router.get("/students/{student_id}", responses=documented(401, 403, 404, 422))

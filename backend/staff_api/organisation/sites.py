@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from backend.campus.errors import SiteRefused
-from backend.campus.outline import Outline, ParsedOutline, read_outline
+from backend.campus.outline import Outline, ParsedOutline, parse_outline
 from backend.campus.queries import SiteSearch, VersionView, load_site, load_site_page
 from backend.campus.schemas import (
     DecisionIn,
@@ -26,7 +26,7 @@ from backend.campus.schemas import (
     site_out,
     version_out,
 )
-from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site, file_version
+from backend.campus.service import Filing, FilingDecision, NewSite, decide_filing, file_site, file_version
 from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import documented
@@ -35,7 +35,7 @@ from backend.core.web.schema_types import printable
 from backend.org.paths import division_of
 from backend.policy.installed import policy_at
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["备案办学地址 · filed sites"])
 
@@ -43,7 +43,7 @@ router = APIRouter(prefix="/v1", tags=["备案办学地址 · filed sites"])
 async def _parse(caller: Caller, outline: Outline, at: datetime) -> ParsedOutline:
     """Parse an outline under the policy of the caller's place, outside the event loop."""
     policy = policy_at(legal_day(at), division_of(caller.actor.org_path))
-    return await asyncio.to_thread(read_outline, outline, policy)
+    return await asyncio.to_thread(parse_outline, outline, policy)
 
 
 async def _filing(caller: Caller, body: FilingIn, at: datetime) -> Filing:
@@ -64,8 +64,8 @@ async def list_sites(
     """备案办学地址 · List the filed sites of the caller's school, or of the schools below the caller."""
     search = SiteSearch(school_id=school_id, status=status)
     async with caller.transaction() as session:
-        rows = await load_site_page(session, search, caller.at, position_id(cursor), limit + 1)
-    return page_of(rows, limit, site_out, lambda view: view.site.id)
+        rows = await load_site_page(session, search, caller.at, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, site_out, lambda view: view.site.id)
 
 
 @router.post("/sites", status_code=201, responses=documented(400, 401, 403, 409, 422))
@@ -124,7 +124,7 @@ async def post_version(caller: StaffCaller, site_id: UUID, body: FilingIn) -> Ve
 )
 async def post_decision(caller: StaffCaller, version_id: UUID, body: DecisionIn) -> DecisionOut:
     """审核备案 · Approve or reject a filing, once; by a superior of the school."""
-    decision = Decision(body.outcome, body.opinion)
+    decision = FilingDecision(body.outcome, body.opinion)
     async with caller.transaction() as session:
         decided = await decide_filing(session, caller.actor, version_id, decision, caller.at)
     return DecisionOut.model_validate(decided, from_attributes=True)

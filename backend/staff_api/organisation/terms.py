@@ -9,7 +9,7 @@ from backend.core.web.problems import documented
 from backend.org.schemas import TermIn, TermOut, VacationIn
 from backend.org.terms import NewTerm, TermView, Vacation, declare_vacation, find_terms, open_term
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1/terms", tags=["学期 · terms"])
 
@@ -26,8 +26,8 @@ def _vacation(body: VacationIn) -> Vacation:
 async def list_terms(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None) -> Page[TermOut]:
     """本单位适用及下级设置的学期 · Terms that apply to the caller's unit, and terms set below it."""
     async with caller.transaction() as session:
-        rows = await find_terms(session, caller.actor, position_id(cursor), limit + 1)
-    return page_of(rows, limit, _term_out, lambda term: term.id)
+        rows = await find_terms(session, caller.actor, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, _term_out, lambda term: term.id)
 
 
 @router.post("", status_code=201, responses=documented(400, 401, 403, 404, 409, 422, 503))

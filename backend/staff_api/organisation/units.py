@@ -13,7 +13,7 @@ from backend.org.service import NewCounty, NewSchool, add_county, add_school
 from backend.org.tables import OrgUnit
 from backend.policy.installed import installed_policy
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import SearchText, page_of, position
+from backend.staff_api.pagination import SearchText, build_page, cursor_key
 
 router = APIRouter(prefix="/v1", tags=["机构 · units"])
 
@@ -33,8 +33,8 @@ async def list_units(
     """本单位及下级机构 · The caller's own unit and the units below it, ordered by path."""
     async with caller.transaction() as session:
         search = UnitSearch(kind=kind, text=q)
-        rows = await find_units(session, caller.actor, search, position(cursor), limit + 1)
-    return page_of(rows, limit, _unit_out, lambda unit: unit.path)
+        rows = await find_units(session, caller.actor, search, cursor_key(cursor), limit + 1)
+    return build_page(rows, limit, _unit_out, lambda unit: unit.path)
 
 
 @router.post("/schools", status_code=201, responses=documented(400, 401, 403, 404, 409, 422))

@@ -18,7 +18,7 @@ from backend.core.pagination import (
 )
 from backend.core.web.problems import documented
 from backend.org.paths import division_of
-from backend.org.terms import term_of
+from backend.org.terms import get_term
 from backend.policy.installed import policy_at
 from backend.roll_call import reason_texts, results, staff_queries
 from backend.roll_call.access import access_roll_call
@@ -45,7 +45,7 @@ from backend.roll_call.staff_schemas import (
 from backend.roll_call.tables import RollCall, RollCallStep
 from backend.roll_call.voiding import void_roll_call
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["点名核验 · roll calls"])
 
@@ -211,9 +211,9 @@ async def list_results(
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
         rows = await results.load_results_page(
-            session, caller.actor, roll_call, filters, position_id(cursor), limit + 1
+            session, caller.actor, roll_call, filters, cursor_id(cursor), limit + 1
         )
-    return page_of(rows, limit, _to_result_out, lambda row: row.student.id)
+    return build_page(rows, limit, _to_result_out, lambda row: row.student.id)
 
 
 def _to_result_out(row: results.Result) -> ResultOut:
@@ -272,7 +272,7 @@ async def list_overdue_registration_checks(caller: StaffCaller) -> list[OverdueO
         "registration_check.minimum_per_term"
     )
     async with caller.transaction() as session:
-        term = await term_of(session, caller.actor.org_id, day)
+        term = await get_term(session, caller.actor.org_id, day)
         schools = await staff_queries.load_schools_without_registration_check(
             session, caller.actor.org_path, term.code, minimum
         )

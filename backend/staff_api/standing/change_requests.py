@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import documented
-from backend.people.attachments import attachments_of
+from backend.people.attachments import load_attachments
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 from backend.standing.change_requests.policy import RequestState
 from backend.standing.change_requests.queries import (
     CHANGE_REQUEST,
@@ -51,8 +51,8 @@ async def list_change_requests(
     """学籍异动申请（新的在前） · Requests of the caller's schools, newest first."""
     search = ChangeRequestSearch(state, waiting_for == "me", school_id, student_id)
     async with caller.transaction() as session:
-        rows = await load_requests_page(session, caller.actor, search, position_id(cursor), limit + 1)
-    return page_of(rows, limit, ChangeRequestOut.of, lambda view: view.request.id)
+        rows = await load_requests_page(session, caller.actor, search, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, ChangeRequestOut.of, lambda view: view.request.id)
 
 
 @router.get("/change-requests/{request_id}", responses=documented(401, 403, 404, 422))
@@ -60,7 +60,7 @@ async def get_change_request(caller: StaffCaller, request_id: UUID) -> ChangeReq
     """查看异动申请及各级意见 · One request with its files and the opinions given."""
     async with caller.transaction() as session:
         view = await load_change_request(session, caller.actor, request_id)
-        files = await attachments_of(session, CHANGE_REQUEST, [request_id])
+        files = await load_attachments(session, CHANGE_REQUEST, [request_id])
         prompts = await load_open_prompt_ids(session, view.request.student_id)
     return ChangeRequestDetailOut.of_detail(view, files[request_id], prompts)
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import documented
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 from backend.standing.claims.queries import (
     ClaimSearch,
     ClaimState,
@@ -56,8 +56,8 @@ async def list_claims(
     """未核验理由（新的在前） · Claims of the schools below, of the own school or of the own classes; newest first."""
     search = ClaimSearch(state, roll_call_id, student_id)
     async with caller.transaction() as session:
-        rows = await load_claims_page(session, caller.actor, search, position_id(cursor), limit + 1)
-    return page_of(rows, limit, ClaimOut.of, lambda view: view.claim.id)
+        rows = await load_claims_page(session, caller.actor, search, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, ClaimOut.of, lambda view: view.claim.id)
 
 
 @router.get("/reason-claims/{claim_id}", responses=documented(401, 404, 422))

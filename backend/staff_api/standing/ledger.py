@@ -10,7 +10,7 @@ from backend.core.errors import BadInput
 from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
 from backend.core.web.problems import documented
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position, position_id
+from backend.staff_api.pagination import build_page, cursor_id, cursor_key
 from backend.standing.ledger.conversions import conversions_page
 from backend.standing.ledger.queries import (
     ChangesSearch,
@@ -97,7 +97,7 @@ async def get_standing_feed(
 
 
 def _feed_number(since: str | None) -> int:
-    key = position(since)
+    key = cursor_key(since)
     if key is None:
         return 0
     if not (key.isascii() and key.isdigit()) or int(key) > MAX_SEQ:
@@ -115,5 +115,5 @@ async def get_conversions(
 ) -> Page[ConversionsOut]:
     """转为非全日制统计（按学校） · Students changed to part-time in the term, by school and cause."""
     async with caller.transaction() as session:
-        rows = await conversions_page(session, caller.actor, term, position_id(cursor), limit + 1)
-    return page_of(rows, limit, ConversionsOut.model_validate, lambda row: row.school_id)
+        rows = await conversions_page(session, caller.actor, term, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, ConversionsOut.model_validate, lambda row: row.school_id)

@@ -10,7 +10,7 @@ from backend.core.web.problems import documented
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.facts_for_standing import tolerated_gap
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import page_of, position_id
+from backend.staff_api.pagination import build_page, cursor_id
 from backend.standing.outages.queries import (
     OutageSearch,
     OutageState,
@@ -55,8 +55,8 @@ async def list_outages(
     """中断申报（新的在前） · Outages of the units below and of the units above; newest first."""
     search = OutageSearch(state, org_id)
     async with caller.transaction() as session:
-        rows = await load_outages_page(session, caller.actor, search, position_id(cursor), limit + 1)
-    return page_of(rows, limit, OutageOut.of, lambda view: view.outage.id)
+        rows = await load_outages_page(session, caller.actor, search, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, OutageOut.of, lambda view: view.outage.id)
 
 
 @router.get("/outages/{outage_id}", responses=documented(401, 404, 422))

@@ -19,9 +19,9 @@ from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
 from backend.core.ids import new_id
 from backend.org.paths import division_of
-from backend.org.queries import superiors
+from backend.org.queries import list_superiors
 from backend.org.tables import OrgUnit
-from backend.people.attachments import AttachedTo, attach
+from backend.people.attachments import AttachmentSubject, attach_files
 from backend.people.tables import Student
 from backend.policy.installed import policy_at
 from backend.standing.change_requests.errors import (
@@ -83,7 +83,7 @@ async def request_change(
 ) -> ChangeRequestView:
     """File a change for a student of the registrar's school and fix its chain, which is longer for a locked record.
 
-    Raises `NotFound`, `ChangeKindUnknown`, `NothingChanges`, `ChangeUnfit`, `ChangeOpen` and the errors of `attach`.
+    Raises `NotFound`, `ChangeKindUnknown`, `NothingChanges`, `ChangeUnfit`, `ChangeOpen` and the errors of `attach_files`.
     """
     _require_registrar(actor)
     locked, assessment = await _lock_and_save_due(session, command.student_id, at)
@@ -112,8 +112,8 @@ async def request_change(
     )
     session.add(request)
     await session.flush()
-    to = AttachedTo(CHANGE_REQUEST, request.id, request.school_id, request.student_id)
-    await attach(session, actor, command.attachment_ids, to, locked.at)
+    to = AttachmentSubject(CHANGE_REQUEST, request.id, request.school_id, request.student_id)
+    await attach_files(session, actor, command.attachment_ids, to, locked.at)
     return await _publish_request(session, locked, request)
 
 
@@ -291,7 +291,7 @@ def _is_locked(assessment: Assessment) -> bool:
 
 async def _load_levels(session: AsyncSession, school_id: UUID) -> Sequence[Level]:
     """The school and the existing authorities above it, lowest first."""
-    authorities = await superiors(session, school_id)
+    authorities = await list_superiors(session, school_id)
     return [Level("school", school_id), *(Level(unit.kind, unit.id) for unit in authorities)]
 
 

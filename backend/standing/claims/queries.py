@@ -13,7 +13,7 @@ from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound
 from backend.org.paths import division_of
-from backend.people.attachments import AttachmentView, attachments_of
+from backend.people.attachments import AttachmentView, load_attachments
 from backend.policy.installed import policy_at
 from backend.roll_call.tables import RollCall
 from backend.standing.access import visible_students
@@ -89,7 +89,7 @@ def _select_visible_claims(actor: Actor) -> Select[*tuple[Any, ...]]:
 
 async def _load_views(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list[ClaimView]:
     rows = (await session.execute(query)).all()
-    files = await attachments_of(session, "reason_claim", [claim.id for claim, _, _ in rows])
+    files = await load_attachments(session, "reason_claim", [claim.id for claim, _, _ in rows])
     return [ClaimView(claim, roll_call, decision, files[claim.id]) for claim, roll_call, decision in rows]
 
 

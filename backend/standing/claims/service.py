@@ -21,7 +21,7 @@ from backend.core.ids import new_id
 from backend.leave.kinds import CLAIM_REASONS, LeaveKind
 from backend.leave.rules import Exemption, LeaveInterval, LeaveState, exemption_of
 from backend.leave.tables import LeaveRequest
-from backend.people.attachments import AttachedTo, attach
+from backend.people.attachments import AttachmentSubject, attach_files
 from backend.roll_call.access import access_roll_call, acts_for_launcher
 from backend.roll_call.rules import Outcome
 from backend.standing.access import require_student_access
@@ -98,8 +98,8 @@ async def file_claim(session: AsyncSession, actor: Actor, command: FileClaim, at
     )
     session.add(row)
     await session.flush()
-    to = AttachedTo("reason_claim", row.id, row.school_id, row.student_id)
-    await attach(session, actor, command.attachment_ids, to, locked.at)
+    to = AttachmentSubject("reason_claim", row.id, row.school_id, row.student_id)
+    await attach_files(session, actor, command.attachment_ids, to, locked.at)
     await _publish_filed_claim(session, row, locked)
     return await load_claim(session, actor, row.id)
 

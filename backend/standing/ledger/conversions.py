@@ -14,9 +14,9 @@ from sqlalchemy.orm import aliased
 
 from backend.core.actor import Actor
 from backend.core.errors import NotPermitted
-from backend.org.queries import under
+from backend.org.queries import is_in_subtree
 from backend.org.tables import OrgUnit
-from backend.org.terms import TermView, all_terms_of
+from backend.org.terms import TermView, get_all_terms
 from backend.people.categories import StudyForm
 from backend.people.tables import Student
 from backend.roll_call.rules import ACTIVE_STANDINGS
@@ -65,14 +65,14 @@ async def conversions_page(
     common = await term_with_code(session, actor, term)
     page = (
         select(OrgUnit.id, OrgUnit.name)
-        .where(OrgUnit.kind == "school", under(actor.org_path))
+        .where(OrgUnit.kind == "school", is_in_subtree(actor.org_path))
         .order_by(OrgUnit.id)
         .limit(limit)
     )
     if after is not None:
         page = page.where(OrgUnit.id > after)
     schools = {row.id: row.name for row in await session.execute(page)}
-    own = await all_terms_of(session, schools)
+    own = await get_all_terms(session, schools)
     terms = {
         school_id: next((view for view in views if view.code == term), common)
         for school_id, views in own.items()

@@ -17,7 +17,7 @@ from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
 from backend.core.ids import new_id
 from backend.org.paths import division_of, is_below
-from backend.org.queries import schools_below, unit_below
+from backend.org.queries import get_unit_in_subtree, schools_below
 from backend.policy.installed import policy_at
 from backend.standing.outages import errors
 from backend.standing.outages.queries import OutageView, load_outage, overlaps_declared_outage
@@ -53,7 +53,7 @@ async def declare_outage(
     `NotFound`, `OutageTimesInvalid`, `OutageTooLong`, `OutageDeclaredBefore`.
     """
     _require_declaring_role(actor)
-    unit = await unit_below(session, actor, command.org_id)
+    unit = await get_unit_in_subtree(session, actor, command.org_id)
     max_duration = _max_duration(actor, at)
     ends_at = command.ends_at
     if command.starts_at > at or (ends_at is not None and not command.starts_at < ends_at <= at):

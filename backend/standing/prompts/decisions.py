@@ -19,7 +19,7 @@ from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.org.tables import OrgUnit
-from backend.people.attachments import AttachedTo, attach
+from backend.people.attachments import AttachmentSubject, attach_files
 from backend.roll_call.tables import RollCall
 from backend.standing.engine import facts
 from backend.standing.engine.decision_rules import (
@@ -104,8 +104,8 @@ async def decide_prompt(
     if objections:
         raise await _objection_error(session, case, command, objections)
     row = await _insert_decision(session, actor, case, decision)
-    to = AttachedTo("prompt_decision", row.id, row.school_id, row.student_id)
-    await attach(session, actor, command.attachment_ids, to, case.at)
+    to = AttachmentSubject("prompt_decision", row.id, row.school_id, row.student_id)
+    await attach_files(session, actor, command.attachment_ids, to, case.at)
     await apply_and_verify(session, case)
     return row
 

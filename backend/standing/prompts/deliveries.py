@@ -17,7 +17,7 @@ from backend.core import audit
 from backend.core.actor import Actor
 from backend.identity.tables import Account
 from backend.notice.events import NoticeReceived
-from backend.org.calendars import working_calendar
+from backend.org.calendar_years import get_working_calendar
 from backend.standing.engine.prompts import compute_deadline
 from backend.standing.prompts.case import (
     PromptCase,
@@ -110,7 +110,7 @@ async def deliver_prompt_by_notice(session: AsyncSession, event: NoticeReceived,
 
 async def _deadline_has_passed(session: AsyncSession, case: PromptCase, received_at: datetime) -> bool:
     """Whether the deadline of a delivery at `received_at` is over by now. No effect may lie in the past."""
-    now, calendar = case.at, await working_calendar(session)
+    now, calendar = case.at, await get_working_calendar(session)
     due = compute_deadline(received_at, case.law, calendar, case.facts.calendar_loads, now)
     return due.at is not None and due.at <= now
 

@@ -17,7 +17,7 @@ from backend.core.actor import Actor
 from backend.core.errors import NotFound
 from backend.leave.tables import LeaveRequest
 from backend.org.tables import OrgUnit
-from backend.people.attachments import AttachmentView, attachments_of
+from backend.people.attachments import AttachmentView, load_attachments
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call.tables import RollCall
 from backend.standing.access import visible_students
@@ -241,7 +241,7 @@ async def _load_decisions(session: AsyncSession, prompt_id: UUID) -> list[Decisi
             .order_by(PromptDecision.at, PromptDecision.id)
         )
     ).all()
-    files = await attachments_of(session, "prompt_decision", [decision.id for decision, _ in rows])
+    files = await load_attachments(session, "prompt_decision", [decision.id for decision, _ in rows])
     return [DecisionView(decision, answer, files[decision.id]) for decision, answer in rows]
 
 
@@ -253,7 +253,7 @@ async def _load_statements(session: AsyncSession, prompt_id: UUID) -> list[State
             .order_by(PromptStatement.at, PromptStatement.id)
         )
     ).all()
-    files = await attachments_of(session, "prompt_statement", [row.id for row in rows])
+    files = await load_attachments(session, "prompt_statement", [row.id for row in rows])
     return [StatementView(row, files[row.id]) for row in rows]
 
 

@@ -11,7 +11,7 @@ from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
-from backend.people.attachments import AttachedTo, attach, attachments_of
+from backend.people.attachments import AttachmentSubject, attach_files, load_attachments
 from backend.people.student_lock import lock_student
 from backend.standing.engine.prompts import OPEN_STATES, PromptState
 from backend.standing.prompts.errors import OBJECTION_ERRORS
@@ -56,10 +56,10 @@ async def file_statement(
     )
     session.add(statement)
     await session.flush()
-    to = AttachedTo("prompt_statement", statement.id, prompt.school_id, prompt.student_id)
-    await attach(session, actor, command.attachment_ids, to, locked_at)
+    to = AttachmentSubject("prompt_statement", statement.id, prompt.school_id, prompt.student_id)
+    await attach_files(session, actor, command.attachment_ids, to, locked_at)
     after = {"prompt": str(prompt.id), "attachments": len(command.attachment_ids)}
     act = audit.Act("prompt.statement", "prompt_statement", str(statement.id), actor.org_path, after=after)
     audit.record(session, act, locked_at)
-    files = await attachments_of(session, "prompt_statement", [statement.id])
+    files = await load_attachments(session, "prompt_statement", [statement.id])
     return StatementView(statement, files[statement.id])

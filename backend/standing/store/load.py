@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.database import among
 from backend.leave.queries import load_leave_intervals
 from backend.leave.rules import SchoolTerm
-from backend.org.calendars import years_loaded_late
+from backend.org.calendar_years import get_load_times_of_added_years
 from backend.org.paths import superior_paths
 from backend.org.tables import OrgUnit
-from backend.org.terms import all_terms_of
+from backend.org.terms import get_all_terms
 from backend.people.tables import Student
 from backend.roll_call.facts_for_standing import RollCallFacts, load_roll_call_facts
 from backend.standing.engine.facts import (
@@ -67,7 +67,8 @@ async def load_facts(session: AsyncSession, students: Collection[StudentRef]) ->
     terms = await _load_terms(session, schools)
     outages = await _load_outages(session, schools)
     loads = tuple(
-        CalendarYearLoaded(year, at) for year, at in sorted((await years_loaded_late(session)).items())
+        CalendarYearLoaded(year, at)
+        for year, at in sorted((await get_load_times_of_added_years(session)).items())
     )
     checks = await load_roll_call_facts(
         session, {student.student_id: student.school_id for student in students}
@@ -117,7 +118,7 @@ def _check_fact(check: RollCallFacts) -> RollCallFact:
 
 
 async def _load_terms(session: AsyncSession, schools: Collection[UUID]) -> dict[UUID, tuple[SchoolTerm, ...]]:
-    terms = await all_terms_of(session, schools)
+    terms = await get_all_terms(session, schools)
     return {
         school_id: tuple(
             SchoolTerm(

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.errors import NotFound
-from backend.org.calendars import working_calendar
+from backend.org.calendar_years import get_working_calendar
 from backend.org.paths import division_of
 from backend.people import student_lock
 from backend.policy import installed
@@ -68,7 +68,7 @@ async def assess_locked_student(
     session: AsyncSession, student: LockedStudent
 ) -> tuple[StudentFacts, Assessment]:
     """The facts of a locked student, and the assessment as of the lock."""
-    calendar = await working_calendar(session)
+    calendar = await get_working_calendar(session)
     facts = (await load_facts(session, [student.subject]))[student.subject.student_id]
     return facts, assess(facts, policy_history(student.subject.path), calendar, student.at)
 
@@ -98,7 +98,7 @@ async def compute_assessments(
 async def _assess_each(
     session: AsyncSession, students: Collection[tuple[StudentRef, datetime]]
 ) -> dict[UUID, AssessmentRecord]:
-    assessor = BatchAssessor(await working_calendar(session))
+    assessor = BatchAssessor(await get_working_calendar(session))
     facts = await load_facts(session, [student for student, _ in students])
     return {
         student.student_id: assessor.assess(facts[student.student_id], policy_history(student.path), as_of)

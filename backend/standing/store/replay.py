@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.org.calendars import working_calendar
+from backend.org.calendar_years import get_working_calendar
 from backend.standing.engine.assess import Assessment, assess
 from backend.standing.store import tables
 from backend.standing.store.comparison import Comparison, Difference, StoredStanding
@@ -43,7 +43,7 @@ async def replay_students(
     session: AsyncSession, students: Collection[StudentRef], at: datetime
 ) -> list[Replay]:
     """Replay each student's facts at the instant, in a few statements for any number. Raises `AbsentLaw`."""
-    calendar = await working_calendar(session)
+    calendar = await get_working_calendar(session)
     facts = await load_facts(session, students)
     stored = await load_stored(session, [student.student_id for student in students])
     return [

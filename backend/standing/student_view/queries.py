@@ -14,7 +14,7 @@ from backend.leave.queries import load_leave_balance
 from backend.leave.rules import LeaveBalance
 from backend.org.calendar import CalendarYearMissing
 from backend.org.errors import TermNotSet
-from backend.org.terms import term_of
+from backend.org.terms import get_term
 from backend.people.tables import Student
 from backend.standing.engine.facts import Status
 from backend.standing.engine.misses import MissCounts
@@ -52,7 +52,7 @@ async def own_standing(session: AsyncSession, actor: Actor, at: datetime) -> Own
     stored = await session.get(StudentStanding, actor.student_id)
     assessment = stored.assessment if stored else {}
     try:
-        term_code = (await term_of(session, actor.school_id, legal_day(at))).code
+        term_code = (await get_term(session, actor.school_id, legal_day(at))).code
     except TermNotSet:
         term_code = None
     open_prompts = PromptSearch(open_only=True)

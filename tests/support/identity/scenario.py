@@ -34,14 +34,20 @@ from backend.staff_api.accounts import activation as staff_activation
 from biometrics.errors import BiometricsError
 from mobile_api import activation
 from mobile_api import registration as registration_routes
-from tests.support.province import PROVINCE_PATH, Pupil, School, World, plant
+from tests.support.province import (
+    PROVINCE_PATH,
+    SampleProvince,
+    SampleSchool,
+    SampleStudent,
+    create_sample_province,
+)
 
-CHEAP = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+FAST_PASSWORD_HASH = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
 """Argon2 with its minimum parameters, to make tests fast."""
 
 
 @dataclass(slots=True)
-class PlayedRealName:
+class FakeRealNameVerifier:
     """Returns the answer set by the test and records the requests."""
 
     answer: RealNameAnswer = "match"
@@ -56,44 +62,44 @@ class PlayedRealName:
 
 
 @dataclass(slots=True)
-class Dial:
+class AdjustableClock:
     """A clock that tests can move."""
 
-    ahead: timedelta = timedelta()
+    offset: timedelta = timedelta()
 
     def __call__(self) -> datetime:
-        return now() + self.ahead
+        return now() + self.offset
 
     def seconds(self) -> float:
         return self().timestamp()
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class IdentityScenario:
     """A sample province and both APIs."""
 
     app_context: AppContext
     owner: Database
-    world: World
-    real_name: PlayedRealName
-    dial: Dial
+    world: SampleProvince
+    real_name: FakeRealNameVerifier
+    clock: AdjustableClock
     mobile: AsyncClient
     staff: AsyncClient
 
     @property
-    def school(self) -> School:
+    def school(self) -> SampleSchool:
         return self.world.school
 
     def phone(self) -> Phone:
         """An unbound phone that uses the scenario's clock."""
-        return Phone(self.mobile, clock=self.dial.seconds)
+        return Phone(self.mobile, clock=self.clock.seconds)
 
-    async def set_phone_number(self, student: Pupil, number: str | None) -> None:
+    async def set_phone_number(self, student: SampleStudent, number: str | None) -> None:
         """Set the phone number on the roster."""
         async with self.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
             await session.execute(update(Student).where(Student.id == student.id).values(phone=number))
 
-    async def sent_code(self, student: Pupil) -> str | None:
+    async def sent_code(self, student: SampleStudent) -> str | None:
         """The newest code waiting to be sent to the student, if any."""
         newest = (
             select(NoticeDelivery)
@@ -112,7 +118,7 @@ class Stage:
         code: str = json.loads(opened)["code"]
         return code
 
-    async def request_code(self, phone: Phone, student: Pupil) -> tuple[str, str]:
+    async def request_code(self, phone: Phone, student: SampleStudent) -> tuple[str, str]:
         """Register a phone and verify the registration; returns its id and the code."""
         await self.set_phone_number(student, "13800000000")
         registration_id = await phone.register(student.name, student.id_number)
@@ -121,7 +127,7 @@ class Stage:
         assert code is not None
         return registration_id, code
 
-    async def bind_phone(self, student: Pupil) -> Phone:
+    async def bind_phone(self, student: SampleStudent) -> Phone:
         """Bind a new phone to the student through the API."""
         phone = self.phone()
         response = await phone.confirm(*await self.request_code(phone, student))
@@ -130,17 +136,17 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(app_context: AppContext, owner: Database) -> AsyncIterator[Stage]:
+async def identity_scenario(app_context: AppContext, owner: Database) -> AsyncIterator[IdentityScenario]:
     """A new sample province, and both APIs over ASGI."""
-    real_name, dial = PlayedRealName(), Dial()
-    services = {**app_context.services, real_name_verifier: real_name, password_hasher: CHEAP}
-    own = replace(app_context, services=services, clock=dial)
-    world = await plant(owner, app_context.keys)
+    real_name, clock = FakeRealNameVerifier(), AdjustableClock()
+    services = {**app_context.services, real_name_verifier: real_name, password_hasher: FAST_PASSWORD_HASH}
+    own = replace(app_context, services=services, clock=clock)
+    world = await create_sample_province(owner, app_context.keys)
     async with (
         _client(own, registration_routes.router, activation.router) as mobile,
         _client(own, sessions.router, accounts.router, staff_activation.router) as staff,
     ):
-        yield Stage(own, owner, world, real_name, dial, mobile, staff)
+        yield IdentityScenario(own, owner, world, real_name, clock, mobile, staff)
 
 
 def _client(app_context: AppContext, *routers: APIRouter) -> AsyncClient:

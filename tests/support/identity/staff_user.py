@@ -15,7 +15,7 @@ from backend.identity.accounts import staff_accounts
 from backend.identity.accounts.staff_accounts import Invitation, InviteAccount
 from backend.identity.policy import province_policy
 from backend.org.tables import OrgUnit
-from tests.support.identity.scenario import Stage
+from tests.support.identity.scenario import IdentityScenario
 from tests.support.province import PROVINCE_PATH
 
 ONE_SECOND = timedelta(seconds=1)
@@ -27,10 +27,10 @@ def new_login() -> str:
 
 
 @dataclass(slots=True)
-class Staffer:
+class StaffUser:
     """Login and activation code; after activation, the authenticator's secret and tokens."""
 
-    scenario: Stage
+    scenario: IdentityScenario
     login: str
     code: str
     account_id: UUID
@@ -47,8 +47,8 @@ class Staffer:
 
     def totp(self) -> str:
         """The next code of the app. Moves the clock by one step, because a code is accepted once."""
-        self.scenario.dial.ahead += 30 * ONE_SECOND
-        return pyotp.TOTP(self.secret).at(self.scenario.dial())
+        self.scenario.clock.offset += 30 * ONE_SECOND
+        return pyotp.TOTP(self.secret).at(self.scenario.clock())
 
     async def confirm(self, **changes: Any) -> Response:
         body = {"login": self.login, "activation_code": self.code, "totp": self.totp()}
@@ -79,7 +79,7 @@ class Staffer:
         body = {"kind": kind, "org_id": str(org_id), "login": new_login(), "display_name": "下级"}
         return await self.post("/v1/accounts", body)
 
-    async def create_subordinate(self, kind: Role, org_id: UUID) -> "Staffer":
+    async def create_subordinate(self, kind: Role, org_id: UUID) -> "StaffUser":
         """Invite a subordinate, activate the account and sign in."""
         login = new_login()
         body = {"kind": kind, "org_id": str(org_id), "login": login, "display_name": "下级"}
@@ -87,29 +87,29 @@ class Staffer:
         assert answer.status_code == 201, answer.text
         created = answer.json()
         return await _activate(
-            Staffer(self.scenario, login, created["activation_code"], UUID(created["account_id"]))
+            StaffUser(self.scenario, login, created["activation_code"], UUID(created["account_id"]))
         )
 
 
-async def _activate(staffer: Staffer) -> Staffer:
-    for step in (staffer.begin, staffer.confirm, staffer.sign_in):
+async def _activate(create_staff_user: StaffUser) -> StaffUser:
+    for step in (create_staff_user.begin, create_staff_user.confirm, create_staff_user.sign_in):
         answer = await step()
         assert answer.is_success, answer.text
-    return staffer
+    return create_staff_user
 
 
-async def invitation(scenario: Stage, kind: Role, org_id: UUID) -> Staffer:
+async def create_invited_user(scenario: IdentityScenario, kind: Role, org_id: UUID) -> StaffUser:
     """Invite a staff user to a unit."""
-    login, at = new_login(), scenario.dial()
+    login, at = new_login(), scenario.clock()
     async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         unit = await session.get_one(OrgUnit, org_id)
         command = InviteAccount(kind, org_id, login, "某某", None)
         made: Invitation = await staff_accounts.create_account(
             session, command, unit, province_policy(scenario.app_context, at), at, new_id()
         )
-    return Staffer(scenario, login, made.activation_code, made.account.id)
+    return StaffUser(scenario, login, made.activation_code, made.account.id)
 
 
-async def staffer(scenario: Stage, kind: Role, org_id: UUID) -> Staffer:
+async def create_staff_user(scenario: IdentityScenario, kind: Role, org_id: UUID) -> StaffUser:
     """Create an active and signed-in staff user of a unit."""
-    return await _activate(await invitation(scenario, kind, org_id))
+    return await _activate(await create_invited_user(scenario, kind, org_id))

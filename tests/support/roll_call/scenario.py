@@ -10,7 +10,7 @@ from uuid import UUID
 from procrastinate import JobContext
 from sqlalchemy import delete, func, insert, select, text
 
-from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site
+from backend.campus.service import Filing, FilingDecision, NewSite, decide_filing, file_site
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.batching.batch_writer import Deferred
@@ -47,15 +47,15 @@ from backend.roll_call.verification.worker import verify_batch
 from biometrics.liveness.actions import Action
 from biometrics.pool import FacePool, PoolLimits
 from tests.support.biometrics.faulty_engines import pattern_engines
-from tests.support.campus import drawn
+from tests.support.campus import parsed_outline
 from tests.support.province import (
     PROVINCE_PATH,
-    Klass,
-    Pupil,
-    School,
-    World,
+    SampleClass,
+    SampleProvince,
+    SampleSchool,
+    SampleStudent,
     bureau_account,
-    plant,
+    create_sample_province,
     registrar_account,
     student_account,
 )
@@ -108,11 +108,11 @@ class RollCallScenario:
 
     app_context: AppContext
     owner: Database
-    world: World
+    world: SampleProvince
     clock: Clock
 
     @property
-    def school(self) -> School:
+    def school(self) -> SampleSchool:
         return self.world.school
 
     @property
@@ -129,19 +129,19 @@ class RollCallScenario:
 
     # --- people and places ---
 
-    async def file_site(self, school: School | None = None) -> UUID:
+    async def file_site(self, school: SampleSchool | None = None) -> UUID:
         """File and approve a site that contains INSIDE."""
         school = school or self.school
         registrar, superior = registrar_account(school), self.bureau
         async with self.app_context.database.transaction(registrar.scope) as session:
             new = NewSite(f"校区{new_id()}", "main", "郑州市某路1号")
-            version = await file_site(session, registrar, new, Filing(drawn()), self.clock())
+            version = await file_site(session, registrar, new, Filing(parsed_outline()), self.clock())
         async with self.app_context.database.transaction(superior.scope) as session:
-            await decide_filing(session, superior, version.id, Decision("approved"), self.clock())
+            await decide_filing(session, superior, version.id, FilingDecision("approved"), self.clock())
         return version.id
 
     async def activate(
-        self, pupil: Pupil, *, face: bool = True, school: School | None = None
+        self, pupil: SampleStudent, *, face: bool = True, school: SampleSchool | None = None
     ) -> StudentWithPhone:
         """Complete the activation of a student (HN334-3.1); without `face`, record the non-face route instead."""
         person = new_id().int % 10**9
@@ -192,7 +192,7 @@ class RollCallScenario:
         await session.flush()
         await store_template(session, self.app_context.keys, enrolment, make_template(person), self.clock())
 
-    async def account(self, kind: str, school: School, klass: Klass | None = None) -> Actor:
+    async def account(self, kind: str, school: SampleSchool, klass: SampleClass | None = None) -> Actor:
         """Create an active staff account of a school that can receive notices."""
         account_id = new_id()
         counselor_id = klass.counselor_id if klass else None
@@ -332,13 +332,13 @@ class RollCallScenario:
             await self.upload(student, received.submission_id, position, data)
         return received.submission_id
 
-    async def verify(self, submission_id: UUID, school: School | None = None) -> VerdictRecord:
+    async def verify(self, submission_id: UUID, school: SampleSchool | None = None) -> VerdictRecord:
         """Verify a submission, queued or not, and return the verdict."""
         lease = await self.leased(submission_id, school)
         await verify_batch(self.app_context, [lease], TERMS)
         return await self.verdict(submission_id)
 
-    async def leased(self, submission_id: UUID, school: School | None = None) -> Lease:
+    async def leased(self, submission_id: UUID, school: SampleSchool | None = None) -> Lease:
         """Lease one submission, regardless of the queue; an earlier lease loses its fence."""
         lease_task = text(
             "UPDATE verification_task SET state = 'leased', attempts = attempts + 1, died_at = NULL,"
@@ -457,7 +457,10 @@ async def create_scenario(
     services = {**app_context.services} | ({face_pool: pool} if pool else {})
     own_context = replace(app_context, clock=clock, services=services)
     scenario = RollCallScenario(
-        own_context, owner, await plant(owner, app_context.keys, classes=2, students=students), clock
+        own_context,
+        owner,
+        await create_sample_province(owner, app_context.keys, classes=2, students=students),
+        clock,
     )
     await scenario.file_site()
     return scenario

@@ -21,7 +21,7 @@ from backend.standing.change_requests.service import (
     withdraw_request,
 )
 from backend.standing.store.tables import PromptDecision, PromptDelivered, PromptRecord
-from tests.support.province import Pupil, School, Unit, plant_school, province_account
+from tests.support.province import SampleSchool, SampleStudent, SampleUnit, create_school, province_account
 from tests.support.standing.scenario import StandingScenario
 
 
@@ -40,11 +40,11 @@ class ChangeRequestScenario:
         self.bureau, self.province = self.scenario.bureau, self.scenario.province
 
     @property
-    def pupil(self) -> Pupil:
+    def pupil(self) -> SampleStudent:
         return self.scenario.pupil
 
     async def file(
-        self, kind: str, pupil: Pupil | None = None, actor: Actor | None = None
+        self, kind: str, pupil: SampleStudent | None = None, actor: Actor | None = None
     ) -> ChangeRequestView:
         actor = actor or self.registrar
         command = RequestChange((pupil or self.pupil).id, kind, "因病住院，需休养")
@@ -112,7 +112,7 @@ class ChangeRequestScenario:
                 update(Student).where(Student.id == self.pupil.id).values(programme=programme)
             )
 
-    async def county_school(self) -> tuple[School, Unit]:
+    async def county_school(self) -> tuple[SampleSchool, SampleUnit]:
         """A school of a county below the city, and the county."""
         world, roll_call_scenario = self.scenario.roll_call_scenario.world, self.scenario.roll_call_scenario
         async with roll_call_scenario.owner_transaction() as session:
@@ -123,7 +123,7 @@ class ChangeRequestScenario:
                 new, divisions = NewCounty("410122", "中牟县"), Divisions.of(load_policies())
                 province = province_account(world.province)
                 county = await add_county(session, province, new, divisions, self.scenario.at)
-            school = await plant_school(
+            school = await create_school(
                 session, roll_call_scenario.app_context.keys, county, classes=1, students=1
             )
-            return school, Unit(county.id, county.kind, county.code, county.name, county.path)
+            return school, SampleUnit(county.id, county.kind, county.code, county.name, county.path)

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.database import Database
 from backend.core.ids import new_id
-from tests.support.province import World
+from tests.support.province import SampleProvince
 
 MOST = 3
 """The number of consecutive misses that are recorded."""
@@ -107,21 +107,21 @@ async def load_written(session: AsyncSession, transaction: int, since: UUID) -> 
     )
 
 
-async def add(session: AsyncSession, recording: Recording, rows: Rows, world: World) -> None:
+async def add(session: AsyncSession, recording: Recording, rows: Rows, world: SampleProvince) -> None:
     """Insert the rows for another world."""
     await session.execute(
         text(rows.insert_statement), {"rows": recording.rename(rows, await load_names(session, world))}
     )
 
 
-async def load_names(session: AsyncSession, world: World) -> list[str]:
+async def load_names(session: AsyncSession, world: SampleProvince) -> list[str]:
     """Ids and names of a world, in an order that is the same for all worlds."""
     schools = (world.school, world.sister, world.direct)
     sites = await session.execute(_SITES, {"schools": [school.id for school in schools]})
     return [str(each) for each in (*_people(world), *(identifier for site in sites for identifier in site))]
 
 
-def _people(world: World) -> Iterator[Any]:
+def _people(world: SampleProvince) -> Iterator[Any]:
     for school in (world.school, world.sister, world.direct):
         yield from (school.id, school.path, school.unit.name)
         for klass in school.classes:

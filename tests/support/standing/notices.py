@@ -7,11 +7,11 @@ from sqlalchemy import select
 from backend.core.ids import new_id
 from backend.identity.tables import Account
 from backend.notice.tables import Notice, NoticeMessage
-from tests.support.province import Unit
+from tests.support.province import SampleUnit
 from tests.support.standing.scenario import StandingScenario
 
 
-async def create_superior_account(scenario: StandingScenario, unit: Unit | None = None) -> UUID:
+async def create_superior_account(scenario: StandingScenario, unit: SampleUnit | None = None) -> UUID:
     """Create an active account of the authority directly above the school, or of the given one."""
     authority = unit or scenario.roll_call_scenario.world.city
     account_id = new_id()

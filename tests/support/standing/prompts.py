@@ -7,18 +7,18 @@ from sqlalchemy import text
 
 from backend.standing.prompts.deliveries import receive_prompt
 from backend.standing.store.tables import PromptRecord
-from tests.support.province import Pupil
+from tests.support.province import SampleStudent
 from tests.support.standing.scenario import StandingScenario
 
 
-async def raise_prompt(scenario: StandingScenario, pupil: Pupil | None = None) -> UUID:
+async def raise_prompt(scenario: StandingScenario, pupil: SampleStudent | None = None) -> UUID:
     """Let everyone miss two roll calls and save this student's prompt; returns its id."""
     await scenario.misses(2)
     await scenario.recompute(pupil)
     return await load_prompt_id(scenario, pupil)
 
 
-async def load_prompt_id(scenario: StandingScenario, pupil: Pupil | None = None) -> UUID:
+async def load_prompt_id(scenario: StandingScenario, pupil: SampleStudent | None = None) -> UUID:
     """The id of the student's only prompt."""
     [prompt] = await scenario.rows(PromptRecord, pupil)
     prompt_id: UUID = prompt.id

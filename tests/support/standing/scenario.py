@@ -25,7 +25,7 @@ from backend.core.tables import OutboxEvent, ServiceHeartbeat
 from backend.core.tenancy import Scope
 from backend.events import CONSUMED_EVENTS, EVENT_TYPES, deliver
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
-from backend.org.terms import term_of
+from backend.org.terms import get_term
 from backend.people.tables import Student
 from backend.roll_call.outcomes import OutcomeDecision, lock_obligation, write_outcome
 from backend.roll_call.rules import Outcome
@@ -33,7 +33,13 @@ from backend.roll_call.tables import Obligation, RollCall
 from backend.standing.engine.assess import Assessment
 from backend.standing.store import tables
 from backend.standing.store.save import recompute
-from tests.support.province import Pupil, School, counselor_account, province_account, student_account
+from tests.support.province import (
+    SampleSchool,
+    SampleStudent,
+    counselor_account,
+    province_account,
+    student_account,
+)
 from tests.support.roll_call.scenario import WINDOW, RollCallScenario, create_scenario
 from tests.support.standing import copied_misses
 
@@ -57,11 +63,11 @@ class StandingScenario:
         return self.roll_call_scenario.app_context
 
     @property
-    def school(self) -> School:
+    def school(self) -> SampleSchool:
         return self.roll_call_scenario.school
 
     @property
-    def pupil(self) -> Pupil:
+    def pupil(self) -> SampleStudent:
         return self.school.students[0]
 
     @property
@@ -88,7 +94,7 @@ class StandingScenario:
     def today(self) -> date:
         return legal_day(self.at)
 
-    def student(self, pupil: Pupil | None = None) -> Actor:
+    def student(self, pupil: SampleStudent | None = None) -> Actor:
         return student_account(self.school, pupil or self.pupil)
 
     def set_clock(self, days: int = 0, hour: int = 8, minute: int = 0) -> None:
@@ -119,7 +125,7 @@ class StandingScenario:
 
     async def check(
         self,
-        present: Collection[Pupil] = (),
+        present: Collection[SampleStudent] = (),
         actor: Actor | None = None,
         *,
         announced: bool = True,
@@ -138,7 +144,7 @@ class StandingScenario:
         await self.roll_call_scenario.settle(roll_call)
         return roll_call
 
-    async def _record_present(self, roll_call: RollCall, pupil: Pupil) -> None:
+    async def _record_present(self, roll_call: RollCall, pupil: SampleStudent) -> None:
         """Write the result that verification would write; the tests of roll calls cover verification itself."""
         async with self.app_context.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
             await lock_obligation(session, roll_call.id, pupil.id)
@@ -146,7 +152,7 @@ class StandingScenario:
             decided = OutcomeDecision(Outcome.PRESENT, "verified", "verification")
             assert await write_outcome(session, roll_call, obligation, decided, self.at)
 
-    async def misses(self, number: int, present: Collection[Pupil] = ()) -> list[RollCall]:
+    async def misses(self, number: int, present: Collection[SampleStudent] = ()) -> list[RollCall]:
         """Checks on consecutive days that all students except `present` miss; copied from a recording if possible."""
         if self.recording is not None and not present and self._nothing_happened(self.recording):
             return await self._copy_misses(self.recording, number)
@@ -173,7 +179,7 @@ class StandingScenario:
         self.roll_call_scenario.clock.at = clock
         return roll_calls
 
-    async def run_misses(self, number: int, present: Collection[Pupil] = ()) -> list[RollCall]:
+    async def run_misses(self, number: int, present: Collection[SampleStudent] = ()) -> list[RollCall]:
         """`misses` run by the real services, without copying."""
         roll_calls = []
         for _ in range(number):
@@ -204,7 +210,7 @@ class StandingScenario:
 
     # --- consequences ---
 
-    async def recompute(self, pupil: Pupil | None = None) -> Assessment:
+    async def recompute(self, pupil: SampleStudent | None = None) -> Assessment:
         async with self.as_worker() as session:
             return await recompute(session, (pupil or self.pupil).id, self.at)
 
@@ -222,7 +228,7 @@ class StandingScenario:
             await deliver(self.app_context, str(event_id))
         return len(ids)
 
-    async def rows(self, table: Any, pupil: Pupil | None = None) -> list[Any]:
+    async def rows(self, table: Any, pupil: SampleStudent | None = None) -> list[Any]:
         """All rows of a table about a student."""
         async with self.roll_call_scenario.owner_transaction() as session:
             rows = await session.scalars(select(table).where(table.student_id == (pupil or self.pupil).id))
@@ -241,7 +247,7 @@ class StandingScenario:
             ).one()
         return step
 
-    async def status(self, pupil: Pupil | None = None) -> tuple[str, str]:
+    async def status(self, pupil: SampleStudent | None = None) -> tuple[str, str]:
         """Standing and study form on the roll."""
         async with self.roll_call_scenario.owner_transaction() as session:
             student = await session.get_one(Student, (pupil or self.pupil).id)
@@ -255,7 +261,7 @@ class StandingScenario:
             )
         return int(number or 0)
 
-    async def events(self, name: str, pupil: Pupil | None = None) -> list[dict[str, Any]]:
+    async def events(self, name: str, pupil: SampleStudent | None = None) -> list[dict[str, Any]]:
         """Payloads of the events about a student."""
         student_id = str((pupil or self.pupil).id)
         async with self.roll_call_scenario.owner_transaction() as session:
@@ -281,7 +287,7 @@ async def create_standing_scenario(app_context: AppContext, owner: Database) -> 
 async def _create(app_context: AppContext, owner: Database) -> StandingScenario:
     roll_call_scenario = await create_scenario(app_context, owner)
     async with roll_call_scenario.owner_transaction() as session:
-        term = await term_of(session, roll_call_scenario.school.id, legal_day(roll_call_scenario.clock()))
+        term = await get_term(session, roll_call_scenario.school.id, legal_day(roll_call_scenario.clock()))
     roll_call_scenario.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
     await roll_call_scenario.file_site()
     return StandingScenario(roll_call_scenario, new_id())

@@ -7,7 +7,7 @@ name.
 from typing import Any, Protocol
 
 from backend.core.actor import Actor
-from tests.support.province import School
+from tests.support.province import SampleSchool
 from tests.tenancy.cases import (
     aid,
     appeals,
@@ -29,7 +29,7 @@ class CaseModule(Protocol):
     MOBILE: tuple[Row, ...]
 
     async def create_records(
-        self, builder: Any, school: School, superior: Actor, existing: dict[str, Any]
+        self, builder: Any, school: SampleSchool, superior: Actor, existing: dict[str, Any]
     ) -> dict[str, Any]:
         """Create the records in a school; `existing` has those of the modules before."""
         ...

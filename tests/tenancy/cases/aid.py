@@ -12,7 +12,7 @@ from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.standing.store.tables import PromptRecord, StandingEntry
-from tests.support.province import Pupil, School, registrar_account, student_account
+from tests.support.province import SampleSchool, SampleStudent, registrar_account, student_account
 from tests.tenancy.rows import Computed, IdOf, Row
 
 PAYMENT = {
@@ -96,7 +96,7 @@ MOBILE: tuple[Row, ...] = (
 
 
 async def create_records(
-    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
+    builder: Any, school: SampleSchool, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
     """Create a pending application, an exported withdrawal, and two exports of the registrar."""
     app_context, at = builder.identity.app_context, builder.at
@@ -124,7 +124,7 @@ async def create_records(
     }
 
 
-async def _insert_filing(builder: Any, pupil: Pupil, at: datetime) -> UUID:
+async def _insert_filing(builder: Any, pupil: SampleStudent, at: datetime) -> UUID:
     """Insert a withdrawal after a decided change; tests/aid covers how it is created."""
     owner = {"school_id": pupil.school_id, "student_id": pupil.id}
     prompt, entry, filing = new_id(), new_id(), new_id()

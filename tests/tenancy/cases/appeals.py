@@ -7,7 +7,7 @@ from backend.appeal.filing import AgainstCheck, FileAppeal, file_appeal
 from backend.appeal.statements import NewMessage
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
-from tests.support.province import Pupil, School, registrar_account, student_account
+from tests.support.province import SampleSchool, SampleStudent, registrar_account, student_account
 from tests.tenancy.rows import Computed, IdOf, Row
 
 GROUNDS = {"text": "当天在校实训，有考勤记录为证。"}
@@ -72,7 +72,7 @@ MOBILE: tuple[Row, ...] = (
 
 
 async def create_records(
-    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
+    builder: Any, school: SampleSchool, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
     """File appeals of the student, of a classmate, and of the school for students of another class."""
     first, second, _ = school.classes
@@ -88,18 +88,18 @@ async def create_records(
 class _AppealFiler:
     """Files appeals against one roll call, each in its own transaction."""
 
-    def __init__(self, builder: Any, school: School, check: UUID) -> None:
+    def __init__(self, builder: Any, school: SampleSchool, check: UUID) -> None:
         self.builder = builder
         self.school = school
         self.check = check
 
-    async def file_as_student(self, pupil: Pupil) -> UUID:
+    async def file_as_student(self, pupil: SampleStudent) -> UUID:
         return await self._file(student_account(self.school, pupil), pupil)
 
-    async def file_as_school(self, pupil: Pupil) -> UUID:
+    async def file_as_school(self, pupil: SampleStudent) -> UUID:
         return await self._file(registrar_account(self.school), pupil)
 
-    async def _file(self, actor: Actor, pupil: Pupil) -> UUID:
+    async def _file(self, actor: Actor, pupil: SampleStudent) -> UUID:
         command = FileAppeal(AgainstCheck(self.check), NewMessage("当天在校。"), pupil.id)
         async with self.builder.identity.app_context.database.transaction(actor.scope) as session:
             appeal = await file_appeal(session, actor, command, self.builder.at)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from backend.core.actor import Actor
 from backend.standing.change_requests.service import RequestChange, request_change
-from tests.support.province import School, registrar_account
+from tests.support.province import SampleSchool, registrar_account
 from tests.tenancy.rows import Computed, IdOf, Row
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ MOBILE: tuple[Row, ...] = (Row("GET /v1/me/standing-entries", "ok"),)
 
 
 async def create_records(
-    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
+    builder: Any, school: SampleSchool, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
     """Create two pending requests to repeat a year, which affect no other records, and pick a student without any."""
     first, second, third = (pupil.id for pupil in school.classes[2].students[:3])
@@ -76,7 +76,7 @@ async def create_records(
     }
 
 
-async def _file_request(builder: Any, school: School, student_id: UUID) -> UUID:
+async def _file_request(builder: Any, school: SampleSchool, student_id: UUID) -> UUID:
     registrar = registrar_account(school)
     async with builder.identity.app_context.database.transaction(registrar.scope) as session:
         command = RequestChange(student_id, "02", "学业未完成，申请留级")

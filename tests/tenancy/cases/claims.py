@@ -10,7 +10,7 @@ from backend.core.actor import Actor
 from backend.roll_call.tables import RollCall, RollCallClass
 from backend.standing.claims.service import FileClaim, file_claim
 from backend.standing.outages.service import DeclareOutage, declare_outage
-from tests.support.province import Pupil, School, registrar_account, student_account
+from tests.support.province import SampleSchool, SampleStudent, registrar_account, student_account
 from tests.tenancy.rows import Computed, IdOf, Row
 
 MISSED = {"roll_call_id": IdOf("missed_check")}
@@ -76,7 +76,7 @@ MOBILE: tuple[Row, ...] = (
 
 
 async def create_records(
-    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
+    builder: Any, school: SampleSchool, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
     """File claims for the earlier of the two missed roll calls, and declare an outage that has not ended."""
     earlier = await _find_earlier_check(builder, school, existing["missed_check"])
@@ -89,7 +89,7 @@ async def create_records(
     }
 
 
-async def _find_earlier_check(builder: Any, school: School, missed: UUID) -> UUID:
+async def _find_earlier_check(builder: Any, school: SampleSchool, missed: UUID) -> UUID:
     """Return the settled roll call of the school before the given one."""
     async with builder.roll.owner_transaction() as session:
         closed = (await session.get_one(RollCall, missed)).opens_at
@@ -103,14 +103,14 @@ async def _find_earlier_check(builder: Any, school: School, missed: UUID) -> UUI
     return earlier
 
 
-async def _file_claim(builder: Any, school: School, roll_call_id: UUID, pupil: Pupil) -> UUID:
+async def _file_claim(builder: Any, school: SampleSchool, roll_call_id: UUID, pupil: SampleStudent) -> UUID:
     actor = student_account(school, pupil)
     async with builder.identity.app_context.database.transaction(actor.scope) as session:
         view = await file_claim(session, actor, FileClaim(roll_call_id, "illness"), builder.at)
     return view.claim.id
 
 
-async def _declare_outage(builder: Any, school: School) -> UUID:
+async def _declare_outage(builder: Any, school: SampleSchool) -> UUID:
     registrar = registrar_account(school)
     command = DeclareOutage(school.id, "停电", builder.at - timedelta(minutes=5))
     async with builder.identity.app_context.database.transaction(registrar.scope) as session:

@@ -6,7 +6,7 @@ from uuid import UUID
 from backend.core.actor import Actor
 from backend.core.ids import new_id
 from backend.standing.store.tables import StandingWarningRecord
-from tests.support.province import Pupil, School
+from tests.support.province import SampleSchool, SampleStudent
 from tests.tenancy.rows import IdOf, Row
 
 
@@ -38,7 +38,7 @@ MOBILE: tuple[Row, ...] = (
 
 
 async def create_records(
-    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
+    builder: Any, school: SampleSchool, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
     """Create warnings; prompts, changes, filings and appeals come from other modules."""
     first, second, _ = school.classes
@@ -49,7 +49,7 @@ async def create_records(
     }
 
 
-async def _insert_warning(builder: Any, pupil: Pupil) -> UUID:
+async def _insert_warning(builder: Any, pupil: SampleStudent) -> UUID:
     warning_id = new_id()
     async with builder.roll.owner_transaction() as session:
         session.add(

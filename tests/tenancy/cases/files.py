@@ -7,10 +7,10 @@ from uuid import UUID
 from backend.core.actor import Actor
 from backend.core.ids import new_id
 from backend.leave.tables import LeaveStandIn
-from backend.people.attachment_files import Content, receive
-from backend.people.attachments import AttachedTo, attach
+from backend.people.attachment_files import FileContent, store_upload
+from backend.people.attachments import AttachmentSubject, attach_files
 from tests.support.biometrics.pictures import encode_picture, noise_picture
-from tests.support.province import Pupil, School, student_account
+from tests.support.province import SampleSchool, SampleStudent, student_account
 from tests.tenancy.rows import Computed, IdOf, Row
 
 PICTURE = Computed(lambda _: encode_picture(noise_picture(), "JPEG"))
@@ -40,7 +40,7 @@ MOBILE: tuple[Row, ...] = (
 
 
 async def create_records(
-    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
+    builder: Any, school: SampleSchool, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
     """Store attachments of claims and leave, and create stand-ins."""
     first, second, third = school.classes
@@ -63,16 +63,20 @@ async def create_records(
     }
 
 
-async def _store_attachment(builder: Any, school: School, pupil: Pupil, subject_type: str) -> UUID:
+async def _store_attachment(
+    builder: Any, school: SampleSchool, pupil: SampleStudent, subject_type: str
+) -> UUID:
     actor, app_context = student_account(school, pupil), builder.identity.app_context
-    stored = await receive(app_context, actor, pupil.id, Content("image/jpeg", b"picture"), builder.at)
+    stored = await store_upload(
+        app_context, actor, pupil.id, FileContent("image/jpeg", b"picture"), builder.at
+    )
     async with app_context.database.transaction(actor.scope) as session:
-        to = AttachedTo(subject_type, new_id(), school.id, pupil.id)
-        await attach(session, actor, [stored.id], to, builder.at)
+        to = AttachmentSubject(subject_type, new_id(), school.id, pupil.id)
+        await attach_files(session, actor, [stored.id], to, builder.at)
     return stored.id
 
 
-async def _create_stand_in(builder: Any, school: School, counselor_id: UUID, stand_in_id: UUID) -> UUID:
+async def _create_stand_in(builder: Any, school: SampleSchool, counselor_id: UUID, stand_in_id: UUID) -> UUID:
     row = LeaveStandIn(
         id=new_id(),
         school_id=school.id,

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import insert, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site
+from backend.campus.service import Filing, FilingDecision, NewSite, decide_filing, file_site
 from backend.core.actor import Actor
 from backend.core.ids import new_id
 from backend.core.tables import ServiceHeartbeat
@@ -18,8 +18,8 @@ from backend.roll_call.tables import RollCall
 from backend.standing.prompts.decisions import DecidePrompt, decide_prompt
 from backend.standing.prompts.deliveries import receive_prompt
 from backend.standing.store.save import recompute
-from tests.support.campus import drawn
-from tests.support.province import Pupil, School, registrar_account
+from tests.support.campus import parsed_outline
+from tests.support.province import SampleSchool, SampleStudent, registrar_account
 from tests.tenancy.rows import Computed, IdOf, Row
 
 HOUR = timedelta(hours=1)
@@ -73,7 +73,7 @@ MOBILE: tuple[Row, ...] = (
 
 
 async def create_records(
-    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
+    builder: Any, school: SampleSchool, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
     """Settle two roll calls that all students missed, and bring prompts into the states that the rows need."""
     await settle_missed_check(builder, school, superior, 6 * HOUR)
@@ -95,30 +95,30 @@ async def create_records(
     }
 
 
-async def settle_missed_check(builder: Any, school: School, superior: Actor, ago: timedelta) -> UUID:
+async def settle_missed_check(builder: Any, school: SampleSchool, superior: Actor, ago: timedelta) -> UUID:
     """Settle a roll call that was announced `ago` and that every student of the school missed."""
-    dial = builder.identity.dial
-    present, dial.ahead = dial.ahead, dial.ahead - ago
+    clock = builder.identity.clock
+    present, clock.offset = clock.offset, clock.offset - ago
     await _file_site(builder, school, superior)
     launched = await builder.roll.launch(superior, audience=Audience(unit_ids=(school.id,)))
     roll_call: RollCall = launched.roll_call
     async with builder.roll.owner_transaction() as session:
         await _insert_heartbeats(session, roll_call)
         await _receive_notices(session, roll_call)
-    dial.ahead += HOUR + HOUR / 2
+    clock.offset += HOUR + HOUR / 2
     await builder.roll.settle(roll_call)
-    dial.ahead = present
+    clock.offset = present
     return roll_call.id
 
 
-async def _file_site(builder: Any, school: School, superior: Actor) -> None:
+async def _file_site(builder: Any, school: SampleSchool, superior: Actor) -> None:
     """Create an approved site at that time, so that the roll call has site versions."""
     registrar, database = registrar_account(school), builder.identity.app_context.database
     new = NewSite(f"校区{new_id()}", "branch", "郑州市某路3号")
     async with database.transaction(registrar.scope) as session:
-        version = await file_site(session, registrar, new, Filing(drawn()), builder.at)
+        version = await file_site(session, registrar, new, Filing(parsed_outline()), builder.at)
     async with database.transaction(superior.scope) as session:
-        await decide_filing(session, superior, version.id, Decision("approved"), builder.at)
+        await decide_filing(session, superior, version.id, FilingDecision("approved"), builder.at)
 
 
 async def _insert_heartbeats(session: Any, roll_call: RollCall) -> None:
@@ -143,7 +143,7 @@ async def _receive_notices(session: Any, roll_call: RollCall) -> None:
 class _PromptActions:
     """Acts on prompts as the school's registrar."""
 
-    def __init__(self, builder: Any, school: School) -> None:
+    def __init__(self, builder: Any, school: SampleSchool) -> None:
         self.builder = builder
         self.school = school
         self.registrar = registrar_account(school)
@@ -152,14 +152,14 @@ class _PromptActions:
     def database(self) -> Any:
         return self.builder.identity.app_context.database
 
-    async def raise_prompt(self, pupil: Pupil) -> UUID:
+    async def raise_prompt(self, pupil: SampleStudent) -> UUID:
         """Assess the student and return the prompt."""
         async with self.database.transaction(Scope.school(self.school.id, self.school.path)) as session:
             assessment = await recompute(session, pupil.id, self.builder.at)
         [prompt] = assessment.prompts
         return UUID(prompt.prompt_id)
 
-    async def receive_prompt(self, pupil: Pupil) -> UUID:
+    async def receive_prompt(self, pupil: SampleStudent) -> UUID:
         """Raise a prompt and receive it as the school."""
         prompt_id = await self.raise_prompt(pupil)
         async with self.database.transaction(self.registrar.scope) as session:
@@ -170,7 +170,7 @@ class _PromptActions:
         async with self.database.transaction(self.registrar.scope) as session:
             return (await decide_prompt(session, self.registrar, command, self.builder.at)).id
 
-    async def load_change(self, pupil: Pupil) -> UUID:
+    async def load_change(self, pupil: SampleStudent) -> UUID:
         """Return the student's only change of standing."""
         async with self.database.transaction(Scope.school(self.school.id, self.school.path)) as session:
             assessment = await recompute(session, pupil.id, self.builder.at)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from backend.core.actor import Actor
-from tests.support.province import School
+from tests.support.province import SampleSchool
 from tests.tenancy.rows import Row
 
 STAFF: tuple[Row, ...] = (
@@ -14,7 +14,7 @@ MOBILE: tuple[Row, ...] = ()
 
 
 async def create_records(
-    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
+    builder: Any, school: SampleSchool, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
     """Create nothing: retention runs belong to no school."""
     return {}

@@ -7,7 +7,7 @@ from sqlalchemy import update
 from backend.core.actor import Actor
 from backend.roll_call.tables import Submission, VerificationTask
 from backend.roll_call.verification.queue import enqueue_verification
-from tests.support.province import School
+from tests.support.province import SampleSchool
 from tests.tenancy.rows import IdOf, Row
 
 STAFF: tuple[Row, ...] = (
@@ -26,7 +26,7 @@ MOBILE: tuple[Row, ...] = ()
 
 
 async def create_records(
-    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
+    builder: Any, school: SampleSchool, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
     """Turn the verification task of the existing submission into a dead letter."""
     submission = Submission.id == existing["submission"]

@@ -1,7 +1,7 @@
 -- Returns those of the submissions that contain a frame which another submission sent earlier.
 -- Called by: backend/roll_call/verification/inputs.py
 -- Why it bypasses row-level security: the frame may have been sent by a student of any school.
-CREATE OR REPLACE FUNCTION definer.with_frames_seen_elsewhere(p_submissions uuid[])
+CREATE OR REPLACE FUNCTION definer.submissions_with_reused_frames(p_submissions uuid[])
 RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 BEGIN ATOMIC

@@ -16,7 +16,7 @@ _PROVINCE = Scope.wide(PROVINCE_PATH)
 
 
 @asynccontextmanager
-async def put_aside(owner: Database) -> AsyncIterator[None]:
+async def without_existing_keys(owner: Database) -> AsyncIterator[None]:
     """Remove all template keys; restore them on exit, without those created meanwhile."""
     async with owner.transaction(_PROVINCE) as session:
         schools = (await session.scalars(select(SchoolTemplateKey))).all()

@@ -2,7 +2,7 @@
 -- Called by: backend/org/partitions.py, migrations/definer/create_partitions_of_new_terms.sql
 -- Why it bypasses row-level security: the application may not create tables. It creates only what the rows of
 -- `term` require, so a caller can do no harm with it.
-CREATE OR REPLACE FUNCTION definer.make_term_partitions() RETURNS TABLE (term_code text, table_name text)
+CREATE OR REPLACE FUNCTION definer.create_missing_term_partitions() RETURNS TABLE (term_code text, table_name text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s'
 AS $$
 #variable_conflict use_column
@@ -12,7 +12,7 @@ DECLARE
   partition_name text;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('term_partitions'));
-  IF NOT EXISTS (SELECT FROM definer.terms_without_partitions()) THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM definer.missing_term_partitions()) THEN RETURN; END IF;
   -- Attaching a partition locks the tables that its foreign keys refer to. Lock them first, in one order and
   -- starting with the table that a launch holds longest, so that a check-in rarely waits behind this transaction.
   FOR parent IN
@@ -21,7 +21,7 @@ BEGIN
   LOOP
     EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', parent);
   END LOOP;
-  FOR code, parent IN SELECT m.term_code, m.table_name FROM definer.terms_without_partitions() m
+  FOR code, parent IN SELECT m.term_code, m.table_name FROM definer.missing_term_partitions() m
   LOOP
     partition_name := definer.term_partition(parent, code);
     EXECUTE format('CREATE TABLE term_partition.%I (LIKE public.%I INCLUDING ALL)', partition_name, parent);

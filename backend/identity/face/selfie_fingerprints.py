@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class EarlierSelfie:
+class SelfieFingerprint:
     """The fingerprint of an accepted check-in, or of the enrolment if `submission_id` is None."""
 
     submission_id: UUID | None
@@ -49,9 +49,9 @@ class EarlierSelfie:
     at: datetime
 
 
-async def earlier_selfies(
+async def load_selfie_fingerprints(
     session: AsyncSession, keys: KeyRing, student_ids: Collection[UUID]
-) -> dict[UUID, list[EarlierSelfie]]:
+) -> dict[UUID, list[SelfieFingerprint]]:
     """The fingerprints of each of these students, newest first. Unreadable ones are logged and left out."""
     data_keys = await _load_readable_keys(session, keys, student_ids)
     rows = await session.scalars(
@@ -59,7 +59,7 @@ async def earlier_selfies(
         .where(SelfieRecord.student_id.in_(data_keys))
         .order_by(SelfieRecord.at.desc(), SelfieRecord.id.desc())
     )
-    fingerprints: dict[UUID, list[EarlierSelfie]] = {student_id: [] for student_id in student_ids}
+    fingerprints: dict[UUID, list[SelfieFingerprint]] = {student_id: [] for student_id in student_ids}
     for row in rows:
         fingerprint = _open_row(row, data_keys[row.student_id])
         if fingerprint is not None:
@@ -79,7 +79,7 @@ async def _load_readable_keys(
     return readable
 
 
-def _open_row(row: SelfieRecord, key: DataKey) -> EarlierSelfie | None:
+def _open_row(row: SelfieRecord, key: DataKey) -> SelfieFingerprint | None:
     engine = EngineKey(row.engine_id, row.engine_version)
     try:
         selfie = parse_selfie(
@@ -88,11 +88,11 @@ def _open_row(row: SelfieRecord, key: DataKey) -> EarlierSelfie | None:
     except TemplateUnreadable as error:
         log.warning("selfie fingerprint unreadable", record=str(row.id), code=error.code)
         return None
-    return EarlierSelfie(row.submission_id, selfie.descriptor, selfie.hashes, row.at)
+    return SelfieFingerprint(row.submission_id, selfie.descriptor, selfie.hashes, row.at)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class AcceptedSelfie:
     """The face data of an accepted submission."""
 
     student_id: UUID
@@ -101,8 +101,8 @@ class Shown:
     hashes: Sequence[int]
 
 
-async def keep_selfies(
-    session: AsyncSession, keys: KeyRing, selfies: Sequence[Shown], at: datetime
+async def store_selfie_fingerprints(
+    session: AsyncSession, keys: KeyRing, selfies: Sequence[AcceptedSelfie], at: datetime
 ) -> set[UUID]:
     """Store the fingerprints of accepted submissions, each once, and delete all but the newest few of each student.
 

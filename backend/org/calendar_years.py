@@ -16,7 +16,7 @@ from backend.org.calendar import CalendarYear, WorkingCalendar, official_calenda
 from backend.org.tables import LoadedCalendarYear
 
 
-async def working_calendar(session: AsyncSession) -> WorkingCalendar:
+async def get_working_calendar(session: AsyncSession) -> WorkingCalendar:
     """Return the calendar to compute deadlines with. A loaded year replaces the shipped one."""
     return official_calendar().with_years(await list_loaded_years(session))
 
@@ -30,7 +30,7 @@ async def list_loaded_years(session: AsyncSession) -> Sequence[CalendarYear]:
     ]
 
 
-async def years_loaded_late(session: AsyncSession) -> dict[int, datetime]:
+async def get_load_times_of_added_years(session: AsyncSession) -> dict[int, datetime]:
     """Return, for each year that was not shipped, when it was first loaded: no deadline in it was known before."""
     shipped = official_calendar().years
     rows = await session.execute(select(LoadedCalendarYear.year, LoadedCalendarYear.loaded_at))
@@ -48,10 +48,10 @@ async def load_calendar_year(session: AsyncSession, actor: Actor, year: Calendar
             reason_zh="工作日历由省级账号载入",
             reason_en="only the account of the province loads the calendar",
         )
-    await put_calendar_year(session, actor.org_path, year, at)
+    await save_calendar_year(session, actor.org_path, year, at)
 
 
-async def put_calendar_year(session: AsyncSession, province: str, year: CalendarYear, at: datetime) -> None:
+async def save_calendar_year(session: AsyncSession, province: str, year: CalendarYear, at: datetime) -> None:
     """Save a year under the province's scope. An amended notice replaces the earlier one, which stays in the audit."""
     earlier = await session.get(LoadedCalendarYear, year.year)
     before = {"source": earlier.source, "days": earlier.days} if earlier else None

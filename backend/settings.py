@@ -35,7 +35,7 @@ class Settings(BaseSettings):
         default="aes-256-gcm",
         description="cipher of new face templates and their keys; stored ones name their own",
     )
-    face_contours: Literal["dlib-68", "none"] = Field(
+    face_landmark_model: Literal["dlib-68", "none"] = Field(
         default="dlib-68",
         description="landmark model that recognises the actions of a challenge; dlib-68 excludes commercial use (300-W)",
     )
@@ -50,38 +50,38 @@ class Settings(BaseSettings):
         default=1, ge=1, le=64, description="server processes that share the port of the API"
     )
     face_processes: int = Field(default=1, ge=1, le=64, description="face engine processes of a worker")
-    verification_batch: int = Field(
+    verification_batch_size: int = Field(
         default=16, ge=1, le=500, description="submissions of one school that a worker claims at a time"
     )
-    verification_lease: int = Field(
+    verification_lease_seconds: int = Field(
         default=30,
         ge=2,
         le=3600,
         description="seconds after which the submissions of an unresponsive worker go to another",
     )
-    verification_attempts: int = Field(
+    verification_max_attempts: int = Field(
         default=5, ge=1, le=100, description="attempts after which a submission becomes a dead letter"
     )
     pool_size: int = Field(default=10, ge=1, description="database connections that a process keeps open")
-    intake_queue: int = Field(
+    intake_max_queue: int = Field(
         default=2000,
         ge=0,
         description="envelopes that may wait in a process; more are rejected with a retry token. 2000 are a few"
         " seconds of work, and 4 MB of ordinary envelopes (130 MB of the largest)",
     )
-    intake_wait: float = Field(
+    intake_max_wait_seconds: float = Field(
         default=4.0,
         gt=0,
         description="estimated seconds of waiting above which new envelopes are rejected with a retry token; phones"
         " and their users give up after about ten",
     )
-    intake_spread: int = Field(
+    intake_jitter_seconds: int = Field(
         default=20,
         ge=1,
-        description="seconds over which the retries of rejected envelopes are spread; its sum with intake_wait must stay"
+        description="seconds over which the retries of rejected envelopes are spread; its sum with intake_max_wait_seconds must stay"
         " well below the grace period for frames",
     )
-    intake_attempt_life: int = Field(
+    retry_token_ttl_seconds: int = Field(
         default=1800,
         ge=60,
         description="seconds for which a retry token keeps the time of the rejected attempt: the length of the shortest"

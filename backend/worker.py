@@ -57,7 +57,7 @@ RESTART_DELAY_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-def load_jobs() -> None:
+def load_tasks() -> None:
     """Register the tasks of all packages."""
     for module in TASK_MODULES:
         importlib.import_module(module)
@@ -75,7 +75,7 @@ def open_face_pool(app_context: AppContext) -> FacePool:
         engine_registry.load_face_engines,
         test_engine=settings.test_engine,
         own=settings.face_engine,
-        landmark_model=settings.face_contours,
+        landmark_model=settings.face_landmark_model,
     )
     pool = FacePool(factory, PoolLimits(workers=settings.face_processes))
     pool.start()
@@ -135,7 +135,7 @@ async def seal_audit(context: JobContext, timestamp: int) -> None:  # noqa: ARG0
 
 async def run_worker(app_context: AppContext, *, concurrency: int, stop: asyncio.Event | None = None) -> None:
     """Run jobs and verification until SIGTERM, SIGINT or `stop`."""
-    load_jobs()
+    load_tasks()
     outbox.set_consumed_events(CONSUMED_EVENTS)
     pool = open_face_pool(app_context)
     app_context.provide(face_pool, pool)

@@ -140,7 +140,7 @@ class Bench:
             "htm": "POST",
             "htu": self.url + path,
             "iat": int(time.time()),
-            "ath": jws.encoded(hashlib.sha256(token.encode()).digest()).decode(),
+            "ath": jws.encode_base64url(hashlib.sha256(token.encode()).digest()).decode(),
         }
         proof = jws.sign({"typ": "dpop+jwt", "jwk": handset.jwk}, claims, handset.key)
         return Signed(token, proof, envelope, path)

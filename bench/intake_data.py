@@ -48,7 +48,7 @@ class Handset:
         """Create a phone with a new key."""
         key = ec.generate_private_key(ec.SECP256R1())
         numbers = key.public_key().public_numbers()
-        x, y = (jws.encoded(value.to_bytes(32)).decode() for value in (numbers.x, numbers.y))
+        x, y = (jws.encode_base64url(value.to_bytes(32)).decode() for value in (numbers.x, numbers.y))
         jwk = {"crv": "P-256", "kty": "EC", "x": x, "y": y}
         digest = hashlib.sha256(json.dumps(jwk, separators=(",", ":")).encode()).digest()
         return cls(n, key, jwk, base64.urlsafe_b64encode(digest).rstrip(b"=").decode())

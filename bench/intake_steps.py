@@ -107,7 +107,7 @@ async def _of_the_database(
 
 async def _of_a_batch(app_context: AppContext, batch: Sequence[CheckInRequest]) -> list[dict[str, Any]]:
     count = len(batch)
-    async with app_context.database.direct.transaction() as connection:
+    async with app_context.database.unscoped.transaction() as connection:
         read, facts = await awaited(
             "facts read", count, lambda: load_check_in_facts(connection, batch, wait=False)
         )

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from backend.core.errors import BadInput, NotFound
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.identity import student_record
 from backend.identity.accounts.activation import open_activation_steps
 from backend.identity.accounts.activation_schemas import StudentMeOut, student_me_out
@@ -33,7 +33,7 @@ from mobile_api.pictures import pictures_body, read_pictures
 router = APIRouter(prefix="/v1/me", tags=["激活 · activation"])
 
 
-@router.get("", responses=documented(401, 404))
+@router.get("", responses=problem_responses(401, 404))
 async def me(caller: PhoneCaller) -> StudentMeOut:
     """激活进度 · Get the own activation steps."""
     student_id = caller.actor.student_id
@@ -47,7 +47,7 @@ async def me(caller: PhoneCaller) -> StudentMeOut:
     return student_me_out(caller.actor.account_id, student, open_steps, device)
 
 
-@router.get("/record", responses=documented(401, 404))
+@router.get("/record", responses=problem_responses(401, 404))
 async def my_record(caller: PhoneCaller) -> RecordOut:
     """我的学籍信息 · Get the own record, to check it for correctness."""
     async with caller.transaction() as session:
@@ -56,7 +56,7 @@ async def my_record(caller: PhoneCaller) -> RecordOut:
         )
 
 
-@router.post("/record/checks", status_code=201, responses=documented(401, 422))
+@router.post("/record/checks", status_code=201, responses=problem_responses(401, 422))
 async def check_record(body: RecordCheckIn, caller: PhoneCaller) -> RecordCheckOut:
     """核对学籍信息 · Confirm the record, or request the correction of a field."""
     correction, keys = body.correction(), caller.app_context.keys
@@ -70,7 +70,7 @@ async def check_record(body: RecordCheckIn, caller: PhoneCaller) -> RecordCheckO
     return record_check_out(check, keys)
 
 
-@router.get("/record/checks", responses=documented(401))
+@router.get("/record/checks", responses=problem_responses(401))
 async def my_checks(caller: PhoneCaller) -> list[RecordCheckOut]:
     """更正申请进度 · List the own checks of the record, newest first, with the decisions on corrections."""
     async with caller.transaction() as session:
@@ -78,7 +78,7 @@ async def my_checks(caller: PhoneCaller) -> list[RecordCheckOut]:
     return [record_check_out(check, caller.app_context.keys) for check in checks]
 
 
-@router.get("/consents", responses=documented(401))
+@router.get("/consents", responses=problem_responses(401))
 async def my_consents(caller: PhoneCaller) -> list[ConsentOut]:
     """同意书 · List each kind of consent with its current text and the newest answer."""
     assert caller.actor.student_id is not None
@@ -88,7 +88,7 @@ async def my_consents(caller: PhoneCaller) -> list[ConsentOut]:
     return [consent_out(kind, version, answers.get(kind)) for kind, version in texts.items()]
 
 
-@router.post("/consents", status_code=201, responses=documented(401, 404, 422))
+@router.post("/consents", status_code=201, responses=problem_responses(401, 404, 422))
 async def consent(body: ConsentIn, caller: PhoneCaller) -> ConsentOut:
     """同意或撤回 · Give or revoke one consent; revoking is as easy as giving."""
     policy = province_policy(caller.app_context, caller.at)
@@ -101,7 +101,7 @@ async def consent(body: ConsentIn, caller: PhoneCaller) -> ConsentOut:
 @router.post(
     "/face",
     status_code=202,
-    responses=documented(400, 401, 409, 413, 415, 422, 429),
+    responses=problem_responses(400, 401, 409, 413, 415, 422, 429),
     openapi_extra=pictures_body("shots", 3, 5),
 )
 async def enrol_face(request: Request, caller: PhoneCaller) -> PictureStateOut:
@@ -110,7 +110,7 @@ async def enrol_face(request: Request, caller: PhoneCaller) -> PictureStateOut:
     return picture_state_out(await enrolment.submit_shots(caller.app_context, caller.actor, shots))
 
 
-@router.get("/face", responses=documented(401))
+@router.get("/face", responses=problem_responses(401))
 async def my_face(caller: PhoneCaller) -> PictureStateOut:
     """人脸采集结果 · Get the state of the last enrolment, with a reason for each refused shot."""
     assert caller.actor.student_id is not None
@@ -121,7 +121,7 @@ async def my_face(caller: PhoneCaller) -> PictureStateOut:
 @router.post(
     "/portrait",
     status_code=202,
-    responses=documented(400, 401, 409, 413, 415, 422),
+    responses=problem_responses(400, 401, 409, 413, 415, 422),
     openapi_extra=pictures_body("image", 1, 1),
 )
 async def submit_portrait(request: Request, caller: PhoneCaller) -> PictureStateOut:
@@ -132,7 +132,7 @@ async def submit_portrait(request: Request, caller: PhoneCaller) -> PictureState
     return picture_state_out(await portraits.submit_portrait(caller.app_context, caller.actor, images[0]))
 
 
-@router.get("/portrait", responses=documented(401))
+@router.get("/portrait", responses=problem_responses(401))
 async def my_portrait(caller: PhoneCaller) -> PictureStateOut:
     """学籍证件照结果 · Get the state of the last portrait."""
     assert caller.actor.student_id is not None
@@ -140,7 +140,7 @@ async def my_portrait(caller: PhoneCaller) -> PictureStateOut:
         return picture_state_out(await portraits.load_newest_portrait(session, caller.actor.student_id))
 
 
-@router.post("/non-face-route", status_code=204, responses=documented(401, 404, 422))
+@router.post("/non-face-route", status_code=204, responses=problem_responses(401, 404, 422))
 async def non_face_route(body: NonFaceRouteIn, caller: PhoneCaller) -> Response:
     """选择非人脸方式 · Choose verification without a face, on equal terms."""
     async with caller.transaction() as session:

@@ -29,13 +29,13 @@ from backend.appeal.statements import mark_messages_read, post_message
 from backend.appeal.subjects import load_subject
 from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1/me", tags=["申诉 · appeals"])
 
 
-@router.get("/appeals", responses=documented(401, 403, 422))
+@router.get("/appeals", responses=problem_responses(401, 403, 422))
 async def list_appeals(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[AppealOut]:
     """与我有关的申诉（新的在前） · Appeals about me, filed by me or by the school; newest first."""
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
@@ -46,7 +46,7 @@ async def list_appeals(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
     return Page(items=[AppealOut.of(row, at) for row in shown], next_cursor=following)
 
 
-@router.post("/appeals", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
 async def post_appeal(caller: PhoneCaller, body: AppealIn) -> AppealOut:
     """提出申诉（核验结果、学籍异动或报考资格） · File an appeal; until it is decided nothing is executed automatically."""
     command = FileAppeal(body.against.to_subject(), body.grounds.to_message())
@@ -55,7 +55,7 @@ async def post_appeal(caller: PhoneCaller, body: AppealIn) -> AppealOut:
     return AppealOut.of(appeal, caller.at)
 
 
-@router.get("/appeals/{appeal_id}", responses=documented(401, 403, 404, 422))
+@router.get("/appeals/{appeal_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_appeal(caller: PhoneCaller, appeal_id: UUID) -> AppealDetailOut:
     """查看申诉及被申诉事项 · One appeal with its subject."""
     async with caller.transaction() as session:
@@ -65,7 +65,7 @@ async def get_appeal(caller: PhoneCaller, appeal_id: UUID) -> AppealDetailOut:
     return AppealDetailOut.of_detail(appeal, deadline, subject, caller.at, traces=False)
 
 
-@router.get("/appeals/{appeal_id}/messages", responses=documented(401, 403, 404, 422))
+@router.get("/appeals/{appeal_id}/messages", responses=problem_responses(401, 403, 404, 422))
 async def list_messages(
     caller: PhoneCaller, appeal_id: UUID, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[AppealMessageOut]:
@@ -80,7 +80,9 @@ async def list_messages(
 
 
 @router.post(
-    "/appeals/{appeal_id}/messages", status_code=201, responses=documented(401, 403, 404, 409, 422, 429)
+    "/appeals/{appeal_id}/messages",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
 async def post_appeal_message(
     caller: PhoneCaller, appeal_id: UUID, body: AppealMessageIn
@@ -92,7 +94,7 @@ async def post_appeal_message(
     return AppealMessageOut.of(row)
 
 
-@router.post("/appeals/{appeal_id}/read", status_code=204, responses=documented(401, 403, 404, 422))
+@router.post("/appeals/{appeal_id}/read", status_code=204, responses=problem_responses(401, 403, 404, 422))
 async def post_read(caller: PhoneCaller, appeal_id: UUID) -> None:
     """标记受理单位的消息已读 · Mark the messages of the deciding unit as read."""
     async with caller.transaction() as session:
@@ -100,7 +102,7 @@ async def post_read(caller: PhoneCaller, appeal_id: UUID) -> None:
 
 
 @router.post(
-    "/appeals/{appeal_id}/withdrawal", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/appeals/{appeal_id}/withdrawal", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
 async def post_withdrawal(caller: PhoneCaller, appeal_id: UUID, body: WithdrawalIn) -> AppealOut:
     """撤回申诉（同一事项不能再提出） · Withdraw my appeal; the same matter cannot be appealed again."""
@@ -110,7 +112,7 @@ async def post_withdrawal(caller: PhoneCaller, appeal_id: UUID, body: Withdrawal
 
 
 @router.post(
-    "/appeals/{appeal_id}/next-level", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/appeals/{appeal_id}/next-level", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
 async def post_next_level(caller: PhoneCaller, appeal_id: UUID, body: AppealMessageIn) -> AppealOut:
     """被驳回后向上一级申诉（一次） · Take my rejected appeal to the next level, once."""
@@ -119,7 +121,7 @@ async def post_next_level(caller: PhoneCaller, appeal_id: UUID, body: AppealMess
     return AppealOut.of(appeal, caller.at)
 
 
-@router.get("/gaokao-eligibility", responses=documented(401, 403, 409, 422))
+@router.get("/gaokao-eligibility", responses=problem_responses(401, 403, 409, 422))
 async def get_gaokao_eligibility(
     caller: PhoneCaller,
     on: Annotated[Day | None, Query(description="日期，默认今天 · a legal day, today by default")] = None,

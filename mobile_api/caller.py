@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from backend.core.web.requests import AppContextOf, Caller
+from backend.core.web.requests import AppContextDep, Caller
 from backend.identity.errors import ProofInvalid
 from backend.identity.sign_in.authentication import (
     HttpRequest,
@@ -27,7 +27,7 @@ def read_request(request: Request) -> HttpRequest:
     )
 
 
-async def _authenticate(request: Request, app_context: AppContextOf) -> Caller:
+async def _authenticate(request: Request, app_context: AppContextDep) -> Caller:
     received_at = app_context.clock()  # before waiting for a connection, which must not make the request late
     return Caller(app_context, await authenticate_phone(app_context, read_request(request)), received_at)
 
@@ -36,7 +36,7 @@ PhoneCaller = Annotated[Caller, Depends(_authenticate)]
 """A student with an active account, on a phone with an active key."""
 
 
-async def _authenticate_key(request: Request, app_context: AppContextOf) -> VerifiedProof:
+async def _authenticate_key(request: Request, app_context: AppContextDep) -> VerifiedProof:
     return await authenticate_key(app_context, read_request(request))
 
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.standing.ledger.queries import ledger_of
 from backend.standing.ledger.schemas import LedgerOut
 from mobile_api.caller import PhoneCaller
@@ -10,7 +10,7 @@ from mobile_api.caller import PhoneCaller
 router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
 
 
-@router.get("/me/standing-entries", responses=documented(401))
+@router.get("/me/standing-entries", responses=problem_responses(401))
 async def get_my_standing_entries(caller: PhoneCaller) -> LedgerOut:
     """我的学籍异动 · My current status and every change of it."""
     student_id = caller.actor.student_id

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.standing.claims.queries import ClaimSearch, justified_reasons, load_claim, load_claims_page
 from backend.standing.claims.schemas import ClaimIn, ClaimOut, JustifiedReasonOut
 from backend.standing.claims.service import FileClaim, file_claim
@@ -14,7 +14,7 @@ from mobile_api.caller import PhoneCaller
 router = APIRouter(prefix="/v1", tags=["正当理由 · reason claims"])
 
 
-@router.get("/justified-reasons", responses=documented(401))
+@router.get("/justified-reasons", responses=problem_responses(401))
 async def list_justified_reasons(caller: PhoneCaller) -> list[JustifiedReasonOut]:
     """正当理由目录 · The catalogue of justified reasons in force today."""
     return [
@@ -23,7 +23,9 @@ async def list_justified_reasons(caller: PhoneCaller) -> list[JustifiedReasonOut
 
 
 @router.post(
-    "/roll-calls/{roll_call_id}/reason-claims", status_code=201, responses=documented(401, 404, 409, 422)
+    "/roll-calls/{roll_call_id}/reason-claims",
+    status_code=201,
+    responses=problem_responses(401, 404, 409, 422),
 )
 async def post_claim(caller: PhoneCaller, roll_call_id: UUID, body: ClaimIn) -> ClaimOut:
     """对未按时核验提出正当理由 · Claim a justified reason for a missed roll call, once."""
@@ -35,7 +37,7 @@ async def post_claim(caller: PhoneCaller, roll_call_id: UUID, body: ClaimIn) -> 
     return ClaimOut.of(view)
 
 
-@router.get("/reason-claims", responses=documented(401, 422))
+@router.get("/reason-claims", responses=problem_responses(401, 422))
 async def list_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[ClaimOut]:
     """我提出的理由（新的在前） · My claims, newest first."""
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
@@ -46,7 +48,7 @@ async def list_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = N
     return Page(items=[ClaimOut.of(view) for view in shown], next_cursor=following)
 
 
-@router.get("/reason-claims/{claim_id}", responses=documented(401, 404, 422))
+@router.get("/reason-claims/{claim_id}", responses=problem_responses(401, 404, 422))
 async def get_claim(caller: PhoneCaller, claim_id: UUID) -> ClaimOut:
     """查看理由 · One claim of mine."""
     async with caller.transaction() as session:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 
 from backend.core.app_context import AppContext
 from backend.core.web.api import reject_repeated_parameters
-from backend.core.web.problems import documented, problem_response
+from backend.core.web.problems import problem_response, problem_responses
 from backend.identity.sign_in.authentication import authenticate_phone
 from backend.roll_call.check_in.evaluate import UnrecordedRefusal
 from backend.roll_call.check_in.intake import CheckInIntake, EnvelopeRequest
@@ -79,7 +79,7 @@ router = APIRouter(prefix="/v1", tags=["核验 · roll calls"], route_class=Manu
     status_code=201,
     responses={
         200: {"model": ReceiptOut, "description": "a retry: the original receipt"},
-        **documented(401, 403, 404, 409, 413, 422, 429, 503),
+        **problem_responses(401, 403, 404, 409, 413, 422, 429, 503),
     },
     response_model=ReceiptOut,
 )

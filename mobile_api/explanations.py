@@ -5,14 +5,14 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from backend.appeal.explanations import ExplanationKind, load_explanation
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.standing.explanations.schemas import ExplanationOut
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["说明 · explanations"])
 
 
-@router.get("/me/explanations/{kind}/{case_id}", responses=documented(401, 403, 404, 422))
+@router.get("/me/explanations/{kind}/{case_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_explanation(caller: PhoneCaller, kind: ExplanationKind, case_id: UUID) -> ExplanationOut:
     """查看与我有关的说明 · The rule and facts behind a result, what comes next, and what I can do now."""
     async with caller.transaction() as session:

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.leave.queries import LeaveSearch, leaves_page, load_leave, load_leave_balance
 from backend.leave.schemas import CancellationIn, Day, LeaveDaysOut, LeaveIn, LeaveOut, leaves_out
 from backend.leave.service import (
@@ -21,7 +21,7 @@ from mobile_api.caller import PhoneCaller
 router = APIRouter(prefix="/v1", tags=["请假 · leave"])
 
 
-@router.get("/leave-requests", responses=documented(401, 403, 422))
+@router.get("/leave-requests", responses=problem_responses(401, 403, 422))
 async def list_leave(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[LeaveOut]:
     """我的请假（新的在前） · My requests, newest first."""
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
@@ -32,7 +32,7 @@ async def list_leave(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = No
     return Page(items=items, next_cursor=next_cursor)
 
 
-@router.post("/leave-requests", status_code=201, responses=documented(401, 403, 409, 422))
+@router.post("/leave-requests", status_code=201, responses=problem_responses(401, 403, 409, 422))
 async def post_leave(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
     """申请请假 · Request leave. It exempts from nothing until it is approved."""
     first, last = HalfDay(body.first_day, body.first_half), HalfDay(body.last_day, body.last_half)
@@ -44,7 +44,7 @@ async def post_leave(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
     return out
 
 
-@router.get("/leave-requests/{leave_id}", responses=documented(401, 403, 404, 422))
+@router.get("/leave-requests/{leave_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_leave(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """查看请假 · One request of mine."""
     async with caller.transaction() as session:
@@ -54,7 +54,9 @@ async def get_leave(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
 
 
 @router.post(
-    "/leave-requests/{leave_id}/cancellation", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/leave-requests/{leave_id}/cancellation",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_cancellation(caller: PhoneCaller, leave_id: UUID, body: CancellationIn) -> LeaveOut:
     """撤销请假（未审批或未开始） · Cancel a request that is undecided or has not started."""
@@ -65,7 +67,7 @@ async def post_cancellation(caller: PhoneCaller, leave_id: UUID, body: Cancellat
 
 
 @router.post(
-    "/leave-requests/{leave_id}/return", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/leave-requests/{leave_id}/return", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
 async def post_return(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """销假 · I am back: the leave ends now, by the server's clock."""
@@ -75,7 +77,7 @@ async def post_return(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     return out
 
 
-@router.get("/me/leave-days", responses=documented(401, 403, 404, 409, 422))
+@router.get("/me/leave-days", responses=problem_responses(401, 403, 404, 409, 422))
 async def get_leave_days(
     caller: PhoneCaller,
     on: Annotated[

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.notice.inbox import fetch_notices, open_notice
 from backend.notice.schemas import Inbox, Opened, inbox_out, parse_position
 from mobile_api.caller import PhoneCaller
@@ -13,7 +13,7 @@ from mobile_api.caller import PhoneCaller
 router = APIRouter(prefix="/v1/notices", tags=["notices"])
 
 
-@router.get("", responses=documented(401, 403, 422))
+@router.get("", responses=problem_responses(401, 403, 422))
 async def list_notices(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Inbox:
     """我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now."""
     before = parse_position(cursor)
@@ -22,7 +22,7 @@ async def list_notices(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
     return inbox_out(page)
 
 
-@router.post("/{notice_id}/read", responses=documented(401, 403, 404, 422))
+@router.post("/{notice_id}/read", responses=problem_responses(401, 403, 404, 422))
 async def read_notice(caller: PhoneCaller, notice_id: UUID) -> Opened:
     """标记通知已读 · Record that I opened a notice; repeating it changes nothing."""
     async with caller.transaction() as session:

@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse
 
 from backend.core.errors import NotFound
 from backend.core.keys import KeyRing
-from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
-from backend.core.web.conditional import NOT_MODIFIED, IfNoneMatch, etag_of, not_modified
-from backend.core.web.problems import documented, problem_response
+from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.web.conditional import NOT_MODIFIED, IfNoneMatch, not_modified_response, weak_etag
+from backend.core.web.problems import problem_response, problem_responses
 from backend.core.web.requests import Caller
 from backend.org.paths import division_of
 from backend.roll_call import half_year_registration, reason_texts, student_queries
@@ -83,7 +83,7 @@ def _render_roll_call(view: student_queries.StudentRollCall, at: datetime, keys:
 @router.get(
     "/roll-calls",
     response_model=Page[OwnRollCallOut],
-    responses={**NOT_MODIFIED, **documented(401, 403, 422)},
+    responses={**NOT_MODIFIED, **problem_responses(401, 403, 422)},
 )
 async def list_roll_calls(
     caller: PhoneCaller,
@@ -93,13 +93,13 @@ async def list_roll_calls(
     if_none_match: IfNoneMatch = None,
 ) -> Page[OwnRollCallOut] | Response:
     """我的核验（新的在前） · This student's roll calls, newest first."""
-    at, after = caller.at, instant_position(cursor)
+    at, after = caller.at, decode_time_cursor(cursor)
     assert caller.actor.student_id is not None
     async with caller.transaction() as session:
-        tag = etag_of(
+        tag = weak_etag(
             limit, cursor, await student_queries.load_view_version(session, caller.actor.student_id, at)
         )
-        if (unchanged := not_modified(tag, if_none_match)) is not None:
+        if (unchanged := not_modified_response(tag, if_none_match)) is not None:
             return unchanged
         rows = await student_queries.load_student_roll_calls(
             session, caller.actor.student_id, at, after, limit + 1
@@ -116,7 +116,7 @@ async def list_roll_calls(
 @router.get(
     "/roll-calls/{roll_call_id}",
     response_model=OwnRollCallOut,
-    responses={**NOT_MODIFIED, **documented(401, 403, 404, 422)},
+    responses={**NOT_MODIFIED, **problem_responses(401, 403, 404, 422)},
 )
 async def get_roll_call(
     caller: PhoneCaller, roll_call_id: UUID, response: Response, if_none_match: IfNoneMatch = None
@@ -125,7 +125,7 @@ async def get_roll_call(
     at = caller.at
     async with caller.transaction() as session:
         tag = await _roll_call_etag(session, caller, roll_call_id)
-        if (unchanged := not_modified(tag, if_none_match)) is not None:
+        if (unchanged := not_modified_response(tag, if_none_match)) is not None:
             return unchanged
         view = await student_queries.load_student_roll_call(session, caller.actor, roll_call_id, at)
     response.headers["ETag"] = tag
@@ -140,14 +140,14 @@ async def _roll_call_etag(session: AsyncSession, caller: Caller, roll_call_id: U
     )
     if not announced:
         raise NotFound
-    return etag_of(roll_call_id, student_id, rest)
+    return weak_etag(roll_call_id, student_id, rest)
 
 
 @router.post(
     "/roll-calls/{roll_call_id}/challenges",
     status_code=201,
     response_model=ChallengeOut,
-    responses=documented(401, 403, 404, 409, 422, 429),
+    responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
 async def post_challenge(
     caller: PhoneCaller, roll_call_id: UUID, request: Request, body: ChallengeIn | None = None
@@ -166,7 +166,7 @@ async def post_challenge(
 
 @router.put(
     "/submissions/{submission_id}/frames/{position}",
-    responses=documented(401, 403, 404, 409, 413, 422),
+    responses=problem_responses(401, 403, 404, 409, 413, 422),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -189,7 +189,7 @@ async def put_frame(
 @router.get(
     "/roll-calls/{roll_call_id}/attempts",
     response_model=OwnAttemptsOut,
-    responses={**NOT_MODIFIED, **documented(401, 403, 404, 422)},
+    responses={**NOT_MODIFIED, **problem_responses(401, 403, 404, 422)},
 )
 async def get_attempts(
     caller: PhoneCaller, roll_call_id: UUID, response: Response, if_none_match: IfNoneMatch = None
@@ -199,7 +199,7 @@ async def get_attempts(
     assert student_id is not None
     async with caller.transaction() as session:
         tag = await _roll_call_etag(session, caller, roll_call_id)
-        if (unchanged := not_modified(tag, if_none_match)) is not None:
+        if (unchanged := not_modified_response(tag, if_none_match)) is not None:
             return unchanged
         submissions = await student_queries.load_submissions(session, roll_call_id, student_id)
         refusals = await student_queries.load_refusals(session, roll_call_id, student_id)
@@ -222,7 +222,7 @@ def _render_submission(view: student_queries.SubmissionWithVerdict) -> Submissio
     )
 
 
-@router.get("/submissions/{submission_id}", responses=documented(401, 403, 404, 422))
+@router.get("/submissions/{submission_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_submission(caller: PhoneCaller, submission_id: UUID) -> SubmissionOut:
     """一次提交的结果 · One submission and its verdict."""
     async with caller.transaction() as session:
@@ -232,7 +232,9 @@ async def get_submission(caller: PhoneCaller, submission_id: UUID) -> Submission
     return _render_submission(view)
 
 
-@router.post("/me/half-year-registrations", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post(
+    "/me/half-year-registrations", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
+)
 async def post_registration(caller: PhoneCaller) -> RegistrationOut:
     """非全日制学生学籍注册（每年两次） · A part-time student's registration, twice a year (HN334-2.2)."""
     async with caller.transaction() as session:

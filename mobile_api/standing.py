@@ -4,8 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
-from backend.core.web.problems import documented
+from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.web.problems import problem_responses
 from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
 from backend.standing.prompts.schemas import OwnPromptDetailOut, PromptOut, StatementIn, StatementOut
 from backend.standing.prompts.statements import FileStatement, file_statement
@@ -16,7 +16,7 @@ from mobile_api.caller import PhoneCaller
 router = APIRouter(prefix="/v1", tags=["学籍 · standing"])
 
 
-@router.get("/me/standing", responses=documented(401, 403, 422))
+@router.get("/me/standing", responses=problem_responses(401, 403, 422))
 async def get_standing(caller: PhoneCaller) -> OwnStandingOut:
     """我的学籍与核验情况 · My standing: counts of the term and their limits, warnings and open prompts."""
     async with caller.transaction() as session:
@@ -24,10 +24,10 @@ async def get_standing(caller: PhoneCaller) -> OwnStandingOut:
     return OwnStandingOut.of(standing)
 
 
-@router.get("/me/prompts", responses=documented(401, 403, 422))
+@router.get("/me/prompts", responses=problem_responses(401, 403, 422))
 async def list_prompts(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[PromptOut]:
     """我的提示（新的在前） · Prompts about me, newest first."""
-    before = instant_position(cursor)
+    before = decode_time_cursor(cursor)
     async with caller.transaction() as session:
         rows = await load_prompts_page(session, caller.actor, PromptSearch(), caller.at, before, limit + 1)
     shown = rows[:limit]
@@ -36,7 +36,7 @@ async def list_prompts(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
     return Page(items=[PromptOut.of(row) for row in shown], next_cursor=next_cursor)
 
 
-@router.get("/me/prompts/{prompt_id}", responses=documented(401, 403, 404, 422))
+@router.get("/me/prompts/{prompt_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_prompt(caller: PhoneCaller, prompt_id: UUID) -> OwnPromptDetailOut:
     """查看提示 · One prompt about me: evidence, decisions, and my statements."""
     async with caller.transaction() as session:
@@ -45,7 +45,9 @@ async def get_prompt(caller: PhoneCaller, prompt_id: UUID) -> OwnPromptDetailOut
 
 
 @router.post(
-    "/me/prompts/{prompt_id}/statements", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/me/prompts/{prompt_id}/statements",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_statement(caller: PhoneCaller, prompt_id: UUID, body: StatementIn) -> StatementOut:
     """陈述意见（可多次） · Make a statement on an open prompt, any number of times."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from backend.aid.applications import ClassApplicationResult, Outcome
 from backend.aid.queries import ApplicationView
 from backend.aid.rules import AidKind
-from backend.core.web.schema_types import Paragraph, Schema
+from backend.core.web.schema_types import LongText, Schema
 
 KIND_DESCRIPTION = "国家助学金 grant, 免学费 tuition_waiver"
 
@@ -78,14 +78,14 @@ class AidDecisionIn(Schema):
     """The decision on an application; a refusal requires reasons."""
 
     outcome: Outcome = Field(examples=["approved"])
-    reasons: Paragraph | None = Field(default=None, examples=["材料齐全，同意"])
+    reasons: LongText | None = Field(default=None, examples=["材料齐全，同意"])
 
 
 class DuplicateIn(Schema):
     """The finding of a check for duplicate enrolment."""
 
     duplicate: bool = Field(description="与义务教育学籍重复 · also enrolled in compulsory education")
-    evidence: Paragraph = Field(examples=["查重名单第17行，已与初中学校电话核实"])
+    evidence: LongText = Field(examples=["查重名单第17行，已与初中学校电话核实"])
 
 
 class DuplicateOut(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from backend.aid.exports import ExportView
 from backend.aid.filings import FilingLine, FilingView, describe_change
 from backend.aid.rules import AidKind
-from backend.core.web.schema_types import Line, Schema
+from backend.core.web.schema_types import Schema, ShortText
 
 
 class FilingSummaryOut(BaseModel):
@@ -103,13 +103,13 @@ class FilingDetailOut(FilingOut):
 class AcknowledgementIn(Schema):
     """The aid office's reference number for the filing."""
 
-    reference: Line = Field(examples=["郑资助撤〔2026〕0123号"])
+    reference: ShortText = Field(examples=["郑资助撤〔2026〕0123号"])
 
 
 class ExportIn(Schema):
     """The purpose of the export and its filings; without ids, all that were never exported."""
 
-    purpose: Line = Field(examples=["报送市资助中心办理撤回"])
+    purpose: ShortText = Field(examples=["报送市资助中心办理撤回"])
     filing_ids: list[UUID] = Field(default=[], max_length=500)
 
 

@@ -11,7 +11,7 @@ from backend.aid.filing_schemas import FilingSummaryOut
 from backend.aid.payments import MAX_PAYMENT_FEN, MAX_REFERENCE_LENGTH, PaymentResult
 from backend.aid.queries import AwardView, Balance, StudentAid
 from backend.aid.rules import AidKind
-from backend.core.web.schema_types import Line, Schema
+from backend.core.web.schema_types import Schema, ShortText
 
 Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
 
@@ -125,7 +125,7 @@ class PaymentIn(Schema):
     )
     fen: int = Field(description="金额（分） · amount in fen", gt=0, le=MAX_PAYMENT_FEN, examples=[23000])
     paid_on: Day = Field(description="发放日期", examples=["2026-09-15"])
-    reference: Annotated[Line, Field(max_length=MAX_REFERENCE_LENGTH)] | None = Field(
+    reference: Annotated[ShortText, Field(max_length=MAX_REFERENCE_LENGTH)] | None = Field(
         default=None,
         description="凭证号；同日两笔须以此区分 · distinguishes two payments of one day",
         examples=["代发批次20260915"],

@@ -12,7 +12,7 @@ from backend.appeal.queries import AppealView, MessageView
 from backend.appeal.rules import AppealDeadline
 from backend.appeal.statements import NewMessage
 from backend.appeal.subjects import ChangeSubject, RollCallSubject, SubjectView
-from backend.core.web.schema_types import Paragraph, Schema
+from backend.core.web.schema_types import LongText, Schema
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.roll_call.reason_texts import reason
 from backend.standing.appeal_effects import AppealFinding
@@ -58,7 +58,7 @@ AgainstIn = Annotated[AgainstCheckIn | AgainstChangeIn | AgainstIneligibilityIn,
 class AppealMessageIn(Schema):
     """A message of one side, with files."""
 
-    text: Paragraph = Field(examples=["当天在校实训，有考勤记录和照片为证。"])
+    text: LongText = Field(examples=["当天在校实训，有考勤记录和照片为证。"])
     attachment_ids: AttachmentIds = Field(default_factory=list)
 
     def to_message(self) -> NewMessage:
@@ -82,7 +82,7 @@ class AppealDecisionIn(Schema):
     """The decision with its reasons. An upheld appeal against a result has a finding, the new result."""
 
     upheld: bool
-    reasons: Paragraph = Field(examples=["考勤记录与照片相符，认定到场。"])
+    reasons: LongText = Field(examples=["考勤记录与照片相符，认定到场。"])
     finding: AppealFinding | None = Field(
         default=None,
         description="仅用于对核验结果的申诉成立时 · only when an appeal against a result is upheld",
@@ -93,7 +93,7 @@ class AppealDecisionIn(Schema):
 class WithdrawalIn(Schema):
     """The optional reason for withdrawing the appeal."""
 
-    reason: Paragraph | None = Field(default=None, examples=["学校已说明情况"])
+    reason: LongText | None = Field(default=None, examples=["学校已说明情况"])
 
 
 # --- responses ---

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from backend.campus.outline import Outline
 from backend.campus.queries import SiteView, VersionView
-from backend.core.web.schema_types import Line, Moment, Paragraph, Schema
+from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
 from geo.datum import Datum
 
 SiteKindName = Literal["main", "branch", "internship"]
@@ -52,17 +52,17 @@ class FilingIn(Schema):
     """An outline and its validity, the end excluded; by default from now on, without end."""
 
     outline: OutlineIn
-    valid_from: Moment | None = None
-    valid_to: Moment | None = None
-    note: Paragraph | None = Field(default=None, examples=["新增实训楼"])
+    valid_from: Timestamp | None = None
+    valid_to: Timestamp | None = None
+    note: LongText | None = Field(default=None, examples=["新增实训楼"])
 
 
 class SiteIn(FilingIn):
     """A new site with its first version."""
 
-    name: Line = Field(examples=["主校区"])
+    name: ShortText = Field(examples=["主校区"])
     kind: SiteKindName
-    address: Line = Field(examples=["郑州市中原区某路1号"])
+    address: ShortText = Field(examples=["郑州市中原区某路1号"])
 
 
 class OutlineCheckIn(Schema):
@@ -94,7 +94,7 @@ class DecisionIn(Schema):
     """The superior's decision; a rejection needs an opinion."""
 
     outcome: Literal["approved", "rejected"]
-    opinion: Paragraph | None = Field(default=None, examples=["范围与备案地址一致"])
+    opinion: LongText | None = Field(default=None, examples=["范围与备案地址一致"])
 
 
 class DecisionOut(BaseModel):

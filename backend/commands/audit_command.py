@@ -7,7 +7,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.commands.context import province_scope, run_with_context
-from backend.commands.output import answer
+from backend.commands.output import print_result
 from backend.core import audit
 from backend.core.app_context import AppContext
 
@@ -28,7 +28,9 @@ def _run_in_transaction(work: Callable[[AppContext, AsyncSession], Awaitable[Res
 def seal(as_json: AsJson = False) -> None:
     """把新的审计记录链入哈希链 · Seal the newest entries."""
     sealed = _run_in_transaction(lambda app_context, session: audit.seal(session, app_context.clock()))
-    answer({"sealed": sealed}, as_json=as_json, render=lambda payload: f"已链入 sealed {payload['sealed']}")
+    print_result(
+        {"sealed": sealed}, as_json=as_json, render=lambda payload: f"已链入 sealed {payload['sealed']}"
+    )
 
 
 @app.command()
@@ -36,7 +38,7 @@ def verify(as_json: AsJson = False) -> None:
     """核验哈希链 · Verify the chain; `broken_at` is the first link that does not match."""
     broken = _run_in_transaction(lambda _, session: audit.first_broken_link(session))
     payload = {"intact": broken is None, "broken_at": broken}
-    answer(
+    print_result(
         payload,
         as_json=as_json,
         render=lambda _: "完整 intact" if broken is None else f"断于 broken at {broken}",

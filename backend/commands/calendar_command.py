@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.errors import DomainError
@@ -38,25 +38,27 @@ def load(
         loaded = _parse_file(file, year, source, as_json=as_json)
         asyncio.run(_store(loaded, get_settings()))
     except DomainError as error:
-        refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
+        exit_with_error(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     payload = {
         "year": loaded.year,
         "holidays": len(loaded.holidays),
         "makeup_workdays": len(loaded.makeup_workdays),
         "source": loaded.source,
     }
-    answer(payload, as_json=as_json, render=lambda payload: "{year}: {source}".format(**payload))
+    print_result(payload, as_json=as_json, render=lambda payload: "{year}: {source}".format(**payload))
 
 
 def _parse_file(file: Path, year: int | None, source: str | None, *, as_json: bool) -> CalendarYear:
     try:
         content = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        refuse("file_unreadable", f"文件无法读取 · The file cannot be read: {error}", as_json=as_json)
+        exit_with_error(
+            "file_unreadable", f"文件无法读取 · The file cannot be read: {error}", as_json=as_json
+        )
     if file.suffix.lower() != ".csv":
         return parse_calendar_year(content)
     if year is None or source is None:
-        refuse(
+        exit_with_error(
             "year_missing", "CSV 须加 --year 和 --source · A CSV needs --year and --source", as_json=as_json
         )
     return parse_calendar_year_csv(content, year=year, source=source)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core.errors import DomainError
 from backend.policy import load_clauses, policies_directory
 from backend.policy.clauses import find_clause_marks
@@ -26,7 +26,7 @@ def command(
     try:
         registry = load_clauses(directory)
     except DomainError as error:
-        refuse(error.code, error.sentence("zh"), as_json=as_json)
+        exit_with_error(error.code, error.sentence("zh"), as_json=as_json)
     marks = find_clause_marks(directory.parent)
     tests = marks.tests if marks else {}
     clauses = [
@@ -38,7 +38,7 @@ def command(
         "tests_scanned": marks is not None,
         "unknown": {clause: list(marked) for clause, marked in tests.items() if clause not in registry.ids},
     }
-    answer(payload, as_json=as_json, render=_render)
+    print_result(payload, as_json=as_json, render=_render)
 
 
 def _render(payload: dict[str, Any]) -> str:

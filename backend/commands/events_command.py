@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.commands.output import answer
+from backend.commands.output import print_result
 from backend.events import EVENT_TYPES, SUBSCRIPTIONS
 
 BACKEND = Path(__file__).resolve().parents[1]
@@ -86,4 +86,6 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """流程 · Which event calls which service; the content of docs/events.md."""
-    answer({"events": list_events()}, as_json=as_json, render=lambda payload: render_page(payload["events"]))
+    print_result(
+        {"events": list_events()}, as_json=as_json, render=lambda payload: render_page(payload["events"])
+    )

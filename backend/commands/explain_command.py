@@ -7,7 +7,7 @@ import typer
 
 from backend.appeal.explanations import EXPLAINERS, load_explanation
 from backend.commands.context import province_operator, province_scope, run_with_context
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core import audit
 from backend.core.app_context import AppContext
 from backend.core.errors import DomainError, NotFound
@@ -30,12 +30,12 @@ def command(
         case_id = UUID(case)
     except ValueError:
         message = f"编号应为 UUID：{case}。请从列表中复制编号 · An id is a UUID: {case}. Copy it from a list."
-        refuse("bad_id", message, as_json=as_json)
+        exit_with_error("bad_id", message, as_json=as_json)
     try:
         explanation = run_with_context(lambda app_context: explain_case(app_context, case_id))
     except DomainError as refusal:
-        refuse(refusal.code, f"{refusal.sentence('zh')} {refusal.sentence('en')}", as_json=as_json)
-    answer(explanation, as_json=as_json, render=_render)
+        exit_with_error(refusal.code, f"{refusal.sentence('zh')} {refusal.sentence('en')}", as_json=as_json)
+    print_result(explanation, as_json=as_json, render=_render)
 
 
 async def explain_case(app_context: AppContext, case_id: UUID) -> dict[str, Any]:

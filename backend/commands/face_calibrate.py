@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core import audit
 from backend.core.app_context import AppContext, open_app_context
 from backend.core.clock import legal_day, now
@@ -70,19 +70,21 @@ def calibrate_command(
     into a folder of DIANMING_POLICIES.
     """
     if out.exists():
-        refuse("out_exists", f"{out} 已存在，请另选 · {out} exists; name another folder", as_json=as_json)
+        exit_with_error(
+            "out_exists", f"{out} 已存在，请另选 · {out} exists; name another folder", as_json=as_json
+        )
     if pictures is not None and not pictures.is_dir():
-        refuse("folder_unreadable", f"没有文件夹 {pictures} · no folder {pictures}", as_json=as_json)
+        exit_with_error("folder_unreadable", f"没有文件夹 {pictures} · no folder {pictures}", as_json=as_json)
     place = place or (HENAN if pictures else get_settings().province_code)
     try:
         policy = load_policies().at(legal_day(now()), place)
         samples = _describe_pictures(pictures) if pictures else asyncio.run(_load_deployment_samples(most))
         report = _calibrate(samples, policy)
     except (BiometricsError, DomainError) as error:
-        refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
+        exit_with_error(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     out.mkdir(parents=True)
     _write(out, report, place, now())
-    answer(_summary(report, out), as_json=as_json, render=_render_summary)
+    print_result(_summary(report, out), as_json=as_json, render=_render_summary)
 
 
 class _NoAliasDumper(yaml.SafeDumper):

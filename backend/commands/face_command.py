@@ -9,7 +9,7 @@ import typer
 
 from backend.commands.face_calibrate import calibrate_command
 from backend.commands.face_plan import plan_command
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
 from backend.identity.face import policy as face_policy
@@ -69,8 +69,8 @@ def compare_command(
         examined = examine_pictures(chosen, pictures, QualityLimits(), stopwatch)
         payload = _compare(chosen.info(), policy, examined) | {"ms": stopwatch.read()}
     except (BiometricsError, DomainError) as error:
-        refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
-    answer(payload, as_json=as_json, render=_render_compared)
+        exit_with_error(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
+    print_result(payload, as_json=as_json, render=_render_compared)
 
 
 @app.command("inspect")
@@ -85,7 +85,7 @@ def inspect_command(
         chosen = engines.engine_for([picture])
         ((report, descriptor),) = examine_pictures(chosen, [picture], QualityLimits(), stopwatch)
     except BiometricsError as error:
-        refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
+        exit_with_error(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     payload = {
         "usable": descriptor is not None,
         "format": picture.kind.value,
@@ -97,14 +97,16 @@ def inspect_command(
         "engine": _engine_label(chosen.info()),
         "ms": stopwatch.read(),
     }
-    answer(payload, as_json=as_json, render=_render_inspected)
+    print_result(payload, as_json=as_json, render=_render_inspected)
 
 
 def _open_picture(path: Path, stopwatch: Stopwatch, *, as_json: bool) -> Picture:
     try:
         data = path.read_bytes()
     except OSError as error:
-        refuse("file_unreadable", f"无法读取 {path}。 Cannot read {path}: {error.strerror}", as_json=as_json)
+        exit_with_error(
+            "file_unreadable", f"无法读取 {path}。 Cannot read {path}: {error.strerror}", as_json=as_json
+        )
     with stopwatch.stage("decode"):
         picture = Picture.open(data, DecodeLimits())
         picture.grey(WORKING_SIDE)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core.app_context import open_app_context
 from backend.core.tenancy import Scope
 from backend.identity.face.engine_migration import (
@@ -55,9 +55,9 @@ def plan_command(
         own = engine or settings.face_engine
         enabled = load_face_engines(test_engine=settings.test_engine, own=own).infos()
     except BiometricsError as error:
-        refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
+        exit_with_error(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     templates = asyncio.run(_load_templates(settings, [info.key for info in enabled]))
-    answer(_plan(enabled, templates, with_students=students), as_json=as_json, render=_render_plan)
+    print_result(_plan(enabled, templates, with_students=students), as_json=as_json, render=_render_plan)
 
 
 async def _load_templates(settings: Settings, enabled: list[EngineKey]) -> EnrolledTemplates:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
 from backend.policy import PolicyAt, load_policies
@@ -54,8 +54,8 @@ def decide_command(
         )
         decision = decide([_parse_fix(text) for text in fix], polygons, thresholds)
     except (GeoError, DomainError) as error:
-        refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
-    answer(_payload(decision), as_json=as_json, render=_render)
+        exit_with_error(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
+    print_result(_payload(decision), as_json=as_json, render=_render)
 
 
 def _legal_day(day: datetime | None) -> date:
@@ -86,7 +86,7 @@ def _read_file(path: Path, *, as_json: bool) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        refuse("site_unreadable", f"无法读取 {path}。 Cannot read {path}: {error}", as_json=as_json)
+        exit_with_error("site_unreadable", f"无法读取 {path}。 Cannot read {path}: {error}", as_json=as_json)
 
 
 def _payload(decision: FenceDecision) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.commands.output import answer
+from backend.commands.output import print_result
 from backend.core.clock import legal_day, now
 from backend.people.identifiers import Defect, parse_id_number
 
@@ -28,4 +28,6 @@ def check(
     def render(_: dict[str, Any]) -> str:
         return f"{defect.zh} {defect.en} ({defect.code})" if defect else "号码有效。The number is valid."
 
-    answer({"valid": defect is None, "code": defect.code if defect else None}, as_json=as_json, render=render)
+    print_result(
+        {"valid": defect is None, "code": defect.code if defect else None}, as_json=as_json, render=render
+    )

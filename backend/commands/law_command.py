@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from backend.commands.output import EXIT_BAD_INPUT, answer
+from backend.commands.output import EXIT_BAD_INPUT, print_result
 from backend.core.errors import DomainError
 from backend.law_cases.errors import CaseMalformed
 from backend.law_cases.runner import CaseResult, run_file
@@ -45,7 +45,7 @@ def check(
         "failed": failed,
         "cases": [_as_json(result) for result in results],
     }
-    answer(payload, as_json=as_json, render=_render)
+    print_result(payload, as_json=as_json, render=_render)
     if failed:
         raise typer.Exit(EXIT_CASE_FAILED)
 

@@ -10,13 +10,13 @@ import typer
 EXIT_BAD_INPUT = 2
 
 
-def answer(payload: dict[str, Any], *, as_json: bool, render: Callable[[dict[str, Any]], str]) -> None:
+def print_result(payload: dict[str, Any], *, as_json: bool, render: Callable[[dict[str, Any]], str]) -> None:
     """Print the result: one JSON object with --json, else the text of `render`."""
     text = json.dumps(payload, ensure_ascii=False, default=str) if as_json else render(payload)
     sys.stdout.write(text + "\n")
 
 
-def refuse(code: str, message: str, *, as_json: bool) -> NoReturn:
+def exit_with_error(code: str, message: str, *, as_json: bool) -> NoReturn:
     """End the command with exit code 2. With --json, print `{"error": {"code", "message"}}` on stdout, else on stderr."""
     if as_json:
         sys.stdout.write(json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False) + "\n")

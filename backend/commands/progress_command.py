@@ -6,7 +6,7 @@ from uuid import UUID
 import typer
 
 from backend.commands.context import province_scope, run_with_context
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core import audit
 from backend.core.app_context import AppContext
 from backend.roll_call.progress.counters import find_miscounts, recount_outcomes
@@ -44,12 +44,12 @@ def _run(roll_call_id: UUID, *, first_recount: bool, as_json: bool) -> None:
         lambda app_context: _compare(app_context, roll_call_id, first_recount=first_recount)
     )
     if payload is None:
-        refuse(
+        exit_with_error(
             "not_found",
             f"没有点名核验 {roll_call_id} · no roll call {roll_call_id}; see its id in the console",
             as_json=as_json,
         )
-    answer(payload, as_json=as_json, render=_render)
+    print_result(payload, as_json=as_json, render=_render)
     if payload["differences"]:
         raise typer.Exit(EXIT_DIFFERS)
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.commands.context import province_scope, run_with_context
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core import audit
 from backend.core.app_context import AppContext
 from backend.core.clock import LEGAL_ZONE
@@ -62,7 +62,7 @@ def command(
         subject_id = UUID(subject)
     except ValueError:
         message = f"编号应为 UUID：{subject}。请从名册中复制编号 · An id is a UUID: {subject}. Copy it from the roster."
-        refuse("bad_id", message, as_json=as_json)
+        exit_with_error("bad_id", message, as_json=as_json)
     time_at = _parse_time(at, as_json=as_json)
     try:
         payload = run_with_context(
@@ -71,8 +71,8 @@ def command(
             )
         )
     except DomainError as refusal:
-        refuse(refusal.code, f"{refusal.sentence('zh')} {refusal.sentence('en')}", as_json=as_json)
-    answer(payload, as_json=as_json, render=_render)
+        exit_with_error(refusal.code, f"{refusal.sentence('zh')} {refusal.sentence('en')}", as_json=as_json)
+    print_result(payload, as_json=as_json, render=_render)
     if payload["differing"]:
         raise typer.Exit(EXIT_DIFFERS)
 
@@ -90,7 +90,7 @@ def _parse_time(text: str | None, *, as_json: bool) -> datetime | None:
         message = (
             f"时间应为 YYYY-MM-DD 或 YYYY-MM-DDTHH:MM：{text} · Write YYYY-MM-DD or YYYY-MM-DDTHH:MM: {text}"
         )
-        refuse("bad_time", message, as_json=as_json)
+        exit_with_error("bad_time", message, as_json=as_json)
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=LEGAL_ZONE)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.commands.output import answer
+from backend.commands.output import print_result
 from backend.core.app_context import AppContext, open_app_context
 from backend.core.clock import LEGAL_ZONE
 from backend.core.tenancy import Scope
@@ -61,7 +61,7 @@ def show(
 def _show(runs: Sequence[RetentionRun], *, as_json: bool) -> None:
     names = ("kind", "items", "files", "size_bytes", "oldest", "newest", "started_at", "finished_at")
     payload = {"runs": [{name: getattr(run, name) for name in names} for run in runs]}
-    answer(payload, as_json=as_json, render=_render_runs)
+    print_result(payload, as_json=as_json, render=_render_runs)
 
 
 def _render_runs(payload: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core.app_context import open_app_context
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
@@ -73,7 +73,7 @@ def import_file(
     """
     if school is None and not dry_run:
         message = "请用 --school 指定学校标识码，或用 --dry-run 只检查。Name the school with --school, or only check the file with --dry-run."
-        refuse("school_missing", message, as_json=as_json)
+        exit_with_error("school_missing", message, as_json=as_json)
     try:
         with TemporaryDirectory() as folder:
             checked = _check_file(file, Path(folder) / "rows", shown)
@@ -82,15 +82,15 @@ def import_file(
                 _require_importable(checked, payload, skip_bad_rows=skip_bad_rows)
                 payload["report"] = asyncio.run(_import_rows(checked, school, get_settings())).as_dict()
     except DomainError as error:
-        refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
+        exit_with_error(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     except SettingsInvalid as error:
-        refuse(
+        exit_with_error(
             "settings_missing", f"环境变量缺失或有误 Missing or unusable settings: {error}", as_json=as_json
         )
     except OSError as error:
         path = error.filename or file.name
-        refuse("file_unusable", f"无法读取 Cannot read {path}: {error.strerror}", as_json=as_json)
-    answer(payload, as_json=as_json, render=_render_summary)
+        exit_with_error("file_unusable", f"无法读取 Cannot read {path}: {error.strerror}", as_json=as_json)
+    print_result(payload, as_json=as_json, render=_render_summary)
 
 
 def _check_file(file: Path, spool: Path, shown: int) -> ValidatedRoster:
@@ -138,7 +138,7 @@ def template(
     _require_suffix(out, "xlsx", as_json=as_json)
     with _exit_if_unwritable(out, as_json=as_json):
         write_template(out, variant=variant)
-    answer({"file": str(out), "variant": variant}, as_json=as_json, render=lambda _: f"已写出 {out}")
+    print_result({"file": str(out), "variant": variant}, as_json=as_json, render=lambda _: f"已写出 {out}")
 
 
 @app.command()
@@ -156,11 +156,11 @@ def generate(
     _require_suffix(out, form.partition("-")[0], as_json=as_json)
     code = parse_school_code(school_code)
     if isinstance(code, Defect):
-        refuse(code.code, f"{code.zh} {code.en}", as_json=as_json)
+        exit_with_error(code.code, f"{code.zh} {code.en}", as_json=as_json)
     try:
         plan = plan_school(code, school_name, students=students)
     except ValueError as error:
-        refuse("class_sizes", str(error), as_json=as_json)
+        exit_with_error("class_sizes", str(error), as_json=as_json)
     with _exit_if_unwritable(out, as_json=as_json):
         count = write_roster(out, generate_students(seed, [plan]), variant=variant, form=form)
     payload = {
@@ -170,7 +170,7 @@ def generate(
         "seed": seed,
         "variant": variant,
     }
-    answer(
+    print_result(
         payload,
         as_json=as_json,
         render=lambda _: f"已写出 {out}：{count} 名虚构学生，{len(plan.classes)} 个班",
@@ -183,12 +183,14 @@ def _exit_if_unwritable(out: Path, *, as_json: bool) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        refuse("file_unusable", f"无法写入 Cannot write {out.name}: {error.strerror}", as_json=as_json)
+        exit_with_error(
+            "file_unusable", f"无法写入 Cannot write {out.name}: {error.strerror}", as_json=as_json
+        )
 
 
 def _require_suffix(out: Path, suffix: str, *, as_json: bool) -> None:
     if out.suffix.lower() != f".{suffix}":
-        refuse(
+        exit_with_error(
             "file_name_suffix",
             f"文件名应以 .{suffix} 结尾。The file name must end in .{suffix}.",
             as_json=as_json,

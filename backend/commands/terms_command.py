@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from backend.commands.context import run_with_context
-from backend.commands.output import answer
+from backend.commands.output import print_result
 from backend.core.app_context import AppContext
 from backend.core.tenancy import Scope
 from backend.org.partitions import Partition, create_missing_partitions, find_missing_partitions
@@ -31,7 +31,7 @@ def partitions(
         ]
     }
     label = "已建 made" if make else "缺少 lacking"
-    answer(
+    print_result(
         payload,
         as_json=as_json,
         render=lambda _: (

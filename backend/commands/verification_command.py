@@ -9,7 +9,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.commands.context import province_operator, province_scope, run_with_context
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.clock import LEGAL_ZONE
@@ -37,9 +37,9 @@ def _run(work: Work, render: Callable[[dict[str, Any]], str], *, as_json: bool) 
             return await work(session, operator, app_context.clock())
 
     try:
-        answer(run_with_context(run_as_operator), as_json=as_json, render=render)
+        print_result(run_with_context(run_as_operator), as_json=as_json, render=render)
     except DomainError as error:
-        refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
+        exit_with_error(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
 
 
 @app.command("gauge")
@@ -135,5 +135,5 @@ def retry_command(
 
     if (submission is None) == (roll_call is None):
         message = "请给出一个提交编号，或用 --roll-call 指明一次点名 · Name one submission, or a roll call with --roll-call"
-        refuse("usage", message, as_json=as_json)
+        exit_with_error("usage", message, as_json=as_json)
     _run(work, lambda payload: f"已重新排队 · queued again: {payload['retried']}", as_json=as_json)

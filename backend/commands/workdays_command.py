@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core.errors import DomainError
 from backend.org.calendar import official_calendar
 
@@ -33,8 +33,8 @@ def add(
     try:
         result = official_calendar().add_working_days(start, days)
     except DomainError as error:
-        refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
-    answer({"date": result.isoformat()}, as_json=as_json, render=lambda payload: str(payload["date"]))
+        exit_with_error(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
+    print_result({"date": result.isoformat()}, as_json=as_json, render=lambda payload: str(payload["date"]))
 
 
 def _parse_date(text: str, *, as_json: bool) -> date:
@@ -44,7 +44,7 @@ def _parse_date(text: str, *, as_json: bool) -> date:
     except ValueError:
         day = None
     if day is None or day.isoformat() != text:
-        refuse(
+        exit_with_error(
             "bad_date",
             f"日期应为 YYYY-MM-DD：{text} · A date has the form YYYY-MM-DD: {text}",
             as_json=as_json,
@@ -54,14 +54,14 @@ def _parse_date(text: str, *, as_json: bool) -> date:
 
 def _parse_number(text: str, *, as_json: bool) -> int:
     if not WHOLE_NUMBER.fullmatch(text):
-        refuse(
+        exit_with_error(
             "bad_number",
             f"天数应为整数：{text} · The number of days must be an integer: {text}",
             as_json=as_json,
         )
     number = int(text)
     if number < 0:
-        refuse(
+        exit_with_error(
             "negative_days",
             f"天数不能为负：{text} · The number of days must not be negative: {text}",
             as_json=as_json,

@@ -42,7 +42,7 @@ class LoadShedding:
     def __init__(self, _: "AppContext | None" = None) -> None:
         self._counts: Counter[datetime] = Counter()
 
-    def note(self, at: datetime) -> None:
+    def count_rejection(self, at: datetime) -> None:
         """Count a request that was rejected at `at`."""
         self._counts[at.replace(microsecond=0)] += 1
 
@@ -144,7 +144,7 @@ async def heartbeats_in(session: AsyncSession, window: tuple[datetime, datetime]
     return (await session.scalars(minutes)).all()
 
 
-async def availability(session: AsyncSession, window: tuple[datetime, datetime]) -> Availability:
+async def measure_availability(session: AsyncSession, window: tuple[datetime, datetime]) -> Availability:
     """Measure a window by the heartbeats of its minutes, partial ones included."""
     opens_at, closes_at = window
     heartbeats = await heartbeats_in(session, window)

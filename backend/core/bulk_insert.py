@@ -20,10 +20,10 @@ async def insert_rows(
     table: type[Base],
     rows: Sequence[Mapping[str, Any]],
     *,
-    then: str = "",
+    on_conflict: str = "",
     returning: Sequence[str] = (),
 ) -> Sequence[Row[Any]]:
-    """Insert rows that all have the same columns. `then` is SQL appended to the statement, such as ON CONFLICT.
+    """Insert rows that all have the same columns. `on_conflict` is SQL appended to the statement, such as ON CONFLICT.
 
     Returns the `returning` columns of the inserted rows, as the driver reads them. The session is flushed before;
     its objects are not refreshed.
@@ -31,20 +31,20 @@ async def insert_rows(
     if not rows:
         return []
     await session.flush()
-    statement = _insert_statement(table.__tablename__, tuple(rows[0]), then, tuple(returning))
+    statement = _insert_statement(table.__tablename__, tuple(rows[0]), on_conflict, tuple(returning))
     result = await session.execute(statement, {"rows": f"[{','.join(map(_row_as_json, rows))}]"})
     return result.all() if returning else []
 
 
 @cache
 def _insert_statement(
-    table: str, columns: tuple[str, ...], then: str, returning: tuple[str, ...]
+    table: str, columns: tuple[str, ...], on_conflict: str, returning: tuple[str, ...]
 ) -> TextClause:
     names = ", ".join(f'"{column}"' for column in columns)
     tail = f" RETURNING {', '.join(f'{table}.{column}' for column in returning)}" if returning else ""
     return text(
         f"INSERT INTO {table} ({names}) SELECT {names}"  # noqa: S608 - names of our own tables and columns
-        f" FROM jsonb_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS jsonb)) {then}{tail}"
+        f" FROM jsonb_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS jsonb)) {on_conflict}{tail}"
     )
 
 

@@ -22,8 +22,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
-from backend.core.direct_connections import Connection, UnscopedConnections
 from backend.core.tenancy import Scope, apply_scope
+from backend.core.unscoped_connections import Connection, UnscopedConnections
 
 
 class Base(DeclarativeBase):
@@ -58,7 +58,7 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
-        self.direct = UnscopedConnections(engine)
+        self.unscoped = UnscopedConnections(engine)
         self._compiled: dict[TextClause, bytes] = {}
 
     @classmethod
@@ -82,7 +82,7 @@ class Database:
             await apply_scope(session, scope)
             yield session
 
-    async def ask(self, statement: TextClause, **parameters: Any) -> Sequence[Mapping[str, Any]]:
+    async def fetch_autocommit(self, statement: TextClause, **parameters: Any) -> Sequence[Mapping[str, Any]]:
         """Run one statement that commits by itself, before a scope is known: a call of a `definer` function.
 
         Every request authenticates this way. A session would cost a millisecond of processor time more.
@@ -91,15 +91,15 @@ class Database:
         if compiled is None:  # with the driver's own parameters
             compiled = str(statement.compile(dialect=self.engine.dialect)).encode()
             self._compiled[statement] = compiled
-        return await self.direct.fetch_autocommit(compiled, parameters)
+        return await self.unscoped.fetch_autocommit(compiled, parameters)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self.direct.close()
+        await self.unscoped.close()
         await self.engine.dispose()
 
 
-def among(
+def equals_any(
     column: InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None], values: Collection[UUID]
 ) -> ColumnElement[bool]:
     """`column = ANY(array)`: the same statement text for any number of ids.

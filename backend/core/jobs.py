@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.database import driver_connection
-from backend.core.direct_connections import Connection
+from backend.core.unscoped_connections import Connection
 
 VERIFICATION = "verification"
 DEFAULT = "flow"
@@ -55,10 +55,10 @@ async def enqueue_all(
 ) -> None:
     """Enqueue one job per item of `each`, the arguments of a job, in one statement."""
     if each:
-        await defer_all(await driver_connection(session), task, each)
+        await enqueue_all_on_connection(await driver_connection(session), task, each)
 
 
-async def defer_all(
+async def enqueue_all_on_connection(
     connection: Connection,
     task: procrastinate.tasks.Task[Any, Any, Any],
     each: Collection[Mapping[str, Any]],

@@ -23,7 +23,7 @@ _COORDINATE = 32
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
-class NotCompact(ValueError):
+class JwsMalformed(ValueError):
     """The text is not a compact JWS with ES256."""
 
 
@@ -51,31 +51,31 @@ class Jws:
             raise SignatureWrong from error
 
 
-def take_apart(compact: str) -> Jws:
-    """Parse a compact JWS without verifying it. Raises `NotCompact`."""
+def parse_jws(compact: str) -> Jws:
+    """Parse a compact JWS without verifying it. Raises `JwsMalformed`."""
     try:
         signed, _, tail = compact.encode("ascii").rpartition(b".")
         head, _, body = signed.partition(b".")
         header = json.loads(_decode_base64url(head))
         payload, signature = _decode_base64url(body), _decode_base64url(tail)
     except (ValueError, RecursionError) as error:
-        raise NotCompact from error
+        raise JwsMalformed from error
     if (
         not isinstance(header, dict)
         or header.get("alg") != ALGORITHM
         or not {"crit", "b64"}.isdisjoint(header)
     ):
-        raise NotCompact
+        raise JwsMalformed
     return Jws(header, payload, signed, signature)
 
 
 def sign(header: Mapping[str, Any], claims: Mapping[str, Any], key: ec.EllipticCurvePrivateKey) -> str:
     """Sign the claims, as JSON, and return the compact JWS."""
     parts = (_as_json({"alg": ALGORITHM, **header}), _as_json(claims))
-    signed = b".".join(encoded(part) for part in parts)
+    signed = b".".join(encode_base64url(part) for part in parts)
     r, s = utils.decode_dss_signature(key.sign(signed, _ECDSA))
     signature = r.to_bytes(_COORDINATE) + s.to_bytes(_COORDINATE)
-    return (signed + b"." + encoded(signature)).decode("ascii")
+    return (signed + b"." + encode_base64url(signature)).decode("ascii")
 
 
 def signed_digest(compact: str) -> bytes:
@@ -83,19 +83,19 @@ def signed_digest(compact: str) -> bytes:
     return hashlib.sha256(compact.rpartition(".")[0].encode("ascii", "replace")).digest()
 
 
-def public_key(x: bytes, y: bytes) -> ec.EllipticCurvePublicKey:
+def p256_public_key(x: bytes, y: bytes) -> ec.EllipticCurvePublicKey:
     """The P-256 public key with these coordinates. Raises ValueError if the point is not on the curve."""
     return ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, b"\x04" + x + y)
 
 
-def encoded(data: bytes) -> bytes:
+def encode_base64url(data: bytes) -> bytes:
     """Encode as base64url without padding."""
     return urlsafe_b64encode(data).rstrip(b"=")
 
 
 def _decode_base64url(part: bytes) -> bytes:
     if not part or b"+" in part or b"/" in part or b"=" in part:
-        raise NotCompact
+        raise JwsMalformed
     padded = part.translate(_TO_STANDARD) + b"=" * (-len(part) % 4)
     return binascii.a2b_base64(padded, strict_mode=True)
 

@@ -56,7 +56,7 @@ def parse_id(key: str) -> UUID:
         raise _invalid_cursor() from error
 
 
-def instant_position(cursor: str | None) -> tuple[datetime, UUID] | None:
+def decode_time_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
     """The sort keys of a list ordered by time and identifier; None for the first page. Raises `BadInput`."""
     if cursor is None:
         return None

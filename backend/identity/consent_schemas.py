@@ -4,17 +4,17 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from backend.core.web.schema_types import Line, Schema
+from backend.core.web.schema_types import Schema, ShortText
 from backend.people.tables import Consent
 
 
 class ConsentIn(Schema):
     """The answer to one consent question, with the version of the text that was shown."""
 
-    kind: Line = Field(examples=["face_use"])
+    kind: ShortText = Field(examples=["face_use"])
     granted: bool
-    text_version: Line = Field(examples=["face-use-1"])
-    guardian_name: Line | None = Field(default=None, examples=[None])
+    text_version: ShortText = Field(examples=["face-use-1"])
+    guardian_name: ShortText | None = Field(default=None, examples=[None])
 
 
 class ConsentOut(BaseModel):
@@ -30,7 +30,7 @@ class ConsentOut(BaseModel):
 class NonFaceRouteIn(Schema):
     """Why the student chooses verification without a face; every reason is accepted."""
 
-    reason: Line = Field(examples=["不同意使用人脸识别"])
+    reason: ShortText = Field(examples=["不同意使用人脸识别"])
 
 
 def consent_out(kind: str, text_version: str, answer: Consent | None) -> ConsentOut:

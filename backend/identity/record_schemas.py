@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from backend.core.errors import BadInput
 from backend.core.keys import KeyRing
-from backend.core.web.schema_types import Line, Paragraph, Schema
+from backend.core.web.schema_types import LongText, Schema, ShortText
 from backend.identity.student_record import OwnRecord, RecordField, RequestCorrection, decrypt_claimed_value
 from backend.people.tables import RecordCheck
 
@@ -38,8 +38,8 @@ class RecordCheckIn(Schema):
 
     result: Literal["confirmed", "wrong"]
     field: RecordField | None = Field(default=None, examples=[None])
-    claimed: Line | None = Field(default=None, examples=[None])
-    note: Paragraph | None = Field(default=None, examples=[None])
+    claimed: ShortText | None = Field(default=None, examples=[None])
+    note: LongText | None = Field(default=None, examples=[None])
 
     def correction(self) -> RequestCorrection | None:
         """The requested correction; None for a confirmation. Raises `BadInput` for contradictory fields."""
@@ -92,7 +92,7 @@ class CorrectionDecisionIn(Schema):
     """The registrar's decision."""
 
     decision: Literal["accepted", "declined"]
-    note: Paragraph | None = Field(default=None, examples=["已与户口簿核对"])
+    note: LongText | None = Field(default=None, examples=["已与户口簿核对"])
 
 
 def record_out(record: OwnRecord) -> RecordOut:

@@ -51,7 +51,7 @@ _USE_PROOF = text("SELECT * FROM definer.use_proof(:jkt, :jti, :at)")
 
 async def consume_proof(database: Database, proof: Proof, at: datetime) -> ProofState:
     """Mark the proof as used and load its key's owner: the only round trip of a phone's authentication."""
-    (row,) = await database.ask(_USE_PROOF, jkt=proof.jkt, jti=proof.jti, at=at)
+    (row,) = await database.fetch_autocommit(_USE_PROOF, jkt=proof.jkt, jti=proof.jti, at=at)
     if row["account_id"] is None:
         return ProofState(row["fresh"])
     actor = Actor(
@@ -71,13 +71,13 @@ _PURGE_REGISTRATIONS = text("SELECT definer.purge_registrations(:before) AS dele
 
 async def purge_proofs(database: Database, before: datetime) -> int:
     """Delete proofs seen before an instant; returns their number."""
-    (row,) = await database.ask(_PURGE_PROOFS, before=before)
+    (row,) = await database.fetch_autocommit(_PURGE_PROOFS, before=before)
     return int(row["deleted"])
 
 
 async def purge_registrations(database: Database, before: datetime) -> int:
     """Delete unconfirmed registrations created before an instant, decoys included; returns their number."""
-    (row,) = await database.ask(_PURGE_REGISTRATIONS, before=before)
+    (row,) = await database.fetch_autocommit(_PURGE_REGISTRATIONS, before=before)
     return int(row["deleted"])
 
 
@@ -151,7 +151,7 @@ _REGISTRATION = text("SELECT * FROM definer.registration(:id)")
 
 async def find_registration_student(database: Database, registration_id: UUID) -> RegistrationStudent | None:
     """The student of a registration; None for a decoy."""
-    rows = await database.ask(_REGISTRATION, id=registration_id)
+    rows = await database.fetch_autocommit(_REGISTRATION, id=registration_id)
     return _registration_student(rows[0]) if rows else None
 
 
@@ -162,7 +162,9 @@ async def check_code(
     database: Database, registration_id: UUID, jkt: str, code_hash: bytes, at: datetime, max_tries: int
 ) -> RegistrationStudent | str:
     """The student if the code matches, otherwise why not: unknown, expired, exhausted, or wrong (which is counted)."""
-    (row,) = await database.ask(_TRY_CODE, id=registration_id, jkt=jkt, hash=code_hash, at=at, max=max_tries)
+    (row,) = await database.fetch_autocommit(
+        _TRY_CODE, id=registration_id, jkt=jkt, hash=code_hash, at=at, max=max_tries
+    )
     verdict: str = row["verdict"]
     return _registration_student(row) if verdict == "match" else verdict
 
@@ -187,7 +189,7 @@ async def record_sign_in_attempt(
     database: Database, login: str, at: datetime, max_attempts: int, delay: timedelta
 ) -> StaffCredentials | None:
     """Count an attempt at the account with this login and load its credentials; None for an unknown login."""
-    rows = await database.ask(_OPEN_SIGN_IN, login=login, at=at, max=max_attempts, delay=delay)
+    rows = await database.fetch_autocommit(_OPEN_SIGN_IN, login=login, at=at, max=max_attempts, delay=delay)
     if not rows:
         return None
     row = rows[0]
@@ -234,7 +236,7 @@ _STAFF_SESSION = text("SELECT * FROM definer.staff_session(:id)")
 
 async def load_session(database: Database, session_id: UUID) -> SessionState | None:
     """A session with its account: the only round trip of a staff authentication."""
-    rows = await database.ask(_STAFF_SESSION, id=session_id)
+    rows = await database.fetch_autocommit(_STAFF_SESSION, id=session_id)
     if not rows:
         return None
     row = rows[0]

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
-from backend.core.database import among
+from backend.core.database import equals_any
 from backend.core.errors import NotFound
 from backend.identity.recipients import responsible_counselor_ids
 from backend.leave import rules
@@ -203,7 +203,7 @@ async def load_leave_intervals(
 ) -> dict[UUID, list[LeaveInterval]]:
     """All leave of each student, as facts for the rules."""
     intervals_of: dict[UUID, list[LeaveInterval]] = {student_id: [] for student_id in student_ids}
-    rows = await session.execute(select_leaves().where(among(LeaveRequest.student_id, student_ids)))
+    rows = await session.execute(select_leaves().where(equals_any(LeaveRequest.student_id, student_ids)))
     for leave in (Leave(*row) for row in rows):
         intervals_of[leave.request.student_id].append(leave.interval)
     return intervals_of

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.keys import KeyRing
-from backend.core.web.schema_types import Moment, Paragraph, Schema
+from backend.core.web.schema_types import LongText, Schema, Timestamp
 from backend.leave.kinds import KINDS_TEXT, LeaveKind
 from backend.leave.notifications import days_sentence
 from backend.leave.queries import LEAVE_ATTACHMENTS, Leave
@@ -131,41 +131,41 @@ class LeaveIn(Schema):
     first_half: Half = Field(default="morning", description="从上午或下午开始 · which half it begins with")
     last_day: Day = Field(examples=["2026-10-13"])
     last_half: Half = Field(default="afternoon", description="到上午或下午结束 · which half it ends with")
-    reason: Paragraph = Field(examples=["发烧就医"])
+    reason: LongText = Field(examples=["发烧就医"])
     attachment_ids: AttachmentIds = Field(default_factory=list)
 
 
 class CancellationIn(Schema):
     """The reason of a cancellation, optional for students."""
 
-    reason: Paragraph | None = Field(default=None, examples=["已康复，不再需要"])
+    reason: LongText | None = Field(default=None, examples=["已康复，不再需要"])
 
 
 class LeaveDecisionIn(Schema):
     """A decision on a request. Declining requires an opinion."""
 
     outcome: Answer = Field(examples=["approved"])
-    opinion: Paragraph | None = Field(default=None, examples=["同意，注意休息"])
+    opinion: LongText | None = Field(default=None, examples=["同意，注意休息"])
 
 
 class LeaveCancellationIn(Schema):
     """The reason of a cancellation by staff."""
 
-    reason: Paragraph = Field(examples=["学生已提前返校上课"])
+    reason: LongText = Field(examples=["学生已提前返校上课"])
 
 
 class LeaveReturnIn(Schema):
     """The actual return; now if omitted."""
 
-    returned_at: Moment | None = Field(default=None, examples=["2026-10-13T08:00:00+08:00"])
+    returned_at: Timestamp | None = Field(default=None, examples=["2026-10-13T08:00:00+08:00"])
 
 
 class StandInIn(Schema):
     """A stand-in for the caller from `starts_at` to `ends_at` (exclusive)."""
 
     stand_in_id: UUID
-    starts_at: Moment = Field(examples=["2026-10-12T00:00:00+08:00"])
-    ends_at: Moment = Field(examples=["2026-10-17T00:00:00+08:00"])
+    starts_at: Timestamp = Field(examples=["2026-10-12T00:00:00+08:00"])
+    ends_at: Timestamp = Field(examples=["2026-10-17T00:00:00+08:00"])
 
 
 class StandInOut(BaseModel):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.core.web.schema_types import Line, Schema
+from backend.core.web.schema_types import Schema, ShortText
 
 MAX_VACATIONS = 20
 MAX_DAYS = 366
@@ -29,7 +29,7 @@ class SchoolIn(Schema):
     """A school to create under an authority. The parent of a school directly under the province is the province."""
 
     code: str = Field(pattern=r"^[0-9]{10}$", description="学校标识码", examples=["4141000001"])
-    name: Line = Field(examples=["郑州市第一职业学校"])
+    name: ShortText = Field(examples=["郑州市第一职业学校"])
     parent_id: UUID
 
 
@@ -37,13 +37,13 @@ class CountyIn(Schema):
     """A county bureau to create; its city follows from the division code."""
 
     code: str = Field(pattern=r"^[0-9]{6}$", description="行政区划代码", examples=["410122"])
-    name: Line = Field(examples=["中牟县"])
+    name: ShortText = Field(examples=["中牟县"])
 
 
 class VacationIn(Schema):
     """A vacation; both days are included."""
 
-    name: Line = Field(examples=["寒假"])
+    name: ShortText = Field(examples=["寒假"])
     starts_on: date = Field(examples=["2027-01-18"])
     ends_on: date = Field(examples=["2027-02-20"])
 
@@ -54,7 +54,7 @@ class TermIn(Schema):
     """
 
     org_id: UUID
-    code: Line = Field(examples=["2026-autumn"])
+    code: ShortText = Field(examples=["2026-autumn"])
     starts_on: date = Field(examples=["2026-09-01"])
     ends_on: date = Field(examples=["2027-01-31"])
     vacations: list[VacationIn] = Field(default=[], max_length=MAX_VACATIONS)
@@ -83,7 +83,7 @@ class CalendarYearIn(Schema):
     """The State Council's notice for one year: the holidays, and the weekend days that are workdays instead."""
 
     year: int = Field(ge=MINYEAR, le=MAXYEAR, examples=[2027])
-    source: Line = Field(examples=["国办发明电〔2026〕×号"])
+    source: ShortText = Field(examples=["国办发明电〔2026〕×号"])
     holidays: list[date] = Field(max_length=MAX_DAYS, examples=[["2027-01-01"]])
     makeup_workdays: list[date] = Field(max_length=MAX_DAYS, examples=[["2027-02-14"]])
 

@@ -91,8 +91,8 @@ def parse_stored_envelope(compact: str) -> Envelope:
 
 def _parse_jws(compact: str) -> jws.Jws:
     try:
-        return jws.take_apart(compact)
-    except jws.NotCompact as error:
+        return jws.parse_jws(compact)
+    except jws.JwsMalformed as error:
         raise EnvelopeMalformed(reason="JWS") from error
 
 

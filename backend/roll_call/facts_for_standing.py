@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from backend.core.availability import heartbeats_in, lost_time
-from backend.core.database import among
+from backend.core.database import equals_any
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.org.tables import OrgUnit
 from backend.roll_call.partitioning import own_school_filter
@@ -139,8 +139,8 @@ class _RollCallsByTerm:
                 (
                     *own_school_filter(session, table.school_id),
                     table.term_code == term_code,
-                    among(table.roll_call_id, roll_calls),
-                    among(table.student_id, student_ids),
+                    equals_any(table.roll_call_id, roll_calls),
+                    equals_any(table.student_id, student_ids),
                 )
             )
             for term_code, roll_calls in self.roll_calls.items()
@@ -164,7 +164,7 @@ async def _load_obligations(
 
 async def _load_headers(session: AsyncSession, school_ids: Collection[UUID]) -> dict[UUID, _Header]:
     """The roll calls whose audience includes any of the schools."""
-    of_schools = select(RollCallSchool.roll_call_id).where(among(RollCallSchool.school_id, school_ids))
+    of_schools = select(RollCallSchool.roll_call_id).where(equals_any(RollCallSchool.school_id, school_ids))
     announced, voided = aliased(RollCallStep), aliased(RollCallStep)
     rows = await session.execute(
         select(RollCall, OrgUnit.kind, announced.at, voided.at)
@@ -216,8 +216,8 @@ async def _load_deliveries(
         .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
         .join(NoticeReceipt, NoticeReceipt.notice_id == Notice.id)
         .where(
-            among(Notice.student_id, {student_id for student_id, _ in missed}),
-            among(NoticeMessage.group_id, {roll_call_id for _, roll_call_id in missed}),
+            equals_any(Notice.student_id, {student_id for student_id, _ in missed}),
+            equals_any(NoticeMessage.group_id, {roll_call_id for _, roll_call_id in missed}),
             NoticeReceipt.event.in_(("delivered", "opened")),
         )
         .order_by(NoticeReceipt.recorded_at.desc(), NoticeReceipt.at.desc())
@@ -284,8 +284,8 @@ async def _load_schools_with_frozen_site(
         select(RollCallSite.school_id, RollCallSite.roll_call_id)
         .where(
             RollCallSite.term_code.in_(by_term.roll_calls),
-            among(RollCallSite.roll_call_id, roll_call_ids),
-            among(RollCallSite.school_id, school_ids),
+            equals_any(RollCallSite.roll_call_id, roll_call_ids),
+            equals_any(RollCallSite.school_id, school_ids),
         )
         .distinct()
     )

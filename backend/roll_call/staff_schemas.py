@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from backend.core.web.schema_types import Line, Moment, Paragraph, Schema
+from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
 from biometrics.liveness.actions import Action
 
 RollCallKind = Literal["spot_check", "registration", "rehearsal", "school_own"]
@@ -27,8 +27,8 @@ class AudienceIn(Schema):
     grades: list[Annotated[int, Field(ge=1990, le=2100)]] = Field(
         default=[], max_length=20, examples=[[2025]]
     )
-    majors: list[Line] = Field(default=[], max_length=200)
-    programmes: list[Line] = Field(default=[], max_length=20)
+    majors: list[ShortText] = Field(default=[], max_length=200)
+    programmes: list[ShortText] = Field(default=[], max_length=20)
     sample: SampleIn | None = None
 
 
@@ -36,10 +36,10 @@ class LaunchIn(Schema):
     """A launch. Times have an offset; without `notify_at` the notices go out immediately."""
 
     kind: RollCallKind
-    title: Line = Field(examples=["全省中职学籍核验"])
-    notify_at: Moment | None = None
-    opens_at: Moment = Field(examples=["2026-11-23T09:00:00+08:00"])
-    closes_at: Moment = Field(examples=["2026-11-23T11:00:00+08:00"])
+    title: ShortText = Field(examples=["全省中职学籍核验"])
+    notify_at: Timestamp | None = None
+    opens_at: Timestamp = Field(examples=["2026-11-23T09:00:00+08:00"])
+    closes_at: Timestamp = Field(examples=["2026-11-23T11:00:00+08:00"])
     audience: AudienceIn = AudienceIn()
     seed: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{1,64}$")] | None = Field(
         default=None,
@@ -86,7 +86,7 @@ class StaffRollCallOut(BaseModel):
 class VoidIn(Schema):
     """Why a roll call is voided."""
 
-    reason: Paragraph = Field(examples=["全市停电，无法核验"])
+    reason: LongText = Field(examples=["全市停电，无法核验"])
 
 
 class ReminderIn(Schema):
@@ -178,7 +178,7 @@ class AttestIn(Schema):
     student_id: UUID
     code: Annotated[str, StringConstraints(pattern=r"^[0-9]{8}$")] = Field(examples=["20481357"])
     site_version_id: UUID
-    reason: Line = Field(examples=["手机损坏"])
+    reason: ShortText = Field(examples=["手机损坏"])
 
 
 class AttestationOut(BaseModel):
@@ -194,7 +194,7 @@ class ReviewIn(Schema):
     """Whether the reviewer confirms the attestation, and why."""
 
     upheld: bool
-    note: Paragraph = Field(examples=["已视频核对本人在校"])
+    note: LongText = Field(examples=["已视频核对本人在校"])
 
 
 class ReviewOut(BaseModel):
@@ -210,7 +210,7 @@ class DetermineIn(Schema):
 
     student_id: UUID
     outcome: Literal["present", "missed"]
-    reason: Paragraph = Field(examples=["经与本人视频核对，确认在校"])
+    reason: LongText = Field(examples=["经与本人视频核对，确认在校"])
 
 
 class OutcomeOut(BaseModel):

@@ -53,7 +53,7 @@ from backend.aid.queries import (
 from backend.aid.schemas import BalanceOut, PaymentsIn, PaymentsOut, StudentAidOut
 from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
-from backend.core.web.problems import documented, problem_response
+from backend.core.web.problems import problem_response, problem_responses
 from backend.core.web.requests import read_bounded
 from backend.exchange.aid_payments.importer import PaymentImport, import_payments
 from backend.exchange.aid_payments.reader import PaymentFile, read_uploaded_payments
@@ -74,7 +74,7 @@ CSV = "text/csv"
 # --- applications ---
 
 
-@router.post("/aid-applications", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post("/aid-applications", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
 async def post_applications(caller: StaffCaller, body: AidApplicationsIn) -> AidApplicationsOut:
     """批量申请资助（按班级或全校） · Apply for a class or the school. The answer names skipped students with the reason."""
     command = ApplyForClass(body.kind, body.class_id)
@@ -83,7 +83,7 @@ async def post_applications(caller: StaffCaller, body: AidApplicationsIn) -> Aid
     return AidApplicationsOut.from_result(result)
 
 
-@router.get("/aid-applications", responses=documented(401, 403, 422))
+@router.get("/aid-applications", responses=problem_responses(401, 403, 422))
 async def get_applications(
     caller: StaffCaller,
     state: ApplicationState | None = None,
@@ -103,7 +103,7 @@ async def get_applications(
 @router.post(
     "/aid-applications/{application_id}/decision",
     status_code=201,
-    responses=documented(401, 403, 404, 409, 422),
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_decision(caller: StaffCaller, application_id: UUID, body: AidDecisionIn) -> AidApplicationOut:
     """审批资助申请（申请人不得审批） · Approve or refuse, once. The account that filed the application cannot decide."""
@@ -117,7 +117,7 @@ async def post_decision(caller: StaffCaller, application_id: UUID, body: AidDeci
 @router.post(
     "/students/{student_id}/aid-duplicate-findings",
     status_code=201,
-    responses=documented(401, 403, 404, 422),
+    responses=problem_responses(401, 403, 404, 422),
 )
 async def post_duplicate_finding(caller: StaffCaller, student_id: UUID, body: DuplicateIn) -> DuplicateOut:
     """登记重复学籍核查结果 · Record the finding of a check for duplicate enrolment. The newest finding counts."""
@@ -134,7 +134,7 @@ async def post_duplicate_finding(caller: StaffCaller, student_id: UUID, body: Du
     "/aid-payments",
     status_code=201,
     response_model=PaymentsOut,
-    responses=documented(401, 403, 409, 422),
+    responses=problem_responses(401, 403, 409, 422),
 )
 async def post_payments(
     request: Request, caller: StaffCaller, body: PaymentsIn
@@ -166,7 +166,7 @@ async def post_payments(
     "/aid-payment-imports",
     response_model=PaymentFileOut,
     openapi_extra=BINARY_BODY,
-    responses=documented(401, 403, 409, 413, 415, 422),
+    responses=problem_responses(401, 403, 409, 413, 415, 422),
 )
 async def post_payment_import(
     request: Request, caller: StaffCaller, file_name: FileName, *, dry_run: DryRun = True
@@ -218,7 +218,7 @@ async def _import_or_roll_back(caller: StaffCaller, file: PaymentFile, *, dry_ru
     return imported
 
 
-@router.get("/students/{student_id}/aid", responses=documented(401, 403, 404, 409, 422))
+@router.get("/students/{student_id}/aid", responses=problem_responses(401, 403, 404, 409, 422))
 async def get_aid(caller: StaffCaller, student_id: UUID) -> StudentAidOut:
     """学生资助：申请、批准、发放、账目和余额 · A student's aid with the ledger and its balances."""
     async with caller.transaction() as session:
@@ -229,7 +229,7 @@ async def get_aid(caller: StaffCaller, student_id: UUID) -> StudentAidOut:
 # --- withdrawals ---
 
 
-@router.get("/aid-withdrawals", responses=documented(401, 403, 409, 422))
+@router.get("/aid-withdrawals", responses=problem_responses(401, 403, 409, 422))
 async def get_withdrawals(
     caller: StaffCaller,
     state: FilingState | None = None,
@@ -252,7 +252,7 @@ async def get_withdrawals(
     )
 
 
-@router.get("/aid-withdrawals/{withdrawal_id}", responses=documented(401, 403, 404, 409, 422))
+@router.get("/aid-withdrawals/{withdrawal_id}", responses=problem_responses(401, 403, 404, 409, 422))
 async def get_withdrawal(caller: StaffCaller, withdrawal_id: UUID) -> FilingDetailOut:
     """查看撤回或恢复（已发放部分照列、不变） · One filing with every instalment, including the unaffected paid ones."""
     async with caller.transaction() as session:
@@ -266,7 +266,7 @@ async def get_withdrawal(caller: StaffCaller, withdrawal_id: UUID) -> FilingDeta
 @router.post(
     "/aid-withdrawals/{withdrawal_id}/acknowledgement",
     status_code=201,
-    responses=documented(401, 403, 404, 409, 422),
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_acknowledgement(
     caller: StaffCaller, withdrawal_id: UUID, body: AcknowledgementIn
@@ -279,7 +279,7 @@ async def post_acknowledgement(
     return FilingOut.from_view_at(view, schools[view.filing.school_id].path, caller.at)
 
 
-@router.post("/aid-withdrawal-exports", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post("/aid-withdrawal-exports", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
 async def post_export(caller: StaffCaller, body: ExportIn) -> ExportOut:
     """申请导出（谁导出、谁负责） · Request a file for the aid office, with its purpose."""
     command = RequestExport(body.purpose, tuple(body.filing_ids))
@@ -291,7 +291,7 @@ async def post_export(caller: StaffCaller, body: ExportIn) -> ExportOut:
 @router.post(
     "/aid-withdrawal-exports/{export_id}/approval",
     status_code=201,
-    responses=documented(401, 403, 404, 409, 422),
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_export_approval(caller: StaffCaller, export_id: UUID) -> ExportOut:
     """批准导出（申请人不得批准） · Approve an export. The requester cannot approve it."""
@@ -305,7 +305,7 @@ async def post_export_approval(caller: StaffCaller, export_id: UUID) -> ExportOu
     response_class=Response,
     responses={
         200: {"content": {XLSX: {}, CSV: {}}, "description": "xlsx, csv"},
-        **documented(401, 403, 404, 409, 422),
+        **problem_responses(401, 403, 404, 409, 422),
     },
 )
 async def get_export_file(
@@ -329,7 +329,7 @@ async def get_export_file(
     return Response(write_workbook(content.rows, watermark), media_type=XLSX, headers=headers)
 
 
-@router.get("/reports/aid-balance", responses=documented(401, 403, 409, 422))
+@router.get("/reports/aid-balance", responses=problem_responses(401, 403, 409, 422))
 async def get_balance(
     caller: StaffCaller,
     term_code: TermCode = None,

@@ -32,7 +32,7 @@ from backend.appeal.statements import mark_messages_read, post_message
 from backend.appeal.subjects import load_subject
 from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.leave.queries import require_student_access
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
@@ -41,7 +41,7 @@ from backend.staff_api.pagination import build_page, cursor_id
 router = APIRouter(prefix="/v1", tags=["申诉 · appeals"])
 
 
-@router.get("/appeals", responses=documented(401, 403, 422))
+@router.get("/appeals", responses=problem_responses(401, 403, 422))
 async def list_appeals(
     caller: StaffCaller,
     *,
@@ -63,7 +63,7 @@ async def list_appeals(
     return build_page(rows, limit, lambda row: AppealOut.of(row, at), lambda row: row.filed.id)
 
 
-@router.post("/appeals", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
 async def post_appeal(caller: StaffCaller, body: SchoolAppealIn) -> AppealOut:
     """学校提出申诉 · File an appeal of the school about one of its students."""
     command = FileAppeal(body.against.to_subject(), body.grounds.to_message(), body.student_id)
@@ -72,7 +72,7 @@ async def post_appeal(caller: StaffCaller, body: SchoolAppealIn) -> AppealOut:
     return AppealOut.of(appeal, caller.at)
 
 
-@router.get("/appeals/{appeal_id}", responses=documented(401, 403, 404, 422))
+@router.get("/appeals/{appeal_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_appeal(caller: StaffCaller, appeal_id: UUID) -> AppealDetailOut:
     """查看申诉及被申诉事项 · One appeal with its subject and the trace of the subject."""
     async with caller.transaction() as session:
@@ -84,7 +84,7 @@ async def get_appeal(caller: StaffCaller, appeal_id: UUID) -> AppealDetailOut:
     return AppealDetailOut.of_detail(appeal, deadline, subject, caller.at, traces=traces)
 
 
-@router.get("/appeals/{appeal_id}/messages", responses=documented(401, 403, 404, 422))
+@router.get("/appeals/{appeal_id}/messages", responses=problem_responses(401, 403, 404, 422))
 async def list_messages(
     caller: StaffCaller, appeal_id: UUID, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[AppealMessageOut]:
@@ -96,7 +96,9 @@ async def list_messages(
 
 
 @router.post(
-    "/appeals/{appeal_id}/messages", status_code=201, responses=documented(401, 403, 404, 409, 422, 429)
+    "/appeals/{appeal_id}/messages",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
 async def post_appeal_message(
     caller: StaffCaller, appeal_id: UUID, body: AppealMessageIn
@@ -108,14 +110,16 @@ async def post_appeal_message(
     return AppealMessageOut.of(row)
 
 
-@router.post("/appeals/{appeal_id}/read", status_code=204, responses=documented(401, 403, 404, 422))
+@router.post("/appeals/{appeal_id}/read", status_code=204, responses=problem_responses(401, 403, 404, 422))
 async def post_read(caller: StaffCaller, appeal_id: UUID) -> None:
     """标记对方消息已读 · Mark the messages of the other side as read."""
     async with caller.transaction() as session:
         await mark_messages_read(session, caller.actor, appeal_id, caller.at)
 
 
-@router.post("/appeals/{appeal_id}/decision", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post(
+    "/appeals/{appeal_id}/decision", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
+)
 async def post_decision(caller: StaffCaller, appeal_id: UUID, body: AppealDecisionIn) -> AppealOut:
     """决定申诉（须写明理由） · Decide an appeal with reasons, once; restoration and recounting take effect immediately."""
     command = DecideAppeal(appeal_id, body.upheld, body.reasons, body.finding)
@@ -125,7 +129,7 @@ async def post_decision(caller: StaffCaller, appeal_id: UUID, body: AppealDecisi
 
 
 @router.post(
-    "/appeals/{appeal_id}/withdrawal", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/appeals/{appeal_id}/withdrawal", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
 async def post_withdrawal(caller: StaffCaller, appeal_id: UUID, body: WithdrawalIn) -> AppealOut:
     """撤回学校的申诉（同一事项不能再提出） · Withdraw the school's appeal; the same matter cannot be appealed again."""
@@ -135,7 +139,7 @@ async def post_withdrawal(caller: StaffCaller, appeal_id: UUID, body: Withdrawal
 
 
 @router.post(
-    "/appeals/{appeal_id}/next-level", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/appeals/{appeal_id}/next-level", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
 async def post_next_level(caller: StaffCaller, appeal_id: UUID, body: AppealMessageIn) -> AppealOut:
     """被驳回后向上一级申诉（一次） · Take a rejected appeal of the school to the next level, once."""
@@ -144,7 +148,7 @@ async def post_next_level(caller: StaffCaller, appeal_id: UUID, body: AppealMess
     return AppealOut.of(appeal, caller.at)
 
 
-@router.get("/students/{student_id}/gaokao-eligibility", responses=documented(401, 403, 404, 409, 422))
+@router.get("/students/{student_id}/gaokao-eligibility", responses=problem_responses(401, 403, 404, 409, 422))
 async def get_gaokao_eligibility(
     caller: StaffCaller,
     student_id: UUID,

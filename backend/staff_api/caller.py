@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from backend.core.web.requests import AppContextOf, Caller
+from backend.core.web.requests import AppContextDep, Caller
 from backend.identity.sign_in.authentication import authenticate_staff
 from backend.identity.unscoped_queries import SessionState
 
 
-async def _authenticate(request: Request, app_context: AppContextOf) -> SessionState:
+async def _authenticate(request: Request, app_context: AppContextDep) -> SessionState:
     return await authenticate_staff(app_context, request.headers.get("authorization"))
 
 
@@ -17,7 +17,7 @@ StaffSignIn = Annotated[SessionState, Depends(_authenticate)]
 """The session of the request, for signing out."""
 
 
-async def _caller(app_context: AppContextOf, sign_in: StaffSignIn) -> Caller:
+async def _caller(app_context: AppContextDep, sign_in: StaffSignIn) -> Caller:
     return Caller(app_context, sign_in.actor)
 
 

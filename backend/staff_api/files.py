@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import and_
 
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.core.web.requests import read_bounded
 from backend.identity.attachment_inspection import MEDIA_TYPES, inspect_upload
 from backend.leave.queries import LEAVE_ATTACHMENTS, in_visible_classes
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1", tags=["附件 · attachments"])
 @router.post(
     "/attachments",
     status_code=201,
-    responses=documented(401, 403, 404, 413, 415, 422, 429),
+    responses=problem_responses(401, 403, 404, 413, 415, 422, 429),
     openapi_extra=file_request_body(MEDIA_TYPES),
 )
 async def post_attachment(
@@ -48,7 +48,7 @@ async def post_attachment(
 @router.get(
     "/attachments/{attachment_id}",
     response_class=Response,
-    responses=documented(401, 403, 404, 422) | file_response(),
+    responses=problem_responses(401, 403, 404, 422) | file_response(),
 )
 async def get_attachment(caller: StaffCaller, attachment_id: UUID) -> Response:
     """下载附件 · Download a file of a fact that the caller may see; the access is recorded."""

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from backend.core.errors import NotPermitted
 from backend.core.pagination import Cursor, Limit, Page, encode_cursor
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.leave.queries import (
     ExemptionCriteria,
     LeaveSearch,
@@ -42,7 +42,7 @@ from backend.staff_api.pagination import build_page, cursor_id
 router = APIRouter(prefix="/v1", tags=["请假 · leave"])
 
 
-@router.get("/leave-requests", responses=documented(401, 403, 422))
+@router.get("/leave-requests", responses=problem_responses(401, 403, 422))
 async def list_leave(
     caller: StaffCaller,
     state: LeaveState | None = None,
@@ -66,7 +66,7 @@ def _require_school_staff(caller: StaffCaller) -> None:
         raise NotPermitted(reason_zh="请假由学校办理", reason_en="leave is handled by the school")
 
 
-@router.get("/leave-requests/{leave_id}", responses=documented(401, 403, 404, 422))
+@router.get("/leave-requests/{leave_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_leave(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
     """查看请假 · One request."""
     _require_school_staff(caller)
@@ -77,7 +77,9 @@ async def get_leave(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
 
 
 @router.post(
-    "/leave-requests/{leave_id}/decision", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/leave-requests/{leave_id}/decision",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_decision(caller: StaffCaller, leave_id: UUID, body: LeaveDecisionIn) -> LeaveOut:
     """审批请假（不批准须写明理由） · Approve or decline, once."""
@@ -90,7 +92,9 @@ async def post_decision(caller: StaffCaller, leave_id: UUID, body: LeaveDecision
 
 
 @router.post(
-    "/leave-requests/{leave_id}/cancellation", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/leave-requests/{leave_id}/cancellation",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_cancellation(caller: StaffCaller, leave_id: UUID, body: LeaveCancellationIn) -> LeaveOut:
     """撤销请假 · Cancel leave; once started, it ends now."""
@@ -102,7 +106,7 @@ async def post_cancellation(caller: StaffCaller, leave_id: UUID, body: LeaveCanc
 
 
 @router.post(
-    "/leave-requests/{leave_id}/return", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/leave-requests/{leave_id}/return", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
 async def post_return(caller: StaffCaller, leave_id: UUID, body: LeaveReturnIn) -> LeaveOut:
     """代为销假 · Record the student's return."""
@@ -113,7 +117,7 @@ async def post_return(caller: StaffCaller, leave_id: UUID, body: LeaveReturnIn) 
     return out
 
 
-@router.get("/students/{student_id}/leave-days", responses=documented(401, 403, 404, 409, 422))
+@router.get("/students/{student_id}/leave-days", responses=problem_responses(401, 403, 404, 409, 422))
 async def get_leave_days(
     caller: StaffCaller,
     student_id: UUID,
@@ -129,7 +133,7 @@ async def get_leave_days(
     return LeaveDaysOut.of(count)
 
 
-@router.get("/leave-stand-ins", responses=documented(401, 403, 422))
+@router.get("/leave-stand-ins", responses=problem_responses(401, 403, 422))
 async def list_stand_ins(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None) -> Page[StandInOut]:
     """代审安排（新的在前） · Stand-in arrangements, newest first; counselors see their own."""
     async with caller.transaction() as session:
@@ -137,7 +141,7 @@ async def list_stand_ins(caller: StaffCaller, limit: Limit = 50, cursor: Cursor 
     return build_page(rows, limit, StandInOut.of, lambda each: each.row.id)
 
 
-@router.post("/leave-stand-ins", status_code=201, responses=documented(401, 403, 404, 422))
+@router.post("/leave-stand-ins", status_code=201, responses=problem_responses(401, 403, 404, 422))
 async def post_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
     """指定代审人 · Name a colleague who decides on leave in my place for a period."""
     command = NameStandIn(body.stand_in_id, body.starts_at, body.ends_at)
@@ -147,7 +151,9 @@ async def post_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
 
 
 @router.post(
-    "/leave-stand-ins/{stand_in_id}/end", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/leave-stand-ins/{stand_in_id}/end",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_stand_in_end(caller: StaffCaller, stand_in_id: UUID) -> StandInOut:
     """提前结束代审 · End a stand-in now; decisions already made stay valid."""
@@ -156,7 +162,7 @@ async def post_stand_in_end(caller: StaffCaller, stand_in_id: UUID) -> StandInOu
     return StandInOut.of(stand_in)
 
 
-@router.get("/roll-calls/{roll_call_id}/leave-claims", responses=documented(401, 403, 404, 422))
+@router.get("/roll-calls/{roll_call_id}/leave-claims", responses=problem_responses(401, 403, 404, 422))
 async def list_leave_claims(
     caller: StaffCaller, roll_call_id: UUID, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[LeaveClaimOut]:

@@ -10,8 +10,8 @@ from pydantic import Field
 from backend.core.errors import NotFound
 from backend.core.pagination import Cursor, Limit
 from backend.core.tenancy import Scope
-from backend.core.web.problems import documented
-from backend.core.web.requests import AppContextOf
+from backend.core.web.problems import problem_responses
+from backend.core.web.requests import AppContextDep
 from backend.notice.delivery_reports import record_sms_reports, report_token
 from backend.notice.inbox import fetch_notices, open_notice
 from backend.notice.queries import group_statistics
@@ -22,7 +22,7 @@ from backend.staff_api.caller import StaffCaller
 router = APIRouter(prefix="/v1", tags=["notices"])
 
 
-@router.get("/notices", responses=documented(401, 403, 422))
+@router.get("/notices", responses=problem_responses(401, 403, 422))
 async def list_notices(caller: StaffCaller, limit: Limit = 20, cursor: Cursor = None) -> Inbox:
     """我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now."""
     before = parse_position(cursor)
@@ -31,7 +31,7 @@ async def list_notices(caller: StaffCaller, limit: Limit = 20, cursor: Cursor = 
     return inbox_out(page)
 
 
-@router.post("/notices/{notice_id}/read", responses=documented(401, 403, 404, 422))
+@router.post("/notices/{notice_id}/read", responses=problem_responses(401, 403, 404, 422))
 async def read_notice(caller: StaffCaller, notice_id: UUID) -> Opened:
     """标记通知已读 · Record that I opened a notice; repeating it changes nothing."""
     async with caller.transaction() as session:
@@ -39,7 +39,7 @@ async def read_notice(caller: StaffCaller, notice_id: UUID) -> Opened:
     return Opened(id=notice_id, opened_at=opened_at)
 
 
-@router.get("/notice-groups/{group_id}", responses=documented(401, 403, 404, 422))
+@router.get("/notice-groups/{group_id}", responses=problem_responses(401, 403, 404, 422))
 async def show_notice_group(caller: StaffCaller, group_id: UUID) -> NoticeGroup:
     """一次通知的送达统计 · Delivery statistics of the notices of one cause."""
     async with caller.transaction() as session:
@@ -52,9 +52,9 @@ async def show_notice_group(caller: StaffCaller, group_id: UUID) -> NoticeGroup:
     )
 
 
-@router.post("/callbacks/sms-reports/{token}", responses=documented(404, 422))
+@router.post("/callbacks/sms-reports/{token}", responses=problem_responses(404, 422))
 async def post_sms_reports(
-    app_context: AppContextOf,
+    app_context: AppContextDep,
     token: Annotated[str, Path(max_length=200, description="回执地址中的密钥 · the secret in the address")],
     reports: Annotated[list[AliyunSmsReport], Field(max_length=1000)],
 ) -> CallbackAnswer:

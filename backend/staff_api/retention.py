@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.retention.queries import list_runs
 from backend.retention.schemas import RetentionRunOut
 from backend.staff_api.caller import StaffCaller
@@ -12,7 +12,7 @@ from backend.staff_api.pagination import build_page, cursor_id
 router = APIRouter(prefix="/v1", tags=["保存期限 · retention"])
 
 
-@router.get("/retention-runs", responses=documented(401, 403, 422))
+@router.get("/retention-runs", responses=problem_responses(401, 403, 422))
 async def list_retention_runs(
     caller: StaffCaller, *, deleting_only: bool = False, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[RetentionRunOut]:

@@ -5,15 +5,15 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backend.core.web.schema_types import Moment, Paragraph, Schema
+from backend.core.web.schema_types import LongText, Schema, Timestamp
 
 
 class AttendanceIn(Schema):
     """Presence or absence at a recent instant. Presence at the same instant corrects a mistaken absence."""
 
-    at: Moment = Field(examples=["2026-10-12T08:00:00+08:00"])
+    at: Timestamp = Field(examples=["2026-10-12T08:00:00+08:00"])
     present: bool = Field(description="在校 true，缺勤 false · present or absent", examples=[False])
-    note: Paragraph | None = Field(default=None, examples=["第一节课未到，电话未接"])
+    note: LongText | None = Field(default=None, examples=["第一节课未到，电话未接"])
 
 
 class AttendanceOut(BaseModel):

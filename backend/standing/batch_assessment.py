@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from backend.core.app_context import AppContext
 from backend.core.clock import legal_day
-from backend.core.database import among
+from backend.core.database import equals_any
 from backend.core.tenancy import Scope
 from backend.leave.tables import LeaveRequest
 from backend.people.tables import Student
@@ -155,7 +155,7 @@ async def find_changed(
         students = await load_student_refs(session, student_ids)
         records = await assess_unlocked(session, list(students.values()), at)
         known = select(tables.StudentStanding.student_id, tables.StudentStanding.digest).where(
-            among(tables.StudentStanding.student_id, student_ids)
+            equals_any(tables.StudentStanding.student_id, student_ids)
         )
         stored = {row.student_id: row.digest for row in await session.execute(known)}
     return [
@@ -212,10 +212,10 @@ def select_assessed_participants(schools: Schools, roll_call_id: UUID) -> Select
         select(Obligation.student_id)
         .join(tables.StudentStanding, tables.StudentStanding.student_id == Obligation.student_id)
         .where(
-            among(tables.StudentStanding.school_id, schools.ids),
+            equals_any(tables.StudentStanding.school_id, schools.ids),
             Obligation.term_code == roll_call_term(roll_call_id),
             Obligation.roll_call_id == roll_call_id,
-            among(Obligation.school_id, schools.ids),
+            equals_any(Obligation.school_id, schools.ids),
             Obligation.duty != "exempt",
         )
         .order_by(Obligation.student_id)
@@ -233,7 +233,7 @@ def select_absentees(schools: Schools, roll_call_id: UUID) -> Select[UUID, int]:
         select(OutcomeEntry.student_id, misses)
         .where(
             OutcomeEntry.term_code == roll_call_term(roll_call_id),
-            among(OutcomeEntry.school_id, schools.ids),
+            equals_any(OutcomeEntry.school_id, schools.ids),
             OutcomeEntry.outcome == Outcome.MISSED.value,
         )
         .group_by(OutcomeEntry.student_id)
@@ -246,7 +246,7 @@ def _missed_in(schools: Schools, roll_call_id: UUID) -> Sequence[ColumnElement[b
     """Conditions on `outcome_entry` for students of the schools who missed the roll call at any time."""
     return (
         OutcomeEntry.term_code == roll_call_term(roll_call_id),
-        among(OutcomeEntry.school_id, schools.ids),
+        equals_any(OutcomeEntry.school_id, schools.ids),
         OutcomeEntry.roll_call_id == roll_call_id,
         OutcomeEntry.outcome == Outcome.MISSED.value,
     )

@@ -16,10 +16,10 @@ from sqlalchemy import delete, select
 from backend.core.app_context import AppContext
 from backend.core.availability import (
     Availability,
-    availability,
     heartbeats_in,
     longest_gap,
     lost_time,
+    measure_availability,
     record_heartbeat,
     run_heartbeat,
 )
@@ -95,7 +95,7 @@ async def test_only_gaps_longer_than_tolerated_are_lost_time(without_heartbeats:
         recorded = await heartbeats_in(session, WINDOW)
         assert lost_time(WINDOW, recorded, 5 * MINUTE) == timedelta(0)
         assert lost_time(WINDOW, recorded, 4 * MINUTE) == 5 * MINUTE
-        assert await availability(session, WINDOW) == Availability(60, 55, 5 * MINUTE)
+        assert await measure_availability(session, WINDOW) == Availability(60, 55, 5 * MINUTE)
 
 
 @given(st.sets(st.integers(-5, 65)), st.integers(0, 10))
@@ -108,7 +108,7 @@ def test_lost_time_counts_every_gap_if_none_is_tolerated(minutes: set[int], tole
 
 async def test_empty_window_has_no_minutes(without_heartbeats: Database) -> None:
     async with without_heartbeats.transaction(Scope.none()) as session:
-        assert await availability(session, (OPENS, OPENS)) == Availability(0, 0, timedelta(0))
+        assert await measure_availability(session, (OPENS, OPENS)) == Availability(0, 0, timedelta(0))
 
 
 @dataclass(slots=True)

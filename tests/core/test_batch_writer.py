@@ -39,7 +39,7 @@ def make_writer(
 
 async def queue_items(writer: BatchWriter[int, str], *items: int) -> list[asyncio.Task[str]]:
     """Queue the items one after another."""
-    tasks = [asyncio.create_task(writer.answer(item)) for item in items]
+    tasks = [asyncio.create_task(writer.write(item)) for item in items]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return tasks
@@ -72,7 +72,7 @@ async def test_batch_with_room_waits_for_expected_items() -> None:
     with writer.expect_item():
         first = await queue_items(writer, 1, 2)
         assert store.batches == []
-        last = writer.join(3)
+        last = writer.submit(3)
     assert await asyncio.gather(*first, last) == ["1", "2", "3"]
     assert store.batches == [[1, 2, 3]]
 
@@ -90,9 +90,9 @@ async def test_batch_waits_for_expected_items_at_most_max_wait() -> None:
     store, writer = make_writer(batch=3, max_wait=0)
     store.open.set()
     with writer.expect_item(), writer.expect_item():
-        first = writer.join(1)
+        first = writer.submit(1)
         assert await first == "1"
-        second = writer.join(2)
+        second = writer.submit(2)
     assert await second == "2"
     assert store.batches == [[1], [2]]
 
@@ -101,13 +101,13 @@ async def test_full_batch_does_not_wait() -> None:
     store, writer = make_writer(batch=3)
     store.open.set()
     with writer.expect_item():
-        assert await asyncio.gather(*(writer.answer(item) for item in (1, 2, 3))) == ["1", "2", "3"]
+        assert await asyncio.gather(*(writer.write(item) for item in (1, 2, 3))) == ["1", "2", "3"]
 
 
 async def test_failed_batch_is_repeated_item_by_item() -> None:
     store, writer = make_writer()
     store.open.set()
-    answers = await asyncio.gather(*(writer.answer(item) for item in (1, -2, 3)), return_exceptions=True)
+    answers = await asyncio.gather(*(writer.write(item) for item in (1, -2, 3)), return_exceptions=True)
     assert (answers[0], answers[2]) == ("1", "3")
     assert isinstance(answers[1], ValueError)
     assert str(answers[1]) == "no negative numbers: [-2]"
@@ -116,7 +116,7 @@ async def test_failed_batch_is_repeated_item_by_item() -> None:
 async def test_deferred_item_is_written_alone() -> None:
     store, writer = make_writer()
     store.open.set()
-    assert await asyncio.gather(*(writer.answer(item) for item in (1, 100))) == ["1", "alone 100"]
+    assert await asyncio.gather(*(writer.write(item) for item in (1, 100))) == ["1", "alone 100"]
     assert store.written_alone == [100]
 
 
@@ -133,7 +133,7 @@ async def test_cancelled_caller_does_not_affect_the_batch() -> None:
 async def test_idle_writer_has_no_tasks_and_no_expected_wait() -> None:
     store, writer = make_writer()
     store.open.set()
-    await writer.answer(1)
+    await writer.write(1)
     await asyncio.sleep(0)
     assert not writer._tasks
     assert writer.expected_wait() == 0.0

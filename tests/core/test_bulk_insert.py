@@ -71,7 +71,7 @@ async def test_conflicting_rows_are_neither_inserted_nor_returned(owner: Databas
     async with owner.transaction(Scope.none()) as session:
         await insert_rows(session, AuditEntry, [first])
         inserted = await insert_rows(
-            session, AuditEntry, [first, second], then="ON CONFLICT DO NOTHING", returning=("id",)
+            session, AuditEntry, [first, second], on_conflict="ON CONFLICT DO NOTHING", returning=("id",)
         )
         assert [each for (each,) in inserted] == [second["id"]]
         stored = await session.scalars(select(AuditEntry.id).where(AuditEntry.action == "test.bulk"))

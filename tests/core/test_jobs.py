@@ -21,7 +21,7 @@ from backend.core.tenancy import Scope
 from backend.events import SUBSCRIPTIONS, deliver
 from backend.roll_call.events import RollCallLaunched, RollCallSettled
 from backend.settings import Settings
-from backend.worker import load_jobs, rescue_stalled_jobs
+from backend.worker import load_tasks, rescue_stalled_jobs
 
 SCOPE = Scope.none()
 
@@ -162,7 +162,7 @@ async def test_job_with_a_waiting_duplicate_does_not_block_the_rescue(
 
 
 async def test_scheduled_jobs_and_events_run_before_enrolments(settings: Settings) -> None:
-    load_jobs()
+    load_tasks()
     connector = procrastinate.PsycopgConnector(
         conninfo=conninfo(settings.database_url), min_size=1, max_size=2
     )

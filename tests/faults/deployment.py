@@ -161,8 +161,8 @@ class Deployment:
             "DIANMING_GATEWAY_URL": f"http://127.0.0.1:{self.gateway_port}",
             "DIANMING_CLOCK_FILE": str(self.clock_file),
             "DIANMING_TEST_ENGINE": "1",
-            "DIANMING_VERIFICATION_ATTEMPTS": "30",  # leases also expire whenever the clock is moved
-            "DIANMING_FACE_CONTOURS": "none",
+            "DIANMING_VERIFICATION_MAX_ATTEMPTS": "30",  # leases also expire whenever the clock is moved
+            "DIANMING_FACE_LANDMARK_MODEL": "none",
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",

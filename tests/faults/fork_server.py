@@ -41,7 +41,7 @@ def _import_all() -> None:
 
     for name in (*COMMANDS.values(), *MOBILE_ROUTERS, *STAFF_ROUTERS):
         importlib.import_module(name)
-    worker.load_jobs()
+    worker.load_tasks()
     engine_registry.load_face_engines = pattern_engine_only
 
 

@@ -27,7 +27,7 @@ from backend.roll_call.errors import WindowsOverlap
 from backend.roll_call.tables import RollCall
 from backend.roll_call.voiding import void_roll_call
 from backend.standing.appeal_errors import NothingToAppeal
-from backend.worker import load_jobs
+from backend.worker import load_tasks
 from tests.faults.interleaving import ConcurrentClient, interleave
 from tests.support.province import counselor_account, province_account
 from tests.support.roll_call.scenario import MICROSECOND, RollCallScenario, make_job_context
@@ -54,7 +54,7 @@ async def sign_envelope(scenario: RollCallScenario, student: StudentWithPhone, r
 
 async def run_jobs(scenario: RollCallScenario, *names: str) -> None:
     """Run the waiting jobs with these task names, as a worker would."""
-    load_jobs()
+    load_tasks()
     from backend.core.jobs import job_app  # noqa: PLC0415 - filled by load_jobs
 
     fetch_jobs = text(

@@ -47,9 +47,9 @@ async def send_under_load(
     api: MobileClient, student: StudentWithPhone, roll_call_id: UUID, compact: str, **more: Any
 ) -> httpx.Response:
     """The answer to an envelope that exceeds the load limit."""
-    change_settings(api, intake_queue=0)
+    change_settings(api, intake_max_queue=0)
     answer = await api.envelope(student, roll_call_id, compact, **more)
-    change_settings(api, intake_queue=100)
+    change_settings(api, intake_max_queue=100)
     return answer
 
 
@@ -66,7 +66,9 @@ async def test_envelope_under_load_gets_503_with_a_signed_retry_token(
     compact = await api.signed(student, launched.roll_call.id)
     answer = await send_under_load(api, student, launched.roll_call.id, compact)
     assert (answer.status_code, answer.json()["code"]) == (503, "intake_busy")
-    assert 1 <= int(answer.headers["retry-after"]) <= 1 + api.scenario.app_context.settings.intake_spread
+    assert (
+        1 <= int(answer.headers["retry-after"]) <= 1 + api.scenario.app_context.settings.intake_jitter_seconds
+    )
     claims = decode_token(api, answer.json()["attempted"])
     assert (claims["kind"], claims["account"]) == ("attempted", str(student.actor.account_id))
     assert datetime.fromisoformat(claims["attempted_at"]) == api.scenario.clock()
@@ -146,7 +148,7 @@ async def test_retry_token_for_something_else_is_ignored(
     elif changed == "nothing signed":
         token = "no.signed.token"
     elif changed == "expired":
-        api.scenario.clock.at += timedelta(seconds=api.scenario.app_context.settings.intake_attempt_life)
+        api.scenario.clock.at += timedelta(seconds=api.scenario.app_context.settings.retry_token_ttl_seconds)
     answer = await api.envelope(student, roll_call.id, compact, attempted=token)
     assert (answer.status_code, answer.json()["code"]) == (409, "window_closed")
 
@@ -156,7 +158,7 @@ async def test_request_without_access_token_gets_no_retry_token(
 ) -> None:
     launched = await api.scenario.launch()
     compact = await api.signed(student, launched.roll_call.id)
-    change_settings(api, intake_queue=0)
+    change_settings(api, intake_max_queue=0)
     path = f"/v1/roll-calls/{launched.roll_call.id}/envelopes"
     answer = await api.http.post(path, json={"envelope": compact})
     assert (answer.status_code, answer.json()["code"]) == (401, "token_missing")

@@ -56,7 +56,7 @@ async def test_another_worker_takes_over_the_tasks_of_a_killed_one(scenario: Rol
             "DIANMING_REDIS_URL": settings.redis_url,
             "DIANMING_EVIDENCE_DIR": str(settings.evidence_dir),
             "DIANMING_KEYS_FILE": str(settings.keys_file),
-            "DIANMING_VERIFICATION_LEASE": str(int(TERMS.lease.total_seconds())),
+            "DIANMING_VERIFICATION_LEASE_SECONDS": str(int(TERMS.lease.total_seconds())),
         },
         stdout=asyncio.subprocess.PIPE,
     )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core.app_context import settings_clock
 from backend.settings import get_settings
 
@@ -14,7 +14,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout"
 
 def _print_time(*, as_json: bool) -> None:
     at = settings_clock(get_settings())()
-    answer({"now": at.isoformat()}, as_json=as_json, render=lambda payload: str(payload["now"]))
+    print_result({"now": at.isoformat()}, as_json=as_json, render=lambda payload: str(payload["now"]))
 
 
 @app.command()
@@ -28,7 +28,9 @@ def advance(seconds: Annotated[float, typer.Argument(min=0)], as_json: AsJson = 
     """拨快演示时钟 · Move the demonstration's clock forward."""
     path = get_settings().clock_file
     if path is None:
-        refuse("clock_is_real", "此部署使用真实时间 · this deployment uses the real time", as_json=as_json)
+        exit_with_error(
+            "clock_is_real", "此部署使用真实时间 · this deployment uses the real time", as_json=as_json
+        )
     offset = float(path.read_text()) if path.exists() else 0.0
     replacement = path.with_suffix(".new")
     replacement.write_text(str(offset + seconds))

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from backend.commands.output import refuse
+from backend.commands.output import exit_with_error
 from backend.core.app_context import settings_clock
 from backend.demo.calibration import calibrate
 from backend.demo.clients import Clients
@@ -105,7 +105,7 @@ def command(
 ) -> None:
     """演示：从发起、结算到异动、资助和申诉 · From launch and settlement to changes, aid and appeals."""
     if "DIANMING_CLOCK_FILE" not in os.environ:
-        refuse(
+        exit_with_error(
             "demo_needs_its_house",
             "请用 make demo 运行 · run it by `make demo`, which starts what it needs",
             as_json=False,

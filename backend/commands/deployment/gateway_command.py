@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from backend.commands.output import refuse
+from backend.commands.output import exit_with_error
 from backend.core.clock import legal_day, now, shifted_clock
 from backend.notice.delivery_reports import report_token
 from backend.notice.sms.fake import FakeGateway
@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """假短信与实名网关（演示用） · FAKE SMS and real-name gateway for demos."""
     if os.environ.get("DIANMING_ENV") == "production":
-        refuse(
+        exit_with_error(
             "fake_in_production",
             "假网关不能在生产环境运行。 The fake never runs in production.",
             as_json=False,

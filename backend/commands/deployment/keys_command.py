@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from backend.commands.context import run_with_context
-from backend.commands.output import answer, refuse
+from backend.commands.output import exit_with_error, print_result
 from backend.core.errors import Conflict
 from backend.core.keys import add_version, complete_key_file, create_key_file
 from backend.identity.face import key_rotation
@@ -27,8 +27,10 @@ def init(as_json: AsJson = False) -> None:
     try:
         create_key_file(path)
     except FileExistsError:
-        refuse("keys_exist", f"已有密钥文件，不会覆盖 · {path} exists and is never replaced", as_json=as_json)
-    answer({"file": str(path)}, as_json=as_json, render=lambda payload: f"{payload['file']}")
+        exit_with_error(
+            "keys_exist", f"已有密钥文件，不会覆盖 · {path} exists and is never replaced", as_json=as_json
+        )
+    print_result({"file": str(path)}, as_json=as_json, render=lambda payload: f"{payload['file']}")
 
 
 @app.command()
@@ -39,7 +41,7 @@ def complete(as_json: AsJson = False) -> None:
         added = complete_key_file(path)
     except FileNotFoundError:
         _exit_without_file(as_json=as_json)
-    answer(
+    print_result(
         {"file": str(path), "added": list(added)},
         as_json=as_json,
         render=lambda payload: ", ".join(payload["added"]) or "—",
@@ -66,7 +68,7 @@ def rotate(
     except FileNotFoundError:
         _exit_without_file(as_json=as_json)
     if file_only:
-        answer(
+        print_result(
             {"file": str(path), "version": version},
             as_json=as_json,
             render=lambda _: f"版本 version {version}。分发并重启后运行 · then `dianming keys rewrap`",
@@ -92,10 +94,14 @@ def retire(
     try:
         run_with_context(lambda app_context: key_rotation.retire(app_context, version))
     except Conflict as conflict:
-        refuse(conflict.code, f"{conflict.sentence('zh')} · {conflict.sentence('en')}", as_json=as_json)
+        exit_with_error(
+            conflict.code, f"{conflict.sentence('zh')} · {conflict.sentence('en')}", as_json=as_json
+        )
     except KeyError:
-        refuse("version_unknown", f"没有版本 {version} · there is no version {version}", as_json=as_json)
-    answer(
+        exit_with_error(
+            "version_unknown", f"没有版本 {version} · there is no version {version}", as_json=as_json
+        )
+    print_result(
         {"retired": version}, as_json=as_json, render=lambda _: f"已删除版本 {version} · retired {version}"
     )
 
@@ -106,7 +112,7 @@ def _rewrap(*, as_json: bool) -> None:
 
     result = run_with_context(lambda app_context: key_rotation.rewrap(app_context, log_progress))
     payload = {"version": result.version, "schools": result.done, "unreadable": result.unreadable}
-    answer(
+    print_result(
         payload,
         as_json=as_json,
         render=lambda _: (
@@ -120,7 +126,7 @@ def _rewrap(*, as_json: bool) -> None:
 
 def _require_root_purpose(purpose: str, *, as_json: bool) -> None:
     if purpose != ROOT_KEY_PURPOSE:
-        refuse(
+        exit_with_error(
             "purpose_not_rotated",
             f"只有 {ROOT_KEY_PURPOSE} 由命令更换，其他用途见运行手册 · only {ROOT_KEY_PURPOSE} is rotated by a command; see docs/operations.md",
             as_json=as_json,
@@ -129,7 +135,7 @@ def _require_root_purpose(purpose: str, *, as_json: bool) -> None:
 
 def _exit_without_file(*, as_json: bool) -> None:
     path = get_settings().keys_file
-    refuse(
+    exit_with_error(
         "keys_missing",
         f"没有密钥文件 {path}，请先运行 dianming keys init · no key file: run `dianming keys init`",
         as_json=as_json,

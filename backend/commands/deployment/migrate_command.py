@@ -8,7 +8,7 @@ import typer
 from alembic import command as alembic_command
 from alembic.config import Config
 
-from backend.commands.output import refuse
+from backend.commands.output import exit_with_error
 from backend.core.keys import complete_key_file, create_key_file, missing_purposes
 from backend.policy import PolicyInvalid, load_policies
 from backend.settings import get_settings
@@ -29,23 +29,23 @@ def command(
     """升级数据库结构 · Upgrade the database to the newest schema."""
     url = os.environ.get("DIANMING_OWNER_DATABASE_URL")
     if not url:
-        refuse(
+        exit_with_error(
             "owner_url_missing", "set DIANMING_OWNER_DATABASE_URL to the owner's database URL", as_json=json
         )
     try:
         load_policies()
     except PolicyInvalid as error:
-        refuse(error.code, error.sentence("en"), as_json=json)
+        exit_with_error(error.code, error.sentence("en"), as_json=json)
     settings = get_settings()
     if not settings.keys_file.exists():
         if settings.env == "production":
-            refuse(
+            exit_with_error(
                 "keys_missing", f"no key file at {settings.keys_file}: run `dianming keys init`", as_json=json
             )
         create_key_file(settings.keys_file)
     missing = missing_purposes(settings.keys_file)
     if missing and settings.env == "production":
-        refuse(
+        exit_with_error(
             "keys_incomplete",
             f"{settings.keys_file} has no key for {', '.join(missing)}: run `dianming keys complete`",
             as_json=json,

@@ -13,7 +13,7 @@ import pyotp
 import typer
 
 from backend.app import STAFF_PREFIX, create_app
-from backend.commands.output import refuse
+from backend.commands.output import exit_with_error
 from backend.core.app_context import AppContext, open_app_context
 from backend.core.errors import Conflict
 from backend.core.tenancy import Scope
@@ -135,7 +135,9 @@ def command(
     """写入演示数据（幂等） · Load demo data, once."""
     settings = get_settings()
     if settings.env == "production" and not bare:
-        refuse("no_demo_in_production", "生产环境只允许 --bare · only --bare in production", as_json=False)
+        exit_with_error(
+            "no_demo_in_production", "生产环境只允许 --bare · only --bare in production", as_json=False
+        )
     if show:
         _print_sign_ins(settings)
         return

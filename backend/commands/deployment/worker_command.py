@@ -9,7 +9,7 @@ from backend.core.app_context import open_app_context
 from backend.core.process.gc_tuning import freeze_startup_objects
 from backend.core.process.logging import configure_logging
 from backend.settings import get_settings
-from backend.worker import load_jobs, run_worker
+from backend.worker import load_tasks, run_worker
 
 
 def command(
@@ -21,7 +21,7 @@ def command(
         settings = get_settings()
         configure_logging(as_json=settings.env == "production")
         app_context = open_app_context(settings)
-        load_jobs()
+        load_tasks()
         configure_mappers()  # otherwise the first statement would create these objects after the freeze
         freeze_startup_objects()
         try:

@@ -93,11 +93,11 @@ class BatchWriter(Generic[Item, Answer]):
         """Estimated seconds until an item that arrives now is taken, by the duration of recent batches."""
         return len(self._queue) / (self._limits.batch_size * self._limits.writers) * self._average_seconds
 
-    async def answer(self, item: Item) -> Answer:
+    async def write(self, item: Item) -> Answer:
         """Write an item and return its answer after the commit. Raises only the item's own errors."""
-        return await self.join(item)
+        return await self.submit(item)
 
-    def join(self, item: Item) -> asyncio.Future[Answer]:
+    def submit(self, item: Item) -> asyncio.Future[Answer]:
         """Queue an item. The returned future has its answer after the commit."""
         queued: _QueuedItem[Item, Answer] = _QueuedItem(
             item, asyncio.get_running_loop().create_future(), monotonic()

@@ -45,7 +45,7 @@ class FairQueue(Generic[Item, Result]):
         """Estimated seconds until an item that arrives now is processed, by the duration of recent items."""
         return len(self._queue) * self._average_seconds
 
-    async def done(self, item: Item) -> Result:
+    async def run(self, item: Item) -> Result:
         """Wait for the item's turn and return the result of `work`, or raise its error."""
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append((item, result))

@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from backend.core.app_context import AppContext
 from backend.core.errors import BadInput
-from backend.core.web.problems import Problem, documented, install_problem_handlers
+from backend.core.web.problems import Problem, install_problem_handlers, problem_responses
 from backend.core.web.schema_types import printable
 
 EXAMPLE_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -86,7 +86,7 @@ def _complete_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> N
         body = operation["requestBody"]["content"].get("application/json")
         if body is not None:
             body["example"] = example_of(body["schema"], schemas)
-    common = {str(status): response for status, response in documented(*statuses).items()}
+    common = {str(status): response for status, response in problem_responses(*statuses).items()}
     operation["responses"] = dict(sorted((responses | common).items()))
 
 

@@ -15,13 +15,13 @@ IfNoneMatch = Annotated[
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "not modified since that ETag"}}
 
 
-def etag_of(*parts: object) -> str:
+def weak_etag(*parts: object) -> str:
     """A weak entity tag, equal as long as `parts` are. Leave out the time of the answer."""
     digest = hashlib.sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()
     return f'W/"{digest[:24]}"'
 
 
-def not_modified(tag: str, if_none_match: str | None) -> Response | None:
+def not_modified_response(tag: str, if_none_match: str | None) -> Response | None:
     """A 304 response if the client has this version already, else None."""
     known = {each.strip() for each in (if_none_match or "").split(",")}
     if tag in known or tag.removeprefix("W/") in known or "*" in known:

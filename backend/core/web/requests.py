@@ -30,7 +30,7 @@ async def _app_context(request: Request) -> AppContext:  # async, so that FastAP
     return app_context
 
 
-AppContextOf = Annotated[AppContext, Depends(_app_context)]
+AppContextDep = Annotated[AppContext, Depends(_app_context)]
 
 
 async def read_bounded(request: Request, limit: int) -> bytes:

@@ -32,7 +32,7 @@ def _trim(value: str) -> str:
     return text
 
 
-Line = Annotated[
+ShortText = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200),
     AfterValidator(_require_storable),
@@ -40,7 +40,7 @@ Line = Annotated[
 ]
 """One line of text typed by a person."""
 
-Paragraph = Annotated[
+LongText = Annotated[
     str,
     StringConstraints(min_length=1, max_length=4000),
     AfterValidator(_require_storable),
@@ -48,7 +48,7 @@ Paragraph = Annotated[
 ]
 """Text written by a person: reasons, opinions, statements."""
 
-Moment = Annotated[
+Timestamp = Annotated[
     AwareDatetime,
     Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2100, 1, 1, tzinfo=UTC)),
 ]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from backend.core.web.schema_types import Line, Schema
+from backend.core.web.schema_types import Schema, ShortText
 from backend.identity.accounts.staff_accounts import Invitation
 from backend.identity.tables import Account
 from backend.org.tables import OrgUnit
@@ -34,7 +34,7 @@ class InvitationIn(Schema):
     kind: InvitedKind = Field(examples=["counselor"])
     org_id: UUID
     login: Login = Field(examples=["li.laoshi"])
-    display_name: Line = Field(examples=["李老师"])
+    display_name: ShortText = Field(examples=["李老师"])
     phone: Phone | None = Field(default=None, examples=["13800000000"])
 
 
@@ -64,13 +64,13 @@ class AccountOut(BaseModel):
 class DisableIn(Schema):
     """Why the account is disabled."""
 
-    reason: Line = Field(examples=["离职"])
+    reason: ShortText = Field(examples=["离职"])
 
 
 class ProfileIn(Schema):
     """Name and phone number of the invited person."""
 
-    name: Line = Field(examples=["李老师"])
+    name: ShortText = Field(examples=["李老师"])
     phone: Phone = Field(examples=["13800000000"])
 
 

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from backend.core.web.schema_types import Line, Schema
+from backend.core.web.schema_types import Schema, ShortText
 
 
 class RegistrationIn(Schema):
     """Name and number on the identity document."""
 
-    name: Line = Field(examples=["张三"])
+    name: ShortText = Field(examples=["张三"])
     id_number: Annotated[
         str, StringConstraints(strip_whitespace=True, pattern=r"^[0-9A-Za-z()（）-]{5,30}$")
     ] = Field(examples=["11010519491231002X"])
@@ -44,4 +44,4 @@ class DeviceOut(BaseModel):
 class RevocationIn(Schema):
     """Why the phone is revoked."""
 
-    reason: Line = Field(examples=["手机丢失"])
+    reason: ShortText = Field(examples=["手机丢失"])

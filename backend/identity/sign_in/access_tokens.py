@@ -109,7 +109,7 @@ def _read_claims(keys: KeyRing, audience: Audience, token: str, at: datetime) ->
     invalid, expired = _ERRORS[audience]
     try:
         claims = _verify_signature(keys, token)
-    except (jws.NotCompact, jws.SignatureWrong, KeyError, ValueError, RecursionError) as error:
+    except (jws.JwsMalformed, jws.SignatureWrong, KeyError, ValueError, RecursionError) as error:
         raise invalid from error
     expires = claims.get("exp")
     if (
@@ -126,7 +126,7 @@ def _read_claims(keys: KeyRing, audience: Audience, token: str, at: datetime) ->
 
 def _verify_signature(keys: KeyRing, token: str) -> dict[str, Any]:
     """The claims of a token that was signed with one of our keys."""
-    signed = jws.take_apart(token)
+    signed = jws.parse_jws(token)
     signed.verify(keys.signers["token", str(signed.header.get("kid"))].public_key())
     claims: dict[str, Any] = json.loads(signed.payload)
     return claims

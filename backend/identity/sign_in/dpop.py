@@ -52,7 +52,7 @@ class ExpectedRequest:
 
 def base64url(data: bytes) -> str:
     """Base64url without padding (RFC 7515)."""
-    return jws.encoded(data).decode()
+    return jws.encode_base64url(data).decode()
 
 
 def public_jwk(candidate: Any) -> dict[str, str]:
@@ -100,7 +100,7 @@ def thumbprint(jwk: dict[str, str]) -> str:
 def public_key(jwk: dict[str, str]) -> ec.EllipticCurvePublicKey:
     """The key of a canonical JWK; raises `ProofInvalid` for a point that is not on the curve."""
     try:
-        return jws.public_key(_decode_coordinate(jwk["x"]), _decode_coordinate(jwk["y"]))
+        return jws.p256_public_key(_decode_coordinate(jwk["x"]), _decode_coordinate(jwk["y"]))
     except ValueError as error:
         raise ProofInvalid(reason="jwk") from error
 
@@ -110,8 +110,8 @@ def check_proof(token: str, request: ExpectedRequest) -> Proof:
     if not token or len(token) > MAX_BYTES:
         raise ProofInvalid(reason="missing")
     try:
-        proof = jws.take_apart(token)
-    except jws.NotCompact as error:
+        proof = jws.parse_jws(token)
+    except jws.JwsMalformed as error:
         raise ProofInvalid(reason="form") from error
     if proof.header.get("typ") != "dpop+jwt":
         raise ProofInvalid(reason="typ")

@@ -13,11 +13,11 @@ from uuid import UUID
 from backend.core import jws
 from backend.core.batching.batch_writer import DEFER, Deferred
 from backend.core.batching.fair_queue import yield_to_loop
-from backend.core.direct_connections import Connection
 from backend.core.errors import DomainError, NotFound
 from backend.core.ids import new_id
-from backend.core.jobs import defer_all
+from backend.core.jobs import enqueue_all_on_connection
 from backend.core.keys import KeyRing
+from backend.core.unscoped_connections import Connection
 from backend.identity.errors import AccountIsDisabled, KeyRevoked, ProofReplayed
 from backend.roll_call import errors
 from backend.roll_call.check_in.repository import (
@@ -92,7 +92,7 @@ async def receive_batch(
                 answers.append(answer)
     await store_check_ins(connection, accepted, rejected)
     if resettle:
-        await defer_all(connection, resettle_submission, resettle)
+        await enqueue_all_on_connection(connection, resettle_submission, resettle)
     return answers
 
 

@@ -48,7 +48,7 @@ async def load_declared_frame(
     database: Database, actor: Actor, submission_id: UUID, position: int, at: datetime
 ) -> DeclaredFrame:
     """Load what the envelope declared for a frame. The upload itself happens outside any transaction."""
-    rows = await database.ask(
+    rows = await database.fetch_autocommit(
         _DECLARED,
         submission=submission_id,
         school=actor.school_id,
@@ -148,7 +148,7 @@ class FrameRecorder:
 
     async def record(self, frame: StoredFrame) -> bool:
         """Record the frame and return whether its burst is complete."""
-        return await self._writer.answer(frame)
+        return await self._writer.write(frame)
 
     async def _write_batch(self, frames: Sequence[StoredFrame]) -> list[bool]:
         async with self._database.transaction(Scope.none()) as session:

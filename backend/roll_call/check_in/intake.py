@@ -69,16 +69,16 @@ class CheckInIntake:
         """Return the answer once it is committed, or `IntakeBusy` with a retry token if the queues are too long."""
         settings, queued = self._app_context.settings, self._verifying.queued + self._writer.queued
         wait = self._verifying.expected_wait() + self._writer.expected_wait()
-        if queued >= settings.intake_queue or wait > settings.intake_wait:
+        if queued >= settings.intake_max_queue or wait > settings.intake_max_wait_seconds:
             try:
                 return UnrecordedRefusal(self._reject(request, wait))
             except DomainError as error:
                 return UnrecordedRefusal(error)
         with self._writer.expect_item():
-            verified = await self._verifying.done(request)
+            verified = await self._verifying.run(request)
             if isinstance(verified, UnrecordedRefusal):
                 return verified
-            answer = self._writer.join(verified)
+            answer = self._writer.submit(verified)
         return await answer
 
     def _verify(self, request: EnvelopeRequest) -> CheckInRequest | UnrecordedRefusal:
@@ -102,7 +102,7 @@ class CheckInIntake:
         """Return the time that decides lateness: that of the first attempt if a valid retry token proves one."""
         if request.retry_token is None:
             return request.arrived_at
-        ttl = timedelta(seconds=self._app_context.settings.intake_attempt_life)
+        ttl = timedelta(seconds=self._app_context.settings.retry_token_ttl_seconds)
         attempt = self._make_retry_token(request, digest)
         return (
             read_first_attempt(self._app_context.keys, request.retry_token, attempt, ttl)
@@ -110,11 +110,11 @@ class CheckInIntake:
         )
 
     async def _write_batch(self, batch: Sequence[CheckInRequest]) -> list[Answer | Deferred]:
-        async with self._app_context.database.direct.transaction() as connection:
+        async with self._app_context.database.unscoped.transaction() as connection:
             return await receive_batch(connection, batch, self._app_context.keys)
 
     async def _write_alone(self, request: CheckInRequest) -> Answer:
-        async with self._app_context.database.direct.transaction() as connection:
+        async with self._app_context.database.unscoped.transaction() as connection:
             (answer,) = await receive_batch(connection, [request], self._app_context.keys, wait=True)
         assert not isinstance(answer, Deferred)
         return answer
@@ -127,13 +127,13 @@ class CheckInIntake:
         """
         app_context, settings = self._app_context, self._app_context.settings
         attempt = self._make_retry_token(request, signed_digest(request.compact))
-        app_context.service(LoadShedding).note(request.arrived_at)
-        ttl = timedelta(seconds=settings.intake_attempt_life)
+        app_context.service(LoadShedding).count_rejection(request.arrived_at)
+        ttl = timedelta(seconds=settings.retry_token_ttl_seconds)
         token = request.retry_token
         if token is None or read_first_attempt(app_context.keys, token, attempt, ttl) is None:
             token = sign_retry_token(app_context.keys, attempt)
         seconds = choose_retry_delay(
-            app_context.keys, attempt.account_id, attempt.digest, wait, settings.intake_spread
+            app_context.keys, attempt.account_id, attempt.digest, wait, settings.intake_jitter_seconds
         )
         return IntakeBusy(seconds=seconds, attempted=token)
 

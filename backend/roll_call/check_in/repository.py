@@ -13,9 +13,9 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from backend.core.direct_connections import Connection
 from backend.core.errors import DomainError
 from backend.core.ids import new_id
+from backend.core.unscoped_connections import Connection
 from backend.identity.sign_in.dpop import Proof
 from backend.roll_call.envelope import OpenedEnvelope
 from backend.roll_call.errors import CheckInRefusal

@@ -51,11 +51,11 @@ def read_first_attempt(
     if token is None:
         return None
     try:
-        parsed = jws.take_apart(token)
+        parsed = jws.parse_jws(token)
         if parsed.header.get("typ") != TYPE:
             return None
         parsed.verify(keys.signers["receipt", str(parsed.header.get("kid"))].public_key())
-    except (jws.NotCompact, jws.SignatureWrong, KeyError):
+    except (jws.JwsMalformed, jws.SignatureWrong, KeyError):
         return None
     claims = json.loads(parsed.payload)  # the signature is ours, so the content is well-formed
     at = datetime.fromisoformat(claims["attempted_at"])

@@ -80,7 +80,7 @@ class TotalsCache:
             return await _load_totals(session, roll_call_id, launcher_path)
 
     async def _refresh(self, totals: RollCallTotals, roll_call_id: UUID) -> None:
-        rows = await self._database.ask(_CHANGES, roll_call=roll_call_id, version=totals.version)
+        rows = await self._database.fetch_autocommit(_CHANGES, roll_call=roll_call_id, version=totals.version)
         counters, pending = _split_changes(tuple(row.values()) for row in rows)
         totals.apply_counters(counters)
         totals.replace_pending(pending)

@@ -51,9 +51,9 @@ class QueueConfig:
     def of(cls, settings: Settings) -> Self:
         """Read the limits from the settings."""
         return cls(
-            settings.verification_batch,
-            timedelta(seconds=settings.verification_lease),
-            settings.verification_attempts,
+            settings.verification_batch_size,
+            timedelta(seconds=settings.verification_lease_seconds),
+            settings.verification_max_attempts,
         )
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.identity.accounts import staff_accounts
 from backend.identity.accounts.schemas import (
     AccountKind,
@@ -29,7 +29,7 @@ KindFilter = Annotated[AccountKind | None, Query(description="账号类别 · ki
 StatusFilter = Annotated[AccountStatus | None, Query(description="账号状态 · status of the account")]
 
 
-@router.post("", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post("", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
 async def invite_account(body: InvitationIn, caller: StaffCaller) -> InvitationOut:
     """邀请下级账号 · Create an account directly below one's own."""
     command = staff_accounts.InviteAccount(body.kind, body.org_id, body.login, body.display_name, body.phone)
@@ -39,7 +39,7 @@ async def invite_account(body: InvitationIn, caller: StaffCaller) -> InvitationO
     return invitation_out(invitation)
 
 
-@router.get("", responses=documented(401, 403, 422))
+@router.get("", responses=problem_responses(401, 403, 422))
 async def list_accounts(
     caller: StaffCaller,
     kind: KindFilter = None,
@@ -56,7 +56,7 @@ async def list_accounts(
     return build_page(rows, limit, lambda row: account_out(*row), lambda row: row[0].id)
 
 
-@router.post("/{account_id}/invitation", responses=documented(401, 403, 404, 409, 422))
+@router.post("/{account_id}/invitation", responses=problem_responses(401, 403, 404, 409, 422))
 async def renew(account_id: UUID, caller: StaffCaller) -> InvitationOut:
     """重新发放激活码 · Issue a new activation code; the old one stops working."""
     policy = province_policy(caller.app_context, caller.at)
@@ -67,7 +67,7 @@ async def renew(account_id: UUID, caller: StaffCaller) -> InvitationOut:
     return invitation_out(invitation)
 
 
-@router.post("/{account_id}/disable", responses=documented(401, 403, 404, 422))
+@router.post("/{account_id}/disable", responses=problem_responses(401, 403, 404, 422))
 async def disable_account(account_id: UUID, body: DisableIn, caller: StaffCaller) -> AccountOut:
     """停用账号 · Disable an account; it is refused at its next request."""
     async with caller.transaction() as session:

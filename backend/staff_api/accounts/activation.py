@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
-from backend.core.web.problems import documented
+from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.web.problems import problem_responses
 from backend.identity.accounts.activation import open_activation_steps
 from backend.identity.accounts.activation_schemas import (
     ReadinessOut,
@@ -33,7 +33,9 @@ StatusFilter = Annotated[
 
 
 @router.post(
-    "/counselors/{counselor_id}/classes", status_code=204, responses=documented(401, 403, 404, 409, 422)
+    "/counselors/{counselor_id}/classes",
+    status_code=204,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def assign(counselor_id: UUID, body: ClassesIn, caller: StaffCaller) -> Response:
     """分配班级 · Assign classes to a counselor, who replaces the previous counselor of each class."""
@@ -43,7 +45,7 @@ async def assign(counselor_id: UUID, body: ClassesIn, caller: StaffCaller) -> Re
     return Response(status_code=204)
 
 
-@router.get("/readiness", responses=documented(401, 422))
+@router.get("/readiness", responses=problem_responses(401, 422))
 async def readiness(caller: StaffCaller, cursor: Cursor = None, limit: Limit = 50) -> Page[ReadinessOut]:
     """准备情况 · List which schools are ready for roll calls; a school sees itself."""
     async with caller.transaction() as session:
@@ -51,7 +53,7 @@ async def readiness(caller: StaffCaller, cursor: Cursor = None, limit: Limit = 5
     return build_page(rows, limit, readiness_out, lambda row: row.school_id)
 
 
-@router.get("/students/{student_id}/activation", responses=documented(401, 403, 404, 422))
+@router.get("/students/{student_id}/activation", responses=problem_responses(401, 403, 404, 422))
 async def student_activation(student_id: UUID, caller: StaffCaller) -> StudentActivationOut:
     """学生激活进度 · Get a student's activation steps and the bound phone."""
     async with caller.transaction() as session:
@@ -62,7 +64,9 @@ async def student_activation(student_id: UUID, caller: StaffCaller) -> StudentAc
 
 
 @router.post(
-    "/students/{student_id}/device/revocation", status_code=204, responses=documented(401, 403, 404, 409, 422)
+    "/students/{student_id}/device/revocation",
+    status_code=204,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def revoke(student_id: UUID, body: RevocationIn, caller: StaffCaller) -> Response:
     """解绑学生手机 · Revoke a student's phone; it is refused at its next request."""
@@ -71,13 +75,13 @@ async def revoke(student_id: UUID, body: RevocationIn, caller: StaffCaller) -> R
     return Response(status_code=204)
 
 
-@router.get("/record-corrections", responses=documented(401, 403, 422))
+@router.get("/record-corrections", responses=problem_responses(401, 403, 422))
 async def list_corrections(
     caller: StaffCaller, status: StatusFilter = "open", cursor: Cursor = None, limit: Limit = 50
 ) -> Page[CorrectionOut]:
     """学籍信息更正申请 · List the corrections that students requested, oldest first; a counselor's own classes only."""
     async with caller.transaction() as session:
-        rows = await load_corrections(session, caller.actor, status, instant_position(cursor), limit + 1)
+        rows = await load_corrections(session, caller.actor, status, decode_time_cursor(cursor), limit + 1)
     page = rows[:limit]
     next_cursor = None
     if len(rows) > limit:
@@ -87,7 +91,7 @@ async def list_corrections(
     return Page(items=[correction_out(*row, keys) for row in page], next_cursor=next_cursor)
 
 
-@router.post("/record-corrections/{check_id}/decision", responses=documented(401, 403, 404, 409, 422))
+@router.post("/record-corrections/{check_id}/decision", responses=problem_responses(401, 403, 404, 409, 422))
 async def decide(check_id: UUID, body: CorrectionDecisionIn, caller: StaffCaller) -> CorrectionOut:
     """处理更正申请 · Accept or decline a correction; contact data change at once, the legal record only by the roster."""
     command, keys = DecideCorrection(check_id, body.decision, body.note), caller.app_context.keys

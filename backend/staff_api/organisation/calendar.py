@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.org.calendar import CalendarYear
 from backend.org.calendar_years import get_working_calendar, list_loaded_years, load_calendar_year
 from backend.org.schemas import CalendarOut, CalendarYearIn, CalendarYearOut
@@ -20,7 +20,7 @@ def _year_out(year: CalendarYear) -> CalendarYearOut:
     )
 
 
-@router.get("", responses=documented(401, 403))
+@router.get("", responses=problem_responses(401, 403))
 async def get_calendar(caller: StaffCaller) -> CalendarOut:
     """可计算工作日的年份 · The years of the calendar."""
     async with caller.transaction() as session:
@@ -29,7 +29,7 @@ async def get_calendar(caller: StaffCaller) -> CalendarOut:
     return CalendarOut(years=list(years), loaded=[_year_out(year) for year in loaded])
 
 
-@router.post("", status_code=201, responses=documented(400, 401, 403, 422))
+@router.post("", status_code=201, responses=problem_responses(400, 401, 403, 422))
 async def post_calendar_year(caller: StaffCaller, body: CalendarYearIn) -> CalendarYearOut:
     """载入一年的节假日安排 · Load the official calendar of a year. Only the province may do so."""
     year = CalendarYear(body.year, frozenset(body.holidays), frozenset(body.makeup_workdays), body.source)

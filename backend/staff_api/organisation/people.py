@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.people.queries import StudentSearch, load_class_page, load_student, load_student_page
 from backend.people.schemas import (
     ClassOut,
@@ -25,7 +25,7 @@ SchoolFilter = Annotated[UUID | None, Query(description="只列某校 · only of
 ClassFilter = Annotated[UUID | None, Query(description="只列某班 · only of this class")]
 
 
-@router.get("/classes", responses=documented(401, 403, 422))
+@router.get("/classes", responses=problem_responses(401, 403, 422))
 async def list_classes(
     caller: StaffCaller, school_id: SchoolFilter = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ClassOut]:
@@ -35,7 +35,7 @@ async def list_classes(
     return build_page(rows, limit, class_out, lambda row: row.school_class.id)
 
 
-@router.get("/students", responses=documented(401, 403, 422))
+@router.get("/students", responses=problem_responses(401, 403, 422))
 async def list_students(
     caller: StaffCaller,
     school_id: SchoolFilter = None,
@@ -53,7 +53,7 @@ async def list_students(
     return build_page(rows, limit, student_out, lambda row: row.id)
 
 
-@router.get("/students/{student_id}", responses=documented(401, 403, 404, 422))
+@router.get("/students/{student_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_student(caller: StaffCaller, student_id: UUID) -> StudentDetailOut:
     """一名学生 · Get one student."""
     async with caller.transaction() as session:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
-from backend.core.web.problems import documented, problem_response
+from backend.core.web.problems import problem_response, problem_responses
 from backend.core.web.requests import BodyTooLarge, Caller
 from backend.exchange.roster.errors import RosterEmpty, RosterHasErrors
 from backend.exchange.roster.importer import ImportReport, RosterImport, import_roster
@@ -65,7 +65,7 @@ BINARY_BODY: dict[str, Any] = {
     "/roster-imports",
     response_model=RosterImportOut,
     openapi_extra=BINARY_BODY,
-    responses=documented(401, 403, 409, 413, 415, 422),
+    responses=problem_responses(401, 403, 409, 413, 415, 422),
 )
 async def post_roster_import(
     request: Request,
@@ -127,7 +127,7 @@ async def _import_students(caller: Caller, roster: ValidatedRoster) -> ImportRep
 @router.get(
     "/roster-template",
     response_class=Response,
-    responses={200: {"content": {XLSX: {}}, "description": "xlsx"}, **documented(401, 422)},
+    responses={200: {"content": {XLSX: {}}, "description": "xlsx"}, **problem_responses(401, 422)},
 )
 def get_roster_template(caller: StaffCaller, variant: Variant = "national") -> Response:
     """空白模板 · The empty template with drop-down lists and instructions."""

@@ -29,7 +29,7 @@ from backend.campus.schemas import (
 from backend.campus.service import Filing, FilingDecision, NewSite, decide_filing, file_site, file_version
 from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
 from backend.core.web.schema_types import printable
 from backend.org.paths import division_of
@@ -51,7 +51,7 @@ async def _filing(caller: Caller, body: FilingIn, at: datetime) -> Filing:
     return Filing(parsed, body.valid_from, body.valid_to, body.note)
 
 
-@router.get("/sites", responses=documented(401, 403, 422))
+@router.get("/sites", responses=problem_responses(401, 403, 422))
 async def list_sites(
     caller: StaffCaller,
     school_id: Annotated[UUID | None, Query(description="只列某校 · only of this school")] = None,
@@ -68,7 +68,7 @@ async def list_sites(
     return build_page(rows, limit, site_out, lambda view: view.site.id)
 
 
-@router.post("/sites", status_code=201, responses=documented(400, 401, 403, 409, 422))
+@router.post("/sites", status_code=201, responses=problem_responses(400, 401, 403, 409, 422))
 async def post_site(caller: StaffCaller, body: SiteIn) -> SiteDetailOut:
     """备案新的办学地址 · File a new site; by the school's registrar."""
     at = caller.at
@@ -80,7 +80,7 @@ async def post_site(caller: StaffCaller, body: SiteIn) -> SiteDetailOut:
     return site_detail_out(view)
 
 
-@router.post("/sites/validation", responses=documented(400, 401, 403, 422))
+@router.post("/sites/validation", responses=problem_responses(400, 401, 403, 422))
 async def post_validation(caller: StaffCaller, body: OutlineCheckIn) -> OutlineCheckOut:
     """试验范围 · Validate an outline: flaws, area and location. Nothing is stored."""
     try:
@@ -99,7 +99,7 @@ async def post_validation(caller: StaffCaller, body: OutlineCheckIn) -> OutlineC
     return OutlineCheckOut(valid=True, problems=[], area_m2=area, vertices=vertices, bbox=parsed.bounds)
 
 
-@router.get("/sites/{site_id}", responses=documented(401, 403, 404, 422))
+@router.get("/sites/{site_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_site(caller: StaffCaller, site_id: UUID) -> SiteDetailOut:
     """一处办学地址的全部版本 · Get a site with every version."""
     async with caller.transaction() as session:
@@ -107,7 +107,9 @@ async def get_site(caller: StaffCaller, site_id: UUID) -> SiteDetailOut:
     return site_detail_out(view)
 
 
-@router.post("/sites/{site_id}/versions", status_code=201, responses=documented(400, 401, 403, 404, 422))
+@router.post(
+    "/sites/{site_id}/versions", status_code=201, responses=problem_responses(400, 401, 403, 404, 422)
+)
 async def post_version(caller: StaffCaller, site_id: UUID, body: FilingIn) -> VersionOut:
     """提交新版本 · File another version of a site; earlier versions are kept."""
     at = caller.at
@@ -120,7 +122,7 @@ async def post_version(caller: StaffCaller, site_id: UUID, body: FilingIn) -> Ve
 @router.post(
     "/site-versions/{version_id}/decision",
     status_code=201,
-    responses=documented(400, 401, 403, 404, 409, 422),
+    responses=problem_responses(400, 401, 403, 404, 409, 422),
 )
 async def post_decision(caller: StaffCaller, version_id: UUID, body: DecisionIn) -> DecisionOut:
     """审核备案 · Approve or reject a filing, once; by a superior of the school."""

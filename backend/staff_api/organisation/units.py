@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.org.divisions import Divisions
 from backend.org.queries import UnitSearch, find_units
 from backend.org.schemas import CountyIn, SchoolIn, UnitKind, UnitOut
@@ -22,7 +22,7 @@ def _unit_out(unit: OrgUnit) -> UnitOut:
     return UnitOut.model_validate(unit, from_attributes=True)
 
 
-@router.get("/units", responses=documented(401, 403, 422))
+@router.get("/units", responses=problem_responses(401, 403, 422))
 async def list_units(
     caller: StaffCaller,
     kind: Annotated[UnitKind | None, Query(description="只列某类机构 · only of this kind")] = None,
@@ -37,7 +37,7 @@ async def list_units(
     return build_page(rows, limit, _unit_out, lambda unit: unit.path)
 
 
-@router.post("/schools", status_code=201, responses=documented(400, 401, 403, 404, 409, 422))
+@router.post("/schools", status_code=201, responses=problem_responses(400, 401, 403, 404, 409, 422))
 async def post_school(caller: StaffCaller, body: SchoolIn) -> UnitOut:
     """建立学校 · Create a school. The province and the bureaus above it may do so."""
     new = NewSchool(code=body.code, name=body.name, parent_id=body.parent_id)
@@ -46,7 +46,7 @@ async def post_school(caller: StaffCaller, body: SchoolIn) -> UnitOut:
     return _unit_out(school)
 
 
-@router.post("/counties", status_code=201, responses=documented(400, 401, 403, 404, 409, 422))
+@router.post("/counties", status_code=201, responses=problem_responses(400, 401, 403, 404, 409, 422))
 async def post_county(caller: StaffCaller, body: CountyIn) -> UnitOut:
     """建立县（市、区）机构 · Create a county bureau under its city."""
     divisions = Divisions.of(installed_policy())

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from sqlalchemy import select
 
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.attestation import (
     AttestPresence,
@@ -32,7 +32,9 @@ from backend.staff_api.caller import StaffCaller
 router = APIRouter(prefix="/v1", tags=["人工核验 · checks by people"])
 
 
-@router.post("/students/{student_id}/card-code", status_code=201, responses=documented(401, 403, 404, 422))
+@router.post(
+    "/students/{student_id}/card-code", status_code=201, responses=problem_responses(401, 403, 404, 422)
+)
 async def post_card_code(caller: StaffCaller, student_id: UUID) -> CodeOut:
     """制发学生卡核验码（只显示一次） · Issue the code of a student's card; shown only once, the old one stops working."""
     async with caller.transaction() as session:
@@ -40,7 +42,7 @@ async def post_card_code(caller: StaffCaller, student_id: UUID) -> CodeOut:
     return CodeOut(code=code)
 
 
-@router.get("/roll-calls/{roll_call_id}/sites", responses=documented(401, 403, 404, 422))
+@router.get("/roll-calls/{roll_call_id}/sites", responses=problem_responses(401, 403, 404, 422))
 async def list_frozen_sites(caller: StaffCaller, roll_call_id: UUID) -> list[SiteOut]:
     """本次核验冻结的办学地址 · List the site versions that were frozen when the roll call was launched."""
     async with caller.transaction() as session:
@@ -58,7 +60,9 @@ async def list_frozen_sites(caller: StaffCaller, roll_call_id: UUID) -> list[Sit
 
 
 @router.post(
-    "/roll-calls/{roll_call_id}/attestations", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/roll-calls/{roll_call_id}/attestations",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_attestation(caller: StaffCaller, roll_call_id: UUID, body: AttestIn) -> AttestationOut:
     """现场核验（非人脸） · Attest a student's presence on a filed site, with the code of the student's card; by a counselor."""
@@ -73,7 +77,7 @@ async def post_attestation(caller: StaffCaller, roll_call_id: UUID, body: Attest
 @router.post(
     "/roll-calls/{roll_call_id}/attestations/{student_id}/review",
     status_code=201,
-    responses=documented(401, 403, 404, 409, 422),
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_review(caller: StaffCaller, roll_call_id: UUID, student_id: UUID, body: ReviewIn) -> ReviewOut:
     """复核现场核验（须由另一人） · Review an attestation; by a different person."""
@@ -86,7 +90,7 @@ async def post_review(caller: StaffCaller, roll_call_id: UUID, student_id: UUID,
 @router.post(
     "/roll-calls/{roll_call_id}/determinations",
     status_code=201,
-    responses=documented(401, 403, 404, 409, 422),
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_determination(caller: StaffCaller, roll_call_id: UUID, body: DetermineIn) -> OutcomeOut:
     """认定待定结果（须说明理由） · Determine an undetermined result; by the authority that launched the roll call."""

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Response
 from sse_starlette import EventSourceResponse
 
 from backend.core.clock import legal_day
-from backend.core.web.conditional import NOT_MODIFIED, IfNoneMatch, etag_of, not_modified
-from backend.core.web.problems import documented
+from backend.core.web.conditional import NOT_MODIFIED, IfNoneMatch, not_modified_response, weak_etag
+from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
 from backend.org.paths import division_of
 from backend.policy.installed import policy_at
@@ -36,7 +36,7 @@ async def _load_snapshot(
 @router.get(
     "/{roll_call_id}/progress",
     response_model=ProgressOut,
-    responses={**NOT_MODIFIED, **documented(401, 403, 404, 422)},
+    responses={**NOT_MODIFIED, **problem_responses(401, 403, 404, 422)},
 )
 async def get_progress(
     caller: StaffCaller,
@@ -46,8 +46,8 @@ async def get_progress(
 ) -> Response:
     """实时进度：省→市→县→校→班 · Live totals of a unit and of its direct children."""
     _, snapshot = await _load_snapshot(caller, roll_call_id, unit_id)
-    tag = etag_of(snapshot)
-    unchanged = not_modified(tag, if_none_match)
+    tag = weak_etag(snapshot)
+    unchanged = not_modified_response(tag, if_none_match)
     return unchanged or Response(snapshot, media_type="application/json", headers={"ETag": tag})
 
 
@@ -68,7 +68,7 @@ _EVENT = {
             "content": {"text/event-stream": {"schema": _EVENT}},
             "description": "progress events",
         },
-        **documented(401, 403, 404, 422),
+        **problem_responses(401, 403, 404, 422),
     },
 )
 async def stream_progress(

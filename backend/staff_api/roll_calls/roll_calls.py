@@ -12,11 +12,11 @@ from backend.core.pagination import (
     Limit,
     Page,
     decode_cursor,
+    decode_time_cursor,
     encode_cursor,
-    instant_position,
     parse_id,
 )
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.org.paths import division_of
 from backend.org.terms import get_term
 from backend.policy.installed import policy_at
@@ -61,7 +61,7 @@ def _to_audience(schema: AudienceIn) -> Audience:
     )
 
 
-@router.post("/roll-calls", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post("/roll-calls", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
 async def post_roll_call(caller: StaffCaller, body: LaunchIn) -> LaunchedOut:
     """发起点名核验；名单、办学地址、政策版本即时冻结 · Launch; audience, sites and policy are frozen immediately."""
     command = LaunchRollCall(
@@ -107,7 +107,7 @@ def _to_roll_call_out(roll_call: RollCall, steps: dict[str, RollCallStep], at: d
     )
 
 
-@router.get("/roll-calls", responses=documented(401, 403, 422))
+@router.get("/roll-calls", responses=problem_responses(401, 403, 422))
 async def list_roll_calls(
     caller: StaffCaller, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[StaffRollCallOut]:
@@ -115,7 +115,7 @@ async def list_roll_calls(
     at = caller.at
     async with caller.transaction() as session:
         rows = await staff_queries.load_roll_calls_page(
-            session, caller.actor, at, instant_position(cursor), limit + 1
+            session, caller.actor, at, decode_time_cursor(cursor), limit + 1
         )
         steps = await staff_queries.load_steps(session, [row.id for row in rows])
     page = rows[:limit]
@@ -124,7 +124,7 @@ async def list_roll_calls(
     return Page(items=[_to_roll_call_out(row, steps[row.id], at) for row in page], next_cursor=next_cursor)
 
 
-@router.get("/roll-calls/{roll_call_id}", responses=documented(401, 403, 404, 422))
+@router.get("/roll-calls/{roll_call_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_roll_call(caller: StaffCaller, roll_call_id: UUID) -> StaffRollCallOut:
     """一次点名核验 · One roll call."""
     at = caller.at
@@ -135,7 +135,9 @@ async def get_roll_call(caller: StaffCaller, roll_call_id: UUID) -> StaffRollCal
 
 
 @router.post(
-    "/roll-calls/{roll_call_id}/voiding", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/roll-calls/{roll_call_id}/voiding",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_voiding(caller: StaffCaller, roll_call_id: UUID, body: VoidIn) -> StaffRollCallOut:
     """作废（须说明理由）；已通过者不变，其余免于核验 · Void with a reason; present students stay present, all others are excused."""
@@ -147,7 +149,9 @@ async def post_voiding(caller: StaffCaller, roll_call_id: UUID, body: VoidIn) ->
 
 
 @router.post(
-    "/roll-calls/{roll_call_id}/urges", status_code=201, responses=documented(401, 403, 404, 409, 422, 429)
+    "/roll-calls/{roll_call_id}/urges",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
 async def post_reminder(caller: StaffCaller, roll_call_id: UUID, body: ReminderIn) -> ReminderSentOut:
     """督促尚未完成的学生（截止前） · Remind the students who are not present yet, until the close."""
@@ -156,7 +160,7 @@ async def post_reminder(caller: StaffCaller, roll_call_id: UUID, body: ReminderI
     return ReminderSentOut(students=reminder.students)
 
 
-@router.get("/roll-calls/{roll_call_id}/missing", responses=documented(401, 403, 404, 422))
+@router.get("/roll-calls/{roll_call_id}/missing", responses=problem_responses(401, 403, 404, 422))
 async def list_missing(
     caller: StaffCaller,
     roll_call_id: UUID,
@@ -196,7 +200,7 @@ def _to_missing_out(row: results.MissingStudent) -> MissingOut:
 Outcome = Annotated[Literal["present", "missed", "excused", "undetermined"] | None, Query()]
 
 
-@router.get("/roll-calls/{roll_call_id}/results", responses=documented(401, 403, 404, 422))
+@router.get("/roll-calls/{roll_call_id}/results", responses=problem_responses(401, 403, 404, 422))
 async def list_results(
     caller: StaffCaller,
     roll_call_id: UUID,
@@ -236,7 +240,8 @@ def _to_result_out(row: results.Result) -> ResultOut:
 
 
 @router.get(
-    "/roll-calls/{roll_call_id}/results/{student_id}/attempts", responses=documented(401, 403, 404, 422)
+    "/roll-calls/{roll_call_id}/results/{student_id}/attempts",
+    responses=problem_responses(401, 403, 404, 422),
 )
 async def get_attempts(caller: StaffCaller, roll_call_id: UUID, student_id: UUID) -> StudentAttemptsOut:
     """某学生在本次核验中的全部提交及判定依据 · A student's submissions with their verdicts and reasons."""
@@ -264,7 +269,7 @@ def _to_attempt_out(attempt: Attempt, *, traced: bool) -> AttemptOut:
     )
 
 
-@router.get("/registration-checks/overdue", responses=documented(401, 403, 404, 409, 422))
+@router.get("/registration-checks/overdue", responses=problem_responses(401, 403, 404, 409, 422))
 async def list_overdue_registration_checks(caller: StaffCaller) -> list[OverdueOut]:
     """本学期尚未完成注册核验的学校 · Schools that have not completed this term's registration check (HN334-4.1a)."""
     day = legal_day(caller.at)

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
-from backend.core.web.problems import documented
+from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.web.problems import problem_responses
 from backend.roll_call.verification.dead_letters import (
     access_launched_roll_call,
     load_dead_letters,
@@ -19,7 +19,7 @@ from backend.staff_api.caller import StaffCaller
 router = APIRouter(prefix="/v1", tags=["核验队列 · verification queue"])
 
 
-@router.get("/roll-calls/{roll_call_id}/verification", responses=documented(401, 403, 404, 422))
+@router.get("/roll-calls/{roll_call_id}/verification", responses=problem_responses(401, 403, 404, 422))
 async def get_verification(caller: StaffCaller, roll_call_id: UUID) -> VerificationOut:
     """核验进度和预计完成时间（发起单位及其上级） · Verification progress and estimated time left."""
     at = caller.at
@@ -29,7 +29,7 @@ async def get_verification(caller: StaffCaller, roll_call_id: UUID) -> Verificat
     return VerificationOut.of(metrics, at)
 
 
-@router.get("/dead-letters", responses=documented(401, 403, 404, 422))
+@router.get("/dead-letters", responses=problem_responses(401, 403, 404, 422))
 async def list_dead_letters(
     caller: StaffCaller, roll_call_id: UUID | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[DeadLetterOut]:
@@ -37,7 +37,7 @@ async def list_dead_letters(
     at = caller.at
     async with caller.transaction() as session:
         rows = await load_dead_letters(
-            session, caller.actor, roll_call_id, instant_position(cursor), limit + 1, at
+            session, caller.actor, roll_call_id, decode_time_cursor(cursor), limit + 1, at
         )
     items = [DeadLetterOut.of(row, at) for row in rows[:limit]]
     last = items[-1] if len(rows) > limit else None
@@ -46,7 +46,9 @@ async def list_dead_letters(
 
 
 @router.post(
-    "/dead-letters/{submission_id}/retry", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/dead-letters/{submission_id}/retry",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_retry(caller: StaffCaller, submission_id: UUID) -> RetriedOut:
     """重新核验一份提交 · Put one submission back into the queue."""
@@ -58,7 +60,7 @@ async def post_retry(caller: StaffCaller, submission_id: UUID) -> RetriedOut:
 @router.post(
     "/roll-calls/{roll_call_id}/dead-letters/retry",
     status_code=201,
-    responses=documented(401, 403, 404, 422),
+    responses=problem_responses(401, 403, 404, 422),
 )
 async def post_retry_all(caller: StaffCaller, roll_call_id: UUID) -> RetriedOut:
     """重新核验一次点名的全部此类提交 · Put all dead letters of a roll call back into the queue."""

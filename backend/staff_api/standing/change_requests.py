@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.people.attachments import load_attachments
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
@@ -36,7 +36,7 @@ from backend.standing.change_requests.service import (
 router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
 
 
-@router.get("/change-requests", responses=documented(401, 403, 422))
+@router.get("/change-requests", responses=problem_responses(401, 403, 422))
 async def list_change_requests(
     caller: StaffCaller,
     state: RequestState | None = None,
@@ -55,7 +55,7 @@ async def list_change_requests(
     return build_page(rows, limit, ChangeRequestOut.of, lambda view: view.request.id)
 
 
-@router.get("/change-requests/{request_id}", responses=documented(401, 403, 404, 422))
+@router.get("/change-requests/{request_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_change_request(caller: StaffCaller, request_id: UUID) -> ChangeRequestDetailOut:
     """查看异动申请及各级意见 · One request with its files and the opinions given."""
     async with caller.transaction() as session:
@@ -65,7 +65,7 @@ async def get_change_request(caller: StaffCaller, request_id: UUID) -> ChangeReq
     return ChangeRequestDetailOut.of_detail(view, files[request_id], prompts)
 
 
-@router.post("/change-requests", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post("/change-requests", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
 async def post_change_request(caller: StaffCaller, body: ChangeRequestIn) -> ChangeRequestOut:
     """申报学籍异动 · File a change for a student of the own school; this fixes the chain of approval."""
     command = RequestChange(body.student_id, body.change_kind, body.reasons, tuple(body.attachment_ids))
@@ -75,7 +75,9 @@ async def post_change_request(caller: StaffCaller, body: ChangeRequestIn) -> Cha
 
 
 @router.post(
-    "/change-requests/{request_id}/opinions", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/change-requests/{request_id}/opinions",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_opinion(caller: StaffCaller, request_id: UUID, body: OpinionIn) -> ChangeRequestOut:
     """审核学籍异动（不同意须写明意见） · Give the opinion of the current level's unit; the last agreement takes effect."""
@@ -88,7 +90,7 @@ async def post_opinion(caller: StaffCaller, request_id: UUID, body: OpinionIn) -
 @router.post(
     "/change-requests/{request_id}/withdrawal",
     status_code=201,
-    responses=documented(401, 403, 404, 409, 422),
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_withdrawal(caller: StaffCaller, request_id: UUID, body: WithdrawalIn) -> ChangeRequestOut:
     """撤回异动申请 · Withdraw an open request of the own school."""

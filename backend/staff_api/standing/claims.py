@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
 from backend.standing.claims.queries import (
@@ -21,7 +21,7 @@ from backend.standing.claims.service import DecideClaim, FileClaim, decide_claim
 router = APIRouter(prefix="/v1", tags=["正当理由 · reason claims"])
 
 
-@router.get("/justified-reasons", responses=documented(401))
+@router.get("/justified-reasons", responses=problem_responses(401))
 async def list_justified_reasons(caller: StaffCaller) -> list[JustifiedReasonOut]:
     """正当理由目录 · The catalogue of justified reasons in force today."""
     return [
@@ -32,7 +32,7 @@ async def list_justified_reasons(caller: StaffCaller) -> list[JustifiedReasonOut
 @router.post(
     "/roll-calls/{roll_call_id}/reason-claims",
     status_code=201,
-    responses=documented(401, 403, 404, 409, 422),
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_claim(caller: StaffCaller, roll_call_id: UUID, body: ClaimForIn) -> ClaimOut:
     """代学生提出未核验的正当理由 · File a claim for a student, as the counselor of the class or a registrar."""
@@ -44,7 +44,7 @@ async def post_claim(caller: StaffCaller, roll_call_id: UUID, body: ClaimForIn) 
     return ClaimOut.of(view)
 
 
-@router.get("/reason-claims", responses=documented(401, 422))
+@router.get("/reason-claims", responses=problem_responses(401, 422))
 async def list_claims(
     caller: StaffCaller,
     state: ClaimState | None = None,
@@ -60,7 +60,7 @@ async def list_claims(
     return build_page(rows, limit, ClaimOut.of, lambda view: view.claim.id)
 
 
-@router.get("/reason-claims/{claim_id}", responses=documented(401, 404, 422))
+@router.get("/reason-claims/{claim_id}", responses=problem_responses(401, 404, 422))
 async def get_claim(caller: StaffCaller, claim_id: UUID) -> ClaimOut:
     """查看理由 · One claim."""
     async with caller.transaction() as session:
@@ -69,7 +69,9 @@ async def get_claim(caller: StaffCaller, claim_id: UUID) -> ClaimOut:
 
 
 @router.post(
-    "/reason-claims/{claim_id}/decision", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/reason-claims/{claim_id}/decision",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_decision(caller: StaffCaller, claim_id: UUID, body: ClaimDecisionIn) -> ClaimOut:
     """认定理由（由发起单位或其上级） · Accept or refuse a claim, once, as the launching side."""

@@ -7,8 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from backend.core.errors import BadInput
-from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
-from backend.core.web.problems import documented
+from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.web.problems import problem_responses
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id, cursor_key
 from backend.standing.ledger.conversions import conversions_page
@@ -34,7 +34,7 @@ TermCode = Annotated[str, Query(min_length=1, max_length=40, pattern=r"^[^\x00]+
 MAX_SEQ = 2**63 - 1
 
 
-@router.get("/students/{student_id}/standing-entries", responses=documented(401, 403, 404, 422))
+@router.get("/students/{student_id}/standing-entries", responses=problem_responses(401, 403, 404, 422))
 async def get_standing_entries(caller: StaffCaller, student_id: UUID) -> LedgerOut:
     """学籍异动台账与锁定状态 · A student's ledger with the status before and after each change, and the lock."""
     async with caller.transaction() as session:
@@ -42,7 +42,7 @@ async def get_standing_entries(caller: StaffCaller, student_id: UUID) -> LedgerO
     return LedgerOut.of(ledger)
 
 
-@router.get("/students/{student_id}/status", responses=documented(401, 403, 404, 409, 422))
+@router.get("/students/{student_id}/status", responses=problem_responses(401, 403, 404, 409, 422))
 async def get_status_on(
     caller: StaffCaller,
     student_id: UUID,
@@ -57,7 +57,7 @@ async def get_status_on(
     return StatusOnOut.of_day(status)
 
 
-@router.get("/standing-changes", responses=documented(401, 403, 422))
+@router.get("/standing-changes", responses=problem_responses(401, 403, 422))
 async def list_standing_changes(
     caller: StaffCaller,
     school_id: UUID | None = None,
@@ -69,14 +69,14 @@ async def list_standing_changes(
     """学籍异动（新的在前） · Changes in the caller's schools, newest first."""
     search = ChangesSearch(school_id, term, cause)
     async with caller.transaction() as session:
-        rows = await changes_page(session, caller.actor, search, instant_position(cursor), limit + 1)
+        rows = await changes_page(session, caller.actor, search, decode_time_cursor(cursor), limit + 1)
     shown = rows[:limit]
     last = shown[-1].entry if len(rows) > limit else None
     next_cursor = encode_cursor(last.recorded_at.isoformat(), str(last.id)) if last else None
     return Page(items=[StandingEntryOut.of(view) for view in shown], next_cursor=next_cursor)
 
 
-@router.get("/standing-changes/feed", responses=documented(401, 403, 422))
+@router.get("/standing-changes/feed", responses=problem_responses(401, 403, 422))
 async def get_standing_feed(
     caller: StaffCaller,
     since: Annotated[
@@ -109,7 +109,7 @@ def _feed_number(since: str | None) -> int:
     return int(key)
 
 
-@router.get("/reports/conversions", responses=documented(401, 403, 422))
+@router.get("/reports/conversions", responses=problem_responses(401, 403, 422))
 async def get_conversions(
     caller: StaffCaller, term: TermCode, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ConversionsOut]:

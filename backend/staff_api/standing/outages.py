@@ -4,9 +4,9 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.availability import availability
+from backend.core.availability import measure_availability
 from backend.core.pagination import Cursor, Limit, Page
-from backend.core.web.problems import documented
+from backend.core.web.problems import problem_responses
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.facts_for_standing import tolerated_gap
 from backend.staff_api.caller import StaffCaller
@@ -35,7 +35,7 @@ from backend.standing.outages.service import (
 router = APIRouter(prefix="/v1", tags=["中断 · outages"])
 
 
-@router.post("/outages", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post("/outages", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
 async def post_outage(caller: StaffCaller, body: OutageIn) -> OutageOut:
     """申报系统或网络中断 · Declare an outage of the own unit or of a unit below it."""
     command = DeclareOutage(body.org_id, body.what, body.starts_at, body.ends_at)
@@ -44,7 +44,7 @@ async def post_outage(caller: StaffCaller, body: OutageIn) -> OutageOut:
     return OutageOut.of(view)
 
 
-@router.get("/outages", responses=documented(401, 422))
+@router.get("/outages", responses=problem_responses(401, 422))
 async def list_outages(
     caller: StaffCaller,
     state: OutageState | None = None,
@@ -59,7 +59,7 @@ async def list_outages(
     return build_page(rows, limit, OutageOut.of, lambda view: view.outage.id)
 
 
-@router.get("/outages/{outage_id}", responses=documented(401, 404, 422))
+@router.get("/outages/{outage_id}", responses=problem_responses(401, 404, 422))
 async def get_outage(caller: StaffCaller, outage_id: UUID) -> OutageOut:
     """查看中断申报 · One outage."""
     async with caller.transaction() as session:
@@ -67,7 +67,9 @@ async def get_outage(caller: StaffCaller, outage_id: UUID) -> OutageOut:
     return OutageOut.of(view)
 
 
-@router.post("/outages/{outage_id}/end", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post(
+    "/outages/{outage_id}/end", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
+)
 async def post_end(caller: StaffCaller, outage_id: UUID, body: OutageEndIn) -> OutageOut:
     """登记中断结束（由申报单位） · Record the end, as the declaring unit."""
     async with caller.transaction() as session:
@@ -75,7 +77,9 @@ async def post_end(caller: StaffCaller, outage_id: UUID, body: OutageEndIn) -> O
     return OutageOut.of(view)
 
 
-@router.post("/outages/{outage_id}/decision", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post(
+    "/outages/{outage_id}/decision", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
+)
 async def post_decision(caller: StaffCaller, outage_id: UUID, body: OutageDecisionIn) -> OutageOut:
     """审核中断申报（由申报单位的上级） · Approve or refuse an outage, once, as a superior of the declaring unit."""
     command = DecideOutage(outage_id, body.approved, body.opinion)
@@ -84,13 +88,13 @@ async def post_decision(caller: StaffCaller, outage_id: UUID, body: OutageDecisi
     return OutageOut.of(view)
 
 
-@router.get("/roll-calls/{roll_call_id}/availability", responses=documented(401, 404, 422))
+@router.get("/roll-calls/{roll_call_id}/availability", responses=problem_responses(401, 404, 422))
 async def get_availability(caller: StaffCaller, roll_call_id: UUID) -> AvailabilityOut:
     """核验时段内服务可用性记录 · The measured availability of the service in the window."""
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
         until = max(roll_call.opens_at, min(roll_call.deadline, caller.at))
-        measured = await availability(session, (roll_call.opens_at, until))
+        measured = await measure_availability(session, (roll_call.opens_at, until))
     tolerated = tolerated_gap(roll_call)
     return AvailabilityOut(
         opens_at=roll_call.opens_at,

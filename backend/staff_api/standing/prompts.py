@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
-from backend.core.web.problems import documented
+from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.web.problems import problem_responses
 from backend.staff_api.caller import StaffCaller
 from backend.standing.engine.prompts import PromptKind, PromptState
 from backend.standing.prompts.decisions import (
@@ -36,7 +36,7 @@ Overdue = Annotated[
 ]
 
 
-@router.get("/prompts", responses=documented(401, 403, 422))
+@router.get("/prompts", responses=problem_responses(401, 403, 422))
 async def list_prompts(
     caller: StaffCaller,
     state: PromptState | None = None,
@@ -56,7 +56,7 @@ async def list_prompts(
     search = PromptSearch(
         state, kind, school_id, class_id, student_id, open_only=bool(open_only), overdue=bool(overdue)
     )
-    before = instant_position(cursor)
+    before = decode_time_cursor(cursor)
     async with caller.transaction() as session:
         rows = await load_prompts_page(session, caller.actor, search, caller.at, before, limit + 1)
     shown = rows[:limit]
@@ -65,7 +65,7 @@ async def list_prompts(
     return Page(items=[StaffPromptOut.of(row) for row in shown], next_cursor=following)
 
 
-@router.get("/prompts/{prompt_id}", responses=documented(401, 403, 404, 422))
+@router.get("/prompts/{prompt_id}", responses=problem_responses(401, 403, 404, 422))
 async def get_prompt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetailOut:
     """查看提示（依据、陈述、处理） · One prompt with its evidence, statements and decisions."""
     async with caller.transaction() as session:
@@ -73,7 +73,7 @@ async def get_prompt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetailO
     return StaffPromptDetailOut.of_detail(detail)
 
 
-@router.post("/prompts/{prompt_id}/receipt", responses=documented(401, 403, 404, 409, 422))
+@router.post("/prompts/{prompt_id}/receipt", responses=problem_responses(401, 403, 404, 409, 422))
 async def post_receipt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetailOut:
     """签收提示（处理期限由此起算） · Confirm the receipt as the registrar; the first receipt starts the working days."""
     async with caller.transaction() as session:
@@ -82,7 +82,9 @@ async def post_receipt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetai
     return StaffPromptDetailOut.of_detail(detail)
 
 
-@router.post("/prompts/{prompt_id}/delivery", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post(
+    "/prompts/{prompt_id}/delivery", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
+)
 async def post_delivery(caller: StaffCaller, prompt_id: UUID, body: DeliveryIn) -> StaffPromptDetailOut:
     """登记其他方式送达（送达回证） · Record a delivery outside the system as the superior; an earlier delivery stays in effect."""
     command = RecordDelivery(prompt_id, body.how, body.received_at, body.text)
@@ -92,7 +94,9 @@ async def post_delivery(caller: StaffCaller, prompt_id: UUID, body: DeliveryIn) 
     return StaffPromptDetailOut.of_detail(detail)
 
 
-@router.post("/prompts/{prompt_id}/decisions", status_code=201, responses=documented(401, 403, 404, 409, 422))
+@router.post(
+    "/prompts/{prompt_id}/decisions", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
+)
 async def post_decision(caller: StaffCaller, prompt_id: UUID, body: DecisionIn) -> StaffPromptDetailOut:
     """处理提示：确认、改选或撤销 · Confirm the proposed outcome, choose another with reasons, or dismiss."""
     command = DecidePrompt(
@@ -110,7 +114,9 @@ async def post_decision(caller: StaffCaller, prompt_id: UUID, body: DecisionIn) 
 
 
 @router.post(
-    "/prompt-decisions/{decision_id}/answer", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/prompt-decisions/{decision_id}/answer",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_answer(
     caller: StaffCaller, decision_id: UUID, body: DismissalAnswerIn
@@ -124,7 +130,9 @@ async def post_answer(
 
 
 @router.post(
-    "/standing-entries/{entry_id}/reversal", status_code=201, responses=documented(401, 403, 404, 409, 422)
+    "/standing-entries/{entry_id}/reversal",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
 )
 async def post_reversal(caller: StaffCaller, entry_id: UUID, body: ReversalIn) -> StaffPromptDetailOut:
     """撤回自动执行（一步恢复） · Reverse an automatic execution as the superior, in one step."""

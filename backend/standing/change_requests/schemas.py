@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from backend.core.web.schema_types import Paragraph, Schema
+from backend.core.web.schema_types import LongText, Schema
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.people.attachments import AttachmentView
 from backend.standing.change_requests.policy import RequestState
@@ -24,7 +24,7 @@ class ChangeRequestIn(Schema):
         description="异动类别代码：02 留级、11 休学、12 复学、21 转出、31 退学…；L1 转为非全日制、L2 转为全日制",
         examples=["11"],
     )
-    reasons: Paragraph = Field(examples=["因病住院，需休养一学期"])
+    reasons: LongText = Field(examples=["因病住院，需休养一学期"])
     attachment_ids: AttachmentIds = Field(default_factory=list)
 
 
@@ -32,13 +32,13 @@ class OpinionIn(Schema):
     """The opinion of the caller's unit; required for a refusal."""
 
     outcome: OpinionOutcome = Field(examples=["agreed"])
-    opinion: Paragraph | None = Field(default=None, examples=["情况属实，同意"])
+    opinion: LongText | None = Field(default=None, examples=["情况属实，同意"])
 
 
 class WithdrawalIn(Schema):
     """Why the school withdraws its request."""
 
-    reason: Paragraph = Field(examples=["学生已决定继续就读"])
+    reason: LongText = Field(examples=["学生已决定继续就读"])
 
 
 class LevelOut(BaseModel):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from backend.core.web.schema_types import Paragraph, Schema
+from backend.core.web.schema_types import LongText, Schema
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.standing.claims.queries import ClaimState, ClaimView
 
@@ -19,7 +19,7 @@ class ClaimIn(Schema):
     reason_code: Code = Field(
         description="目录代码，见 GET /v1/justified-reasons · a code of the catalogue", examples=["no_phone"]
     )
-    text: Paragraph | None = Field(default=None, examples=["手机送修，有维修单"])
+    text: LongText | None = Field(default=None, examples=["手机送修，有维修单"])
     attachment_ids: AttachmentIds = Field(default_factory=list)
 
 
@@ -33,7 +33,7 @@ class ClaimDecisionIn(Schema):
     """The decision of the launching side. The student sees the opinion."""
 
     accepted: bool
-    opinion: Paragraph = Field(examples=["维修单属实，予以认可"])
+    opinion: LongText = Field(examples=["维修单属实，予以认可"])
 
 
 class ClaimDecisionOut(BaseModel):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.core.web.schema_types import Line, Moment, Paragraph, Schema
+from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
 from backend.standing.outages.queries import OutageState, OutageView
 
 
@@ -14,22 +14,22 @@ class OutageIn(Schema):
     """An outage for everyone below a unit. Without an end it is still ongoing."""
 
     org_id: UUID
-    what: Line = Field(examples=["校园网出口故障，学生无法上网"])
-    starts_at: Moment = Field(examples=["2026-10-12T08:00:00+08:00"])
-    ends_at: Moment | None = Field(default=None, examples=["2026-10-12T09:30:00+08:00"])
+    what: ShortText = Field(examples=["校园网出口故障，学生无法上网"])
+    starts_at: Timestamp = Field(examples=["2026-10-12T08:00:00+08:00"])
+    ends_at: Timestamp | None = Field(default=None, examples=["2026-10-12T09:30:00+08:00"])
 
 
 class OutageEndIn(Schema):
     """The end of the outage; the default is now."""
 
-    ends_at: Moment | None = Field(default=None, examples=["2026-10-12T09:30:00+08:00"])
+    ends_at: Timestamp | None = Field(default=None, examples=["2026-10-12T09:30:00+08:00"])
 
 
 class OutageDecisionIn(Schema):
     """The decision of the superior."""
 
     approved: bool
-    opinion: Paragraph = Field(examples=["运营商故障通报属实"])
+    opinion: LongText = Field(examples=["运营商故障通报属实"])
 
 
 class OutageDecisionOut(BaseModel):

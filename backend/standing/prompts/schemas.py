@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from backend.core.web.schema_types import Line, Moment, Paragraph, Schema
+from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.standing.engine.decision_rules import DISMISS
 from backend.standing.explanations.phrases import (
@@ -58,7 +58,7 @@ class DecisionIn(Schema):
         description="处理结果代码，dismiss 为撤销提示 · a code of `choices`, or dismiss",
         examples=["part_time"],
     )
-    reasons: Paragraph | None = Field(
+    reasons: LongText | None = Field(
         default=None,
         description="与提示建议不同时必填 · required for an outcome other than the proposed one",
         examples=["经核实，该生已离校务工，仅周末返校学习"],
@@ -68,7 +68,7 @@ class DecisionIn(Schema):
         description="撤销提示时认定的正当理由 · the justified reason, for a dismissal",
         examples=[None],
     )
-    found_text: Paragraph | None = Field(default=None, examples=[None])
+    found_text: LongText | None = Field(default=None, examples=[None])
     attachment_ids: AttachmentIds = Field(default_factory=list)
 
 
@@ -76,7 +76,7 @@ class DismissalAnswerIn(Schema):
     """The superior's answer to a dismissal, with an opinion."""
 
     accepted: bool
-    opinion: Paragraph = Field(examples=["病历属实，同意撤销提示"])
+    opinion: LongText = Field(examples=["病历属实，同意撤销提示"])
 
 
 class DeliveryIn(Schema):
@@ -85,20 +85,20 @@ class DeliveryIn(Schema):
     how: OfflineMethod = Field(
         description="书面签收 written, 当面送达 in_person, 邮寄送达 post", examples=["written"]
     )
-    received_at: Moment = Field(examples=["2026-11-20T10:00:00+08:00"])
-    text: Line = Field(examples=["送达回证〔2026〕12号，教务处王老师签收"])
+    received_at: Timestamp = Field(examples=["2026-11-20T10:00:00+08:00"])
+    text: ShortText = Field(examples=["送达回证〔2026〕12号，教务处王老师签收"])
 
 
 class ReversalIn(Schema):
     """Reasons for reversing an automatic execution."""
 
-    reasons: Paragraph = Field(examples=["核验当日全县停电，未及申报"])
+    reasons: LongText = Field(examples=["核验当日全县停电，未及申报"])
 
 
 class StatementIn(Schema):
     """A student's statement on a prompt, with files."""
 
-    text: Paragraph = Field(examples=["当天在医院陪护家人，附住院证明"])
+    text: LongText = Field(examples=["当天在医院陪护家人，附住院证明"])
     attachment_ids: AttachmentIds = Field(default_factory=list)
 
 

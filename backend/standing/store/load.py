@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.database import among
+from backend.core.database import equals_any
 from backend.leave.queries import load_leave_intervals
 from backend.leave.rules import SchoolTerm
 from backend.org.calendar_years import get_load_times_of_added_years
@@ -52,7 +52,7 @@ async def load_student_refs(session: AsyncSession, student_ids: Collection[UUID]
     rows = await session.execute(
         select(Student.id, Student.school_id, OrgUnit.path, Student.standing, Student.study_form)
         .join(OrgUnit, OrgUnit.id == Student.school_id)
-        .where(among(Student.id, student_ids))
+        .where(equals_any(Student.id, student_ids))
     )
     return {
         student_id: StudentRef(student_id, school_id, path, Status(standing, study_form))
@@ -185,7 +185,7 @@ async def _read_claims(session: AsyncSession, ids: Collection[UUID], acts: _Acts
     for row, decided in await session.execute(
         select(claim, decision)
         .outerjoin(decision, decision.claim_id == claim.id)
-        .where(among(claim.student_id, ids))
+        .where(equals_any(claim.student_id, ids))
         .order_by(claim.filed_at, claim.id)
     ):
         acts.claims[row.student_id].append(
@@ -209,7 +209,7 @@ async def _read_appeals(session: AsyncSession, ids: Collection[UUID], acts: _Act
         select(appeal, decided, withdrawn.at)
         .outerjoin(decided, decided.appeal_id == appeal.id)
         .outerjoin(withdrawn, withdrawn.appeal_id == appeal.id)
-        .where(among(appeal.student_id, ids))
+        .where(equals_any(appeal.student_id, ids))
         .order_by(appeal.filed_at, appeal.id)
     ):
         acts.appeals[filed.student_id].append(
@@ -230,7 +230,7 @@ async def _read_appeals(session: AsyncSession, ids: Collection[UUID], acts: _Act
 async def _read_attendance(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
     entry = tables.AttendanceEntry
     for row in await session.scalars(
-        select(entry).where(among(entry.student_id, ids)).order_by(entry.at, entry.id)
+        select(entry).where(equals_any(entry.student_id, ids)).order_by(entry.at, entry.id)
     ):
         acts.attendance[row.student_id].append(Attendance(str(row.id), row.at, row.present, row.recorded_at))
 
@@ -239,7 +239,9 @@ async def _read_deliveries(session: AsyncSession, ids: Collection[UUID], acts: _
     """Deliveries of prompts to the school."""
     delivered = tables.PromptDelivered
     for row in await session.scalars(
-        select(delivered).where(among(delivered.student_id, ids)).order_by(delivered.at, delivered.prompt_id)
+        select(delivered)
+        .where(equals_any(delivered.student_id, ids))
+        .order_by(delivered.at, delivered.prompt_id)
     ):
         acts.deliveries[row.student_id].append(PromptDelivery(str(row.prompt_id), row.at))
 
@@ -250,7 +252,7 @@ async def _read_decisions(session: AsyncSession, ids: Collection[UUID], acts: _A
     for row, answered in await session.execute(
         select(decision, answer)
         .outerjoin(answer, answer.decision_id == decision.id)
-        .where(among(decision.student_id, ids))
+        .where(equals_any(decision.student_id, ids))
         .order_by(decision.at, decision.id)
     ):
         acts.decisions[row.student_id].append(
@@ -275,14 +277,14 @@ async def _read_decisions(session: AsyncSession, ids: Collection[UUID], acts: _A
 async def _read_origins(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
     """The status before the first ledger entry."""
     origin = tables.StandingOrigin
-    for row in await session.scalars(select(origin).where(among(origin.student_id, ids))):
+    for row in await session.scalars(select(origin).where(equals_any(origin.student_id, ids))):
         acts.origins[row.student_id] = Status(row.standing, row.study_form)
 
 
 async def _read_edits(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
     edit = tables.StandingEdit
     for row in await session.scalars(
-        select(edit).where(among(edit.student_id, ids)).order_by(edit.at, edit.id)
+        select(edit).where(equals_any(edit.student_id, ids)).order_by(edit.at, edit.id)
     ):
         acts.edits[row.student_id].append(
             Edit(
@@ -300,7 +302,7 @@ async def _read_approvals(session: AsyncSession, ids: Collection[UUID], acts: _A
     """Change requests that the province approved."""
     approved = tables.ProvinceApproved
     for row in await session.scalars(
-        select(approved).where(among(approved.student_id, ids)).order_by(approved.at)
+        select(approved).where(equals_any(approved.student_id, ids)).order_by(approved.at)
     ):
         acts.approvals[row.student_id].append(ProvinceApproval(str(row.request_id), row.at))
 
@@ -308,7 +310,9 @@ async def _read_approvals(session: AsyncSession, ids: Collection[UUID], acts: _A
 async def _read_reversals(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
     reversed_change = tables.ChangeReversed
     for row in await session.scalars(
-        select(reversed_change).where(among(reversed_change.student_id, ids)).order_by(reversed_change.at)
+        select(reversed_change)
+        .where(equals_any(reversed_change.student_id, ids))
+        .order_by(reversed_change.at)
     ):
         acts.reversals[row.student_id].append(
             Reversal(

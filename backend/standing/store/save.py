@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
 from backend.core.bulk_insert import RawJson, insert_rows
-from backend.core.database import among
+from backend.core.database import equals_any
 from backend.core.event import Event
 from backend.core.ids import new_id
 from backend.standing.engine.assess import Assessment
@@ -185,7 +185,7 @@ async def _save_warnings(session: AsyncSession, assessed: LockedAssessments) -> 
         for warning_id, (student, warning) in warnings.items()
     ]
     new = await insert_rows(
-        session, tables.StandingWarningRecord, rows, then="ON CONFLICT DO NOTHING", returning=("id",)
+        session, tables.StandingWarningRecord, rows, on_conflict="ON CONFLICT DO NOTHING", returning=("id",)
     )
     events: list[tuple[Event, datetime]] = []
     for (warning_id,) in new:
@@ -208,7 +208,9 @@ class _StoredAssessment:
 async def _load_stored(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, _StoredAssessment]:
     standing = tables.StudentStanding
     rows = await session.execute(
-        select(standing.student_id, standing.digest, standing.next_at).where(among(standing.student_id, ids))
+        select(standing.student_id, standing.digest, standing.next_at).where(
+            equals_any(standing.student_id, ids)
+        )
     )
     return {row.student_id: _StoredAssessment(row.digest, row.next_at) for row in rows}
 
@@ -240,7 +242,7 @@ async def _save_read_model(
                 "next_at": next_instant(assessment),
             }
         )
-    await insert_rows(session, tables.StudentStanding, rows, then=_REPLACE_STORED)
+    await insert_rows(session, tables.StudentStanding, rows, on_conflict=_REPLACE_STORED)
 
 
 def next_instant(assessment: Assessment) -> datetime | None:

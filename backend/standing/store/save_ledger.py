@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
-from backend.core.database import among
+from backend.core.database import equals_any
 from backend.core.tenancy import scope_of
 from backend.people.tables import Student
 from backend.standing.engine.assess import Assessment
@@ -24,7 +24,9 @@ async def load_entry_ids(session: AsyncSession, ids: Collection[UUID]) -> dict[U
     """The ids of all stored entries, by student."""
     entry = tables.StandingEntry
     entries: dict[UUID, set[str]] = defaultdict(set)
-    for row in await session.execute(select(entry.student_id, entry.id).where(among(entry.student_id, ids))):
+    for row in await session.execute(
+        select(entry.student_id, entry.id).where(equals_any(entry.student_id, ids))
+    ):
         entries[row.student_id].add(str(row.id))
     return entries
 

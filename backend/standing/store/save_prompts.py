@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
 from backend.core.bulk_insert import RawJson, insert_rows
-from backend.core.database import among
+from backend.core.database import equals_any
 from backend.core.event import Event
 from backend.core.tenancy import scope_of
 from backend.standing.engine.prompts import Prompt
@@ -42,7 +42,7 @@ class _NewStep:
 async def load_steps_in_effect(session: AsyncSession, ids: Collection[UUID]) -> StepsInEffect:
     step = tables.PromptStep
     rows = await session.scalars(
-        select(step).where(among(step.student_id, ids)).order_by(step.prompt_id, step.seq)
+        select(step).where(equals_any(step.student_id, ids)).order_by(step.prompt_id, step.seq)
     )
     steps: dict[UUID, dict[UUID, tables.PromptStep]] = defaultdict(dict)
     for row in rows:

@@ -134,7 +134,7 @@ class ImmediatePool:
     def __init__(self, answer: BurstResult) -> None:
         self._answer = answer
 
-    async def judge(self, *_: Any) -> BurstResult:
+    async def verify(self, *_: Any) -> BurstResult:
         return self._answer
 
 
@@ -290,7 +290,7 @@ def row(
 def baseline_row(count: int, baseline: tuple[float, float]) -> dict[str, object]:
     wall, cpu = baseline
     return {
-        "run": "judge_burst alone (floor)",
+        "run": "verify_burst alone (floor)",
         "submissions": count,
         "a batch": "",
         "per second": count / wall,
@@ -331,7 +331,7 @@ def main() -> None:
         sent = asyncio.run(build(app_context, arguments.schools, arguments.students))
         rows = measure_all(environment, app_context, sent)
     drop_database(stack, DATABASE)
-    publish("verification", "judge_burst on the same frames, one process", rows, SEED)
+    publish("verification", "verify_burst on the same frames, one process", rows, SEED)
 
 
 def measure_all(

@@ -27,38 +27,42 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-async def read_accesses(registry: StandingScenario, case_id: UUID) -> list[AuditEntry]:
-    async with registry.roll_call_scenario.owner_transaction() as session:
+async def read_accesses(standing_scenario: StandingScenario, case_id: UUID) -> list[AuditEntry]:
+    async with standing_scenario.roll_call_scenario.owner_transaction() as session:
         entries = await session.scalars(select(AuditEntry).where(AuditEntry.subject_id == str(case_id)))
         return [entry for entry in entries if entry.action == "explanation.read"]
 
 
 @pytest.mark.parametrize("table", [PromptRecord, StandingEntry, StandingWarningRecord])
-async def test_case_of_any_kind_is_explained_and_audited(registry: StandingScenario, table: type) -> None:
-    await registry.misses(1)
-    await registry.recompute()
-    await execute_by_expiry(registry)
-    row = (await registry.rows(table))[0]
-    explanation = await explain_command.explain_case(registry.app_context, row.id)
+async def test_case_of_any_kind_is_explained_and_audited(
+    standing_scenario: StandingScenario, table: type
+) -> None:
+    await standing_scenario.misses(1)
+    await standing_scenario.recompute()
+    await execute_by_expiry(standing_scenario)
+    row = (await standing_scenario.rows(table))[0]
+    explanation = await explain_command.explain_case(standing_scenario.app_context, row.id)
     assert explanation["id"] == str(row.id)
     assert explanation["paragraphs"]
-    assert len(await read_accesses(registry, row.id)) == 1
+    assert len(await read_accesses(standing_scenario, row.id)) == 1
 
 
-async def test_explanation_contains_no_id_number(registry: StandingScenario) -> None:
-    await execute_by_expiry(registry)
-    [entry] = await registry.rows(StandingEntry)
+async def test_explanation_contains_no_id_number(standing_scenario: StandingScenario) -> None:
+    await execute_by_expiry(standing_scenario)
+    [entry] = await standing_scenario.rows(StandingEntry)
     explanation = json.dumps(
-        await explain_command.explain_case(registry.app_context, entry.id), ensure_ascii=False
+        await explain_command.explain_case(standing_scenario.app_context, entry.id), ensure_ascii=False
     )
-    assert registry.pupil.id_number not in explanation
-    assert registry.pupil.student_number not in explanation
+    assert standing_scenario.pupil.id_number not in explanation
+    assert standing_scenario.pupil.student_number not in explanation
 
 
-async def test_page_is_in_chinese_then_in_english(registry: StandingScenario) -> None:
-    await execute_by_expiry(registry)
-    [entry] = await registry.rows(StandingEntry)
-    page = explain_command._render(await explain_command.explain_case(registry.app_context, entry.id))
+async def test_page_is_in_chinese_then_in_english(standing_scenario: StandingScenario) -> None:
+    await execute_by_expiry(standing_scenario)
+    [entry] = await standing_scenario.rows(StandingEntry)
+    page = explain_command._render(
+        await explain_command.explain_case(standing_scenario.app_context, entry.id)
+    )
     chinese, _, english = page.partition("\n\nA change of standing")
     for heading in ("事实", "所用数字", "依据", "接下来"):
         assert f"\n{heading}\n" in chinese
@@ -66,18 +70,18 @@ async def test_page_is_in_chinese_then_in_english(registry: StandingScenario) ->
         assert f"\n{heading}\n" in english
 
 
-async def test_unknown_id_is_not_found_and_not_audited(registry: StandingScenario) -> None:
+async def test_unknown_id_is_not_found_and_not_audited(standing_scenario: StandingScenario) -> None:
     unknown_id = new_id()
     with pytest.raises(NotFound):
-        await explain_command.explain_case(registry.app_context, unknown_id)
-    assert await read_accesses(registry, unknown_id) == []
+        await explain_command.explain_case(standing_scenario.app_context, unknown_id)
+    assert await read_accesses(standing_scenario, unknown_id) == []
 
 
 @pytest.mark.usefixtures("environment")
-async def test_command_prints_json(registry: StandingScenario) -> None:
-    await registry.misses(2)
-    await registry.recompute()
-    [prompt] = await registry.rows(PromptRecord)
+async def test_command_prints_json(standing_scenario: StandingScenario) -> None:
+    await standing_scenario.misses(2)
+    await standing_scenario.recompute()
+    [prompt] = await standing_scenario.rows(PromptRecord)
     answer = await asyncio.to_thread(run, prompt.id, "--json")
     assert answer.exit_code == 0, answer.output
     assert json.loads(answer.stdout)["kind"] == "prompt"

@@ -28,9 +28,11 @@ async def run_in_thread(*arguments: object) -> Result:
     return await asyncio.to_thread(run, *arguments)
 
 
-async def test_unchanged_student_has_no_differences(registry: StandingScenario) -> None:
-    await execute_by_expiry(registry)
-    answer = await run_in_thread(registry.pupil.id, "--at", registry.at.isoformat(), "--json")
+async def test_unchanged_student_has_no_differences(standing_scenario: StandingScenario) -> None:
+    await execute_by_expiry(standing_scenario)
+    answer = await run_in_thread(
+        standing_scenario.pupil.id, "--at", standing_scenario.at.isoformat(), "--json"
+    )
     assert answer.exit_code == 0, answer.output
     [student] = json.loads(answer.stdout)["students"]
     assert student["status"] == {"standing": "01", "study_form": "part_time"}
@@ -38,35 +40,43 @@ async def test_unchanged_student_has_no_differences(registry: StandingScenario) 
     assert student["prompts"][0]["state"] == "executed"
 
 
-async def test_day_means_its_end_and_shows_the_assessment_of_that_time(registry: StandingScenario) -> None:
-    await execute_by_expiry(registry)
-    earlier_day = legal_day(registry.at - timedelta(days=19))
-    answer = await run_in_thread(registry.pupil.id, "--at", earlier_day.isoformat(), "--json")
+async def test_day_means_its_end_and_shows_the_assessment_of_that_time(
+    standing_scenario: StandingScenario,
+) -> None:
+    await execute_by_expiry(standing_scenario)
+    earlier_day = legal_day(standing_scenario.at - timedelta(days=19))
+    answer = await run_in_thread(standing_scenario.pupil.id, "--at", earlier_day.isoformat(), "--json")
     [student] = json.loads(answer.stdout)["students"]
     assert student["status"]["study_form"] == "full_time"
     assert student["ledger"] == []
     assert [prompt["state"] for prompt in student["prompts"]] == ["running"]
 
 
-async def test_difference_is_explained_and_exits_with_1(registry: StandingScenario) -> None:
-    entry_id = await execute_by_expiry(registry)
-    await tamper(registry, "UPDATE standing_entry SET outcome = 'withdrawal' WHERE id = :id", id=entry_id)
-    answer = await run_in_thread(registry.pupil.id, "--at", registry.at.isoformat())
+async def test_difference_is_explained_and_exits_with_1(standing_scenario: StandingScenario) -> None:
+    entry_id = await execute_by_expiry(standing_scenario)
+    await tamper(
+        standing_scenario, "UPDATE standing_entry SET outcome = 'withdrawal' WHERE id = :id", id=entry_id
+    )
+    answer = await run_in_thread(standing_scenario.pupil.id, "--at", standing_scenario.at.isoformat())
     assert answer.exit_code == 1
     assert "变动的内容不同" in answer.stdout
     assert str(entry_id) in answer.stdout
 
 
-async def test_school_lists_only_students_who_differ(registry: StandingScenario) -> None:
-    entry_id = await execute_by_expiry(registry)
-    at = registry.at.isoformat()
-    whole = await run_in_thread(registry.school.id, "--school", "--at", at, "--json")
-    assert json.loads(whole.stdout)["replayed"] == len(registry.school.students)
+async def test_school_lists_only_students_who_differ(standing_scenario: StandingScenario) -> None:
+    entry_id = await execute_by_expiry(standing_scenario)
+    at = standing_scenario.at.isoformat()
+    whole = await run_in_thread(standing_scenario.school.id, "--school", "--at", at, "--json")
+    assert json.loads(whole.stdout)["replayed"] == len(standing_scenario.school.students)
     assert json.loads(whole.stdout)["students"] == []
-    await tamper(registry, "UPDATE standing_entry SET outcome = 'withdrawal' WHERE id = :id", id=entry_id)
-    whole = await run_in_thread(registry.school.id, "--school", "--at", at, "--json")
+    await tamper(
+        standing_scenario, "UPDATE standing_entry SET outcome = 'withdrawal' WHERE id = :id", id=entry_id
+    )
+    whole = await run_in_thread(standing_scenario.school.id, "--school", "--at", at, "--json")
     assert whole.exit_code == 1
-    assert [each["student_id"] for each in json.loads(whole.stdout)["students"]] == [str(registry.pupil.id)]
+    assert [each["student_id"] for each in json.loads(whole.stdout)["students"]] == [
+        str(standing_scenario.pupil.id)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "selfie_record WHERE student_id = ANY ($1)",
     ),
     "ix_leave_request_ends_at": (
-        "backend.leave.queries:claims_page",
+        "backend.leave.queries:late_leave_page",
         "leave_request WHERE starts_at < $1 AND ends_at > $2",
     ),
     "ix_leave_request_student": (

@@ -232,7 +232,7 @@ async def test_counselor_and_student_are_notified_with_the_days(
     ]
     await scenario.name_stand_in(colleague)
     await scenario.decide(asked)
-    await scenario.deliver_event("LeaveAlreadyDecided", asked)
+    await scenario.deliver_event("LeaveDecided", asked)
     ((who, told),) = [
         (who, text) for kind, who, text in await scenario.notices_of(asked) if kind == "leave_decided"
     ]

@@ -24,7 +24,7 @@ from backend.roll_call.verification.worker import VerificationWorker
 from backend.settings import get_settings
 
 class Endless:
-    async def judge(self, *_):
+    async def verify(self, *_):
         print("judging", flush=True)
         await asyncio.sleep(3600)
 

@@ -132,7 +132,7 @@ class BlockingPool:
     begun: asyncio.Event
     go: asyncio.Event
 
-    async def judge(self, *burst: Any) -> Any:
+    async def verify(self, *burst: Any) -> Any:
         self.begun.set()
         await self.go.wait()
         return await self.pool.verify(*burst)
@@ -218,7 +218,7 @@ async def test_closed_face_pool_counts_no_attempt(scenario: RollCallScenario) ->
     _, _, [submission_id] = await submit_check_ins(scenario)
 
     class Closed:
-        async def judge(self, *_: Any) -> Any:
+        async def verify(self, *_: Any) -> Any:
             raise FacePoolClosed
 
     scenario.app_context.services[face_pool] = Closed()

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.clause("HN334-3.4")
 class LostPool:
     """A face pool whose processes die."""
 
-    async def judge(self, *_: Any) -> Any:
+    async def verify(self, *_: Any) -> Any:
         raise FaceWorkerLost
 
 
@@ -236,7 +236,7 @@ class RecordingPool:
         self.pool = pool
         self.burst: Sequence[Shot] = ()
 
-    async def judge(self, render_burst: Sequence[Shot], *rest: Any) -> BurstResult:
+    async def verify(self, render_burst: Sequence[Shot], *rest: Any) -> BurstResult:
         self.burst = render_burst
         return await self.pool.verify(render_burst, *rest)
 

@@ -177,7 +177,7 @@ async def test_stream_continues_after_a_failed_read(
             raise OSError
 
         with monkeypatch.context() as outage:
-            outage.setattr(Database, "ask", fail)
+            outage.setattr(Database, "fetch_autocommit", fail)
             await failed.wait()
         await mark_present(scenario, launched.roll_call, 0)
         assert (await anext(stream))["present"] == 1

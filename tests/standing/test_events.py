@@ -197,7 +197,7 @@ async def test_a_failed_leave_claim_does_not_delay_other_students(
         if found["roll_call_id"] == str(missed.id)
     ]
     with monkeypatch.context() as patched:
-        patched.setattr(tasks, "claim_late_leave", broken)
+        patched.setattr(tasks, "file_late_leave_claims", broken)
         with pytest.raises(ExceptionGroup, match="leave of 1 students"):
             await assess_audience(make_job_context(scenario.app_context), **arguments)
     assert await scenario.rows(PromptRecord) == []

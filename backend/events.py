@@ -107,7 +107,7 @@ def _appeal_authority_scope(event: appeal.AppealEvent) -> Scope:
     return Scope.wide(event.unit_path)
 
 
-# --- consumers that serve several events, or connect packages that do not know each other ---
+# --- consumers that serve several events, or connect packages that do not import each other ---
 
 
 async def _assess_student(session: AsyncSession, event: StudentEvent, at: datetime) -> None:

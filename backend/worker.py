@@ -157,7 +157,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _run_verification(worker: VerificationWorker, stop: asyncio.Event) -> None:
-    """Verify submissions beside the jobs, so that a long queue of submissions does not delay jobs."""
+    """Verify submissions concurrently with the jobs, so that a long queue of submissions does not delay jobs."""
     running = asyncio.create_task(worker.run(stop))
     await asyncio.wait([running, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
     _, unfinished = await asyncio.wait([running], timeout=SHUTDOWN_GRACE_SECONDS)

@@ -198,7 +198,7 @@ def _cpu_of(pid: int) -> float:
 
 @contextmanager
 def benched(stack: Stack, students: int, attempts: int, processes: int) -> Iterator[Bench]:
-    """A filled database of its own, with a running server."""
+    """Open a filled database with a running server."""
     drop_database(stack, DATABASE)
     own = create_database(stack, DATABASE)
     command.upgrade(alembic_config(own.owner_url), "heads")

@@ -48,7 +48,7 @@ def protect_shared_school_table(table: str, grants: str = "SELECT, INSERT, UPDAT
 def protect_student_table(
     table: str, column: str = "student_id", grants: str = "SELECT, INSERT, UPDATE"
 ) -> None:
-    """Rows belong to a school and to the student in `column`. The student may read and write the own rows."""
+    """Rows belong to a school and to the student in `column`. The student may read and write their own rows."""
     force_row_level_security(table, grants)
     own = f"((SELECT tenancy.student()) IS NULL OR {column} = (SELECT tenancy.student()))"
     op.execute(
@@ -60,7 +60,7 @@ def protect_student_table(
 def protect_student_readable_table(
     table: str, column: str = "student_id", grants: str = "SELECT, INSERT"
 ) -> None:
-    """Like `protect_school_table`, but the student in `column` may read the own rows. Only staff and workers write."""
+    """Like `protect_school_table`, but the student in `column` may read their rows. Only staff and workers write."""
     protect_school_table(table, grants)
     op.execute(
         f"CREATE POLICY student_reads ON {table} FOR SELECT TO {APP_ROLE}"

@@ -34,7 +34,7 @@ REASON_TEXTS: dict[str, tuple[str, str]] = {
         "The student is also enrolled in compulsory education.",
     ),
 }
-"""The text of each reason of `rules.ineligibility`, in Chinese and English."""
+"""The text of each reason of `rules.find_ineligibility_reasons`, in Chinese and English."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ async def load_ledgers(session: AsyncSession, students: Collection[StudentRef]) 
 async def _load_changes(
     session: AsyncSession, students: Collection[StudentRef], ledgers: dict[UUID, StudentLedger]
 ) -> None:
-    """Load the stored changes that prompts caused; `rules.aid_changes` returns the same from an assessment."""
+    """Load the stored changes that prompts caused; `rules.find_aid_changes` returns the same from an assessment."""
     entry = StandingEntry
     rows = (
         await session.execute(

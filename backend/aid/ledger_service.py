@@ -34,7 +34,7 @@ async def post_student_aid(session: AsyncSession, student_id: UUID, at: datetime
 async def lock_students_for_posting(
     session: AsyncSession, student_ids: Collection[UUID], at: datetime
 ) -> dict[UUID, LockedStudent]:
-    """Lock students and post the withdrawals that are due, so that later entries come after them.
+    """Lock students. First save reassessments that are due and post what follows, so that later entries come after them.
 
     Students are locked in the order of their ids. `LockedStudent.at` is later than the withdrawals. Students outside
     the tenant scope are omitted.

@@ -1,6 +1,6 @@
 """Filing sites and deciding on the filings: the school files, a superior decides (HN334-3.4).
 
-No row is ever updated: a filing is a new version and a decision a row of its own, so that versions frozen by a roll call
+No row is ever updated: a filing is a new version and a decision a separate row, so that versions frozen by a roll call
 do not change.
 """
 

@@ -23,7 +23,7 @@ _RETRY = RetryStrategy(max_attempts=8, exponential_wait=3)
     retry=_RETRY,
 )
 async def deliver_event(context: JobContext, event_id: str) -> None:
-    """Deliver one event. The worker passes `deliver`, which knows the consumers (`backend.events`)."""
+    """Deliver one event. The worker passes `backend.events.deliver`, which calls the consumers."""
     await context.additional_context["deliver"](event_id)
 
 

@@ -1,4 +1,4 @@
-"""The Redis client. Redis holds nothing that may not be lost, so no request waits long for it.
+"""The Redis client. Redis stores only data that may be lost, so no request waits long for it.
 
 If Redis is down or unreachable, one command per few seconds waits for a short timeout; all others fail at once. The log
 and /healthz report it.

@@ -77,7 +77,7 @@ class PortraitJudged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordCorrectionRequested(Event):
-    """A student reported an error in the own record."""
+    """A student reported an error in their record."""
 
     school_id: UUID
     student_id: UUID

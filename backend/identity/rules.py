@@ -30,7 +30,7 @@ def may_manage(acting_role: Role, acting_unit: str, kind: str, unit: Unit) -> bo
     """Whether an account of a unit may create or disable an account of `kind` at `unit`.
 
     Only the direct superior may: the province for bureaus and its own schools, a bureau for the units directly
-    under it, a registrar for counselors and students of the own school (HN334-3.2). No account manages its peers.
+    under it, a registrar for counselors and students of their school (HN334-3.2). No account manages its peers.
     """
     if kind in {"counselor", "student"}:
         return acting_role == "registrar" and unit.kind == "school" and unit.id == acting_unit

@@ -224,7 +224,7 @@ async def _apply_correction(
 async def load_corrections(
     session: AsyncSession, actor: Actor, status: str, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[tuple[RecordCheck, str, str]]:
-    """Corrections with the student's name and class, oldest first; a counselor sees the own classes only."""
+    """Corrections with the student's name and class, oldest first; a counselor sees only their own classes."""
     query = (
         select(RecordCheck, Student.name, SchoolClass.name)
         .join(Student, Student.id == RecordCheck.student_id)

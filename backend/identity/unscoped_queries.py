@@ -6,7 +6,7 @@ narrow question:
 | definer function | called by | answer |
 | --- | --- | --- |
 | `use_proof` | `consume_proof` | marks a DPoP proof as used: was it unused, and which key, student and account made it |
-| `open_registration` | `open_registration` | records a registration or a decoy; false above the limit of the key or student |
+| `open_registration` | `open_registration` | records a registration, or a decoy above the student's limit; false above the key's limit |
 | `registration` | `find_registration_student` | the student of a registration; no row for a decoy |
 | `try_code` | `check_code` | checks a one-time code, counts a wrong one; the student or the reason for refusing it |
 | `open_sign_in` | `record_sign_in_attempt` | counts an attempt at a login; the account's credentials and whether it must wait |
@@ -110,7 +110,7 @@ _OPEN_REGISTRATION = text(
 async def open_registration(
     session: AsyncSession, request: RegistrationRequest, limits: CodeLimits
 ) -> UUID | None:
-    """Record a registration for a known student, or a decoy; None if the key has reached its limit.
+    """Record a registration, or a decoy if the student is unknown or over a limit. None if the key is over its limit.
 
     Runs in the caller's transaction, which also enqueues the verification.
     """
@@ -150,7 +150,7 @@ _REGISTRATION = text("SELECT * FROM definer.registration(:id)")
 
 
 async def find_registration_student(database: Database, registration_id: UUID) -> RegistrationStudent | None:
-    """The student of a registration; None for a decoy."""
+    """The student of a registration; None for a decoy or an unknown id."""
     rows = await database.fetch_autocommit(_REGISTRATION, id=registration_id)
     return _registration_student(rows[0]) if rows else None
 

@@ -245,7 +245,7 @@ class ExemptionCriteria:
 
 
 def select_students_on_leave(reach: ExemptionCriteria) -> Select[UUID]:
-    """The students whose approved leave exempts them from the window: `rules.exempts` as one SQL query.
+    """The students whose approved leave exempts them from the window: `rules.exemption_of` as one SQL query.
 
     A launch uses its own instant as `as_of`, so later facts do not alter what it froze (invariant 10). The settlement
     evaluates the query again as of the notice, which is the legal boundary (reading 6).

@@ -111,7 +111,7 @@ async def end_stand_in(session: AsyncSession, actor: Actor, arrangement_id: UUID
 async def stand_ins_page(
     session: AsyncSession, actor: Actor, before: UUID | None, limit: int
 ) -> Sequence[StandIn]:
-    """At most `limit` stand-ins, newest first, with ids below `before`: all of the school for registrars, else own."""
+    """At most `limit` stand-ins, newest first, with ids below `before`: all for registrars, else the actor's own."""
     page = _visible_stand_ins(actor).order_by(LeaveStandIn.id.desc()).limit(limit)
     if before is not None:
         page = page.where(LeaveStandIn.id < before)

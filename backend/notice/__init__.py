@@ -1,1 +1,1 @@
-"""Notices: told in the app and by SMS, with receipts that later serve as evidence."""
+"""Notices: sent in the app and by SMS, with receipts that later serve as evidence."""

@@ -33,7 +33,7 @@ class Receipt:
 
 
 async def emit_received(session: AsyncSession, receipt: Receipt, addressee: Addressee, at: datetime) -> None:
-    """Emit `NoticeReceived` for a notice to a school's staff account. Other receipts have no consequences yet."""
+    """Emit `NoticeReceived` if the addressee is a staff account of a school; do nothing for students and other units."""
     if addressee.account_id is None or addressee.school_id is None or addressee.org_path is None:
         return
     event = NoticeReceived(

@@ -25,7 +25,7 @@ class AssignClasses:
 
 
 async def assign_classes(session: AsyncSession, actor: Actor, command: AssignClasses, at: datetime) -> None:
-    """Assign classes of the own school to one of its counselors; classes the counselor already has do not change.
+    """Assign classes of the actor's school to one of its counselors; classes the counselor already has do not change.
 
     Raises `NotPermitted`, `NotFound` and `Conflict`.
     """

@@ -1,6 +1,6 @@
 """Queries of classes and students.
 
-Row-level security hides other schools; the queries here also limit a counselor to the own classes.
+Row-level security hides other schools; the queries here also limit a counselor to their own classes.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def classes_of_counselor(counselor_id: UUID | None) -> Select[UUID]:
 
 
 def _visible_classes(actor: Actor, class_id: ColumnElement[UUID]) -> ColumnElement[bool]:
-    """Limit a counselor to the own classes; row-level security limits the other roles."""
+    """Limit a counselor to their own classes; row-level security limits the other roles."""
     if actor.role == "student":
         raise NotPermitted(reason_zh="名册供教职工查阅", reason_en="only staff can read the roll")
     return class_id.in_(classes_of_counselor(actor.counselor_id)) if actor.role == "counselor" else true()

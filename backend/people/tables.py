@@ -142,7 +142,7 @@ class Consent(Base):
 
 
 class RecordCheck(Base):
-    """A student's check of the own record: confirmed, or a requested correction (HN334-3.1).
+    """A student's check of their own record: confirmed, or a requested correction (HN334-3.1).
 
     The requested content of the field is encrypted, because it can be an ID number.
     """

@@ -74,7 +74,7 @@ async def load_missing_page(
     after: MissingPosition | None,
     limit: int,
 ) -> Sequence[MissingStudent]:
-    """A page of the missing students, by school and class. A counselor sees the own classes only.
+    """A page of the missing students, by school and class. A counselor sees only their own classes.
 
     For an authority the schools are read in groups of growing size until the page is full, so that a province need not
     be sorted for a hundred rows.

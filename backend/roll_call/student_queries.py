@@ -1,4 +1,4 @@
-"""What a student sees: the own roll calls, submissions and refusals."""
+"""Queries for students: their own roll calls, submissions and refusals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Tables of roll calls. Almost every row is written once; later events are rows of their own."""
+"""Tables of roll calls. Almost every row is written once; later events are separate rows."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which students the caller may see: a registrar the whole school, a counselor the students of the own classes."""
+"""Which students the caller may see: a registrar the whole school, a counselor the students of their classes."""
 
 from uuid import UUID
 

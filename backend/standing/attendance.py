@@ -37,7 +37,7 @@ class RecordAttendance:
 async def record_attendance(
     session: AsyncSession, actor: Actor, command: RecordAttendance, at: datetime
 ) -> AttendanceEntry:
-    """Record attendance for a student of the own classes (counselor) or school (registrar), and save the consequences.
+    """Record attendance for a student of the counselor's classes or the registrar's school, and save the effects.
 
     The instant must lie in the past, in the current term, and within the days that the policy allows. A mistaken
     absence is corrected by presence at the same instant. Presence cannot be corrected: absence needs a record.

@@ -1,4 +1,4 @@
-"""Assessing many students: all are assessed without a lock, and only those whose assessment changed are locked.
+"""Assesses many students without a lock, then locks only those whose assessment changed.
 
 A run can be late, repeated, or concurrent with another: prompts and expiries carry the instants at which the facts
 called for them (`engine/timeline.py`), and results are saved under the student's lock (`store/save.py`). So nothing
@@ -113,7 +113,7 @@ async def recompute_each(
 ) -> int:
     """Lock, assess and save the students in batches. Returns the number whose assessment changed.
 
-    If a batch fails, its students are recomputed one by one, so one broken student does not hold up the others. The
+    If a batch fails, its students are recomputed one by one, so one failing student does not block the others. The
     failures are raised at the end as an `ExceptionGroup`.
     """
     changed, failures = 0, list[Exception]()
@@ -132,7 +132,7 @@ async def recompute_each(
 async def _recompute_one_by_one(
     app_context: AppContext, schools: Schools, student_ids: Sequence[UUID], at: datetime
 ) -> list[Exception]:
-    """Recompute each student in a transaction of its own. Returns the failures."""
+    """Recompute each student in a separate transaction. Returns the failures."""
     failures: list[Exception] = []
     for student_id in student_ids:
         try:

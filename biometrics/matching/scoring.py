@@ -64,7 +64,7 @@ class ScoringConfig:
     method: Method
     weight: float = 0.0
     cohort_size: int = 0
-    """How many of the nearest cohort templates normalise a score. The cohort must have at least as many."""
+    """How many of the nearest cohort templates normalise a score; 0 for all. A smaller cohort raises CohortTooSmall."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1 or self.cohort_size < 0:
@@ -82,7 +82,7 @@ class MatchReference:
     population: Population
     scoring: ScoringConfig
     cohort: tuple[FaceTemplate, ...] = ()
-    """Templates of the same school, without the claimed person's."""
+    """Templates of the same school, without the claimed person's; only for AS-norm."""
     roster: tuple[FaceTemplate, ...] = ()
     """Templates of the same class, without the claimed person's."""
 
@@ -95,7 +95,7 @@ class Score:
     method: Method
     population_version: int
     nearer_in_roster: int
-    """How many classmates are closer to the probe than the claimed person."""
+    """How many classmates are closer to the probe than the claimed person; 0 if none were compared."""
 
 
 def neutral_population(engine: EngineKey, dimension: int) -> Population:

@@ -15,7 +15,6 @@ from backend.roll_call.voiding import void_roll_call
 from backend.standing.prompts.decisions import DecidePrompt, decide_prompt
 from backend.standing.prompts.errors import (
     ChangeNotAutomatic,
-    ChangeNotInForce,
     DismissalPending,
     EvidenceIncomplete,
     ForRegistrarToDecide,
@@ -31,6 +30,7 @@ from backend.standing.prompts.errors import (
     ReasonNeedsText,
     ReasonNotInCatalogue,
     ReasonsRequired,
+    ReversalTargetNotInForce,
     UnknownOutcome,
 )
 from backend.standing.store.tables import PromptDecision, StandingEntry, StudentStanding
@@ -369,7 +369,7 @@ async def test_a_reversed_execution_raises_no_second_prompt(scenario: StandingSc
 async def test_an_execution_is_reversed_only_once(scenario: StandingScenario) -> None:
     _, entry = await execute_prompt(scenario)
     await reverse(scenario, entry.id)
-    with pytest.raises(ChangeNotInForce):
+    with pytest.raises(ReversalTargetNotInForce):
         await reverse(scenario, entry.id)
 
 

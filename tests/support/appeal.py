@@ -127,7 +127,7 @@ class AppealScenario:
         actor = actor or self.province
         self.standing_scenario.pass_time(
             seconds=1
-        )  # after the lock timestamps, which advance while the test clock stands still
+        )  # after the lock timestamps, which advance while the test clock does not
         async with self.standing_scenario.transaction(actor) as session:
             return await load_eligibility(
                 session, self.standing_scenario.pupil.id, on, self.standing_scenario.at

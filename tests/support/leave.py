@@ -1,4 +1,4 @@
-"""Leave as one-liners on a stage whose clock stands in the middle of a term, so that no test meets its edges."""
+"""A leave scenario whose clock is in the middle of a term, so that no test depends on the term's first or last day."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -66,12 +66,12 @@ class LeaveScenario:
         return legal_day(self.at)
 
     def set_clock(self, days: int = 0, hour: int = 8, minute: int = 0) -> None:
-        """Move to an hour of the day that lies so many days from today."""
+        """Set the clock to an hour of the day that is `days` days from today."""
         day = self.today + timedelta(days=days)
         self.roll_call_scenario.clock.at = datetime.combine(day, time(hour, minute), tzinfo=LEGAL_ZONE)
 
     def next_act(self) -> datetime:
-        """Each act on leave has an instant of its own, as on a real clock; it is `at` until the next."""
+        """Give the next act on leave a new instant, as on a real clock; it is `at` until the next."""
         self.roll_call_scenario.clock.at += timedelta(milliseconds=1)
         return self.at
 
@@ -84,7 +84,7 @@ class LeaveScenario:
     async def request(
         self, first: int = 0, days: int = 1, pupil: SampleStudent | None = None, **halves: Any
     ) -> Leave:
-        """Sick leave of whole days, the first so many days from today."""
+        """Request sick leave of whole days; `first` is the number of days from today to the first one."""
         begins = self.today + timedelta(days=first)
         command = RequestLeave(
             LeaveKind.SICK,
@@ -147,7 +147,7 @@ class LeaveScenario:
             return (await name_stand_in(session, actor, command, self.at)).row.id
 
     async def deliver_event(self, name: str, leave: Leave) -> None:
-        """Tell the consumers of the event, as the worker does."""
+        """Deliver the event to its consumers, as the worker does."""
         async with self.roll_call_scenario.owner_transaction() as session:
             event_id = await session.scalar(
                 select(OutboxEvent.id).where(
@@ -174,7 +174,7 @@ class LeaveScenario:
 
 
 async def create_leave_scenario(app_context: AppContext, owner: Database) -> LeaveScenario:
-    """A desk on a new world, forty days into the term at eight in the morning."""
+    """Create a scenario in a new province, forty days into the term at eight in the morning."""
     roll_call_scenario = await create_scenario(app_context, owner)
     async with roll_call_scenario.owner_transaction() as session:
         term = await get_term(session, roll_call_scenario.school.id, legal_day(roll_call_scenario.clock()))

@@ -37,7 +37,7 @@ class BatchLimits:
     Up to `batch_size` items share a transaction. An additional writer, up to `writers`, starts only for a full batch: with
     fewer items, two writers would halve each other's batches and commit twice as often. Two are enough for one to compute
     while the other waits for the disk. Up to `deferred_writers` deferred items wait for their locks at a time, each in its
-    own transaction. A batch waits at most `max_wait` seconds for announced items.
+    own transaction. `max_wait` (seconds) limits the wait for announced items.
     """
 
     batch_size: int
@@ -62,9 +62,9 @@ class _QueuedItem(Generic[Item, Answer]):
 
 
 class BatchWriter(Generic[Item, Answer]):
-    """`write_batch` commits a batch and answers or defers each item; `write_alone` commits one deferred item.
+    """`write_batch` commits a batch and returns an answer or `DEFER` per item, in order. `write_alone` commits one item.
 
-    Tasks exist only while there are items: an idle process has none.
+    If `write_batch` raises, it must have stored nothing: each item is then written again. An idle process has no tasks.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class BatchWriter(Generic[Item, Answer]):
         return len(self._queue) / (self._limits.batch_size * self._limits.writers) * self._average_seconds
 
     async def write(self, item: Item) -> Answer:
-        """Write an item and return its answer after the commit. Raises only the item's own errors."""
+        """Write an item and return its answer after the commit. Never raises another item's error."""
         return await self.submit(item)
 
     def submit(self, item: Item) -> asyncio.Future[Answer]:
@@ -110,7 +110,7 @@ class BatchWriter(Generic[Item, Answer]):
     def expect_item(self) -> Iterator[None]:
         """Announce that an item will probably be queued within this block, so that a batch stays open for it.
 
-        Every end of such a block checks again whether a batch is due, so `max_wait` needs no timer.
+        There is no timer: `max_wait` is checked when an item is queued and at the end of each such block.
         """
         self._expected_items += 1
         try:

@@ -169,7 +169,7 @@ def _take_batches(rows: Iterable[RosterRow]) -> Iterator[list[RosterRow]]:
 
 
 async def copy_to_staging(session: AsyncSession, rows: Iterable[RosterRow], keys: KeyRing) -> None:
-    """Create this transaction's temporary table and copy the rows into it, one batch in memory at a time.
+    """Create the temporary table and copy the rows into it, one batch in memory at a time. The importer drops the table.
 
     Reading from `rows` and encrypting happen in a thread.
     """

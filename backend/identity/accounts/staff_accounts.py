@@ -334,7 +334,7 @@ class AccountSearch:
 async def load_account_page(
     session: AsyncSession, actor: Actor, search: AccountSearch, after: UUID | None, limit: int
 ) -> list[tuple[Account, OrgUnit]]:
-    """At most `limit` accounts of the own unit and below after the id `after`; not for counselors."""
+    """At most `limit` accounts of the actor's unit and below after the id `after`; not for counselors."""
     if actor.role == "counselor":
         raise NotPermitted(reason_zh="辅导员不管理账号", reason_en="a counselor does not manage accounts")
     query = (

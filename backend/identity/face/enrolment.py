@@ -1,6 +1,6 @@
-"""Submitting shots to enrol a face (HN334-3.1). They are stored only with consent, and a worker judges them.
+"""Submits shots to enrol a face (HN334-3.1). They are stored only with consent, and a worker evaluates them.
 
-`enrolment_judgement` judges them. An enrolled face is never overwritten.
+See `enrolment_judgement`. An enrolled face is never overwritten.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ async def _require_eligible(session: AsyncSession, student_id: UUID, policy: Pol
         .where(
             FaceEnrolment.student_id == student_id,
             FaceEnrolment.status == "refused",
-            FaceEnrolment.engine.is_not(None),  # a failure of ours, which no engine judged, does not count
+            FaceEnrolment.engine.is_not(None),  # a technical failure, without an engine, does not count
             FaceEnrolment.decided_at > at - delay,
         )
     )

@@ -1,4 +1,4 @@
-"""Judging an enrolment in the worker: the shots become a template, or the student gets reasons (HN334-3.1)."""
+"""Judges an enrolment in the worker: the shots become a template, or the student gets reasons (HN334-3.1)."""
 
 from datetime import datetime
 from typing import Any

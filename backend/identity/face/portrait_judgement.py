@@ -1,4 +1,4 @@
-"""Judging an ID portrait in the worker (HN334-3.1): compared with the enrolled face where there is one.
+"""Judges an ID portrait in the worker (HN334-3.1): compares it with the enrolled face if there is one.
 
 Without an enrolled face, or with a score between the thresholds, a person reviews the portrait. The score alone
 refuses only a clear mismatch, and the student can submit another picture.

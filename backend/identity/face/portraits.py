@@ -1,4 +1,4 @@
-"""Submitting the ID portrait (学籍证件照, HN334-3.1). A worker judges it, see `portrait_judgement`."""
+"""Submits the ID portrait (学籍证件照, HN334-3.1). A worker judges it, see `portrait_judgement`."""
 
 import hashlib
 from uuid import UUID

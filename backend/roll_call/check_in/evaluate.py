@@ -48,7 +48,7 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class UnrecordedRefusal:
-    """A refusal for which no `refusal` row is stored, because the roll call is not known to be the student's."""
+    """A refusal without a `refusal` row: invalid token or proof, busy intake, or no such roll call for the student."""
 
     error: DomainError
 

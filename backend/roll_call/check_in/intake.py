@@ -66,7 +66,7 @@ class CheckInIntake:
         )
 
     async def submit(self, request: EnvelopeRequest) -> Answer:
-        """Return the answer once it is committed, or `IntakeBusy` with a retry token if the queues are too long."""
+        """Return the answer after the commit; `IntakeBusy` with a retry token if the queues are too long. Raises no DomainError."""
         settings, queued = self._app_context.settings, self._verifying.queued + self._writer.queued
         wait = self._verifying.expected_wait() + self._writer.expected_wait()
         if queued >= settings.intake_max_queue or wait > settings.intake_max_wait_seconds:

@@ -45,7 +45,7 @@ class CheckInRequest:
 
 @dataclass(frozen=True, slots=True)
 class CheckInFacts:
-    """What the database knows about one request. Without `place`, the key's student has no such roll call.
+    """The stored facts about one request. Without `place`, the key's student has no such roll call.
 
     The fields are the columns of `definer.check_in_facts`.
     """

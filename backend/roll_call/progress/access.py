@@ -37,7 +37,7 @@ class ProgressAccess:
 async def authorize_progress(
     session: AsyncSession, actor: Actor, roll_call_id: UUID, unit_id: UUID | None, at: datetime
 ) -> ProgressAccess:
-    """What the caller may see of a unit, by default their own. A counselor sees the own classes only.
+    """What the caller may see of a unit, by default their own. A counselor sees only their own classes.
 
     Raises `NotFound`.
     """

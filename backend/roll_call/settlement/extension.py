@@ -1,6 +1,6 @@
 """Extension of a window by the time the service was unavailable (reading 8).
 
-An extension is a row of its own; the launch is never changed.
+Each extension is a separate row; the launch is never changed.
 """
 
 from datetime import datetime, timedelta

@@ -2,7 +2,7 @@
 
 A task is a row of `verification_task` from the end of its burst until its verdict. A worker holds it by a lease with an
 end time and a fence number that no other lease has. A worker that records a verdict checks its fence in the same
-transaction. So a worker whose lease expired and went to another worker changes nothing when it comes back.
+transaction. So a worker whose lease expired and went to another worker has no effect if it finishes later.
 """
 
 from collections.abc import Collection

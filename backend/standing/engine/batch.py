@@ -26,14 +26,14 @@ FIELDS = frozenset(field.name for field in fields(Assessment))
 FIELDS_WITH_IDS = frozenset({"student_id", "prompts", "warnings"})
 """The fields that differ between students with the same shareable facts."""
 IGNORED_BY_DIGEST = {"as_of": datetime(1, 1, 1, tzinfo=UTC), "policy_version": ""}
-"""Fields that can change without any consequence, and the constants that replace them in the digest."""
+"""Fields whose change causes no prompt, entry, warning or event, with the constants that replace them in the digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class AssessmentRecord:
     """An assessment, its canonical JSON, and the digest of its content (32 bytes).
 
-    The digest ignores `as_of` and the policy version: two assessments with the same digest have the same consequences.
+    The digest ignores `as_of` and the policy version: the same digest means no new prompt, entry, warning or event.
     """
 
     assessment: Assessment

@@ -2,7 +2,7 @@
 
 HN334-4.1b (sanctions), 4.1c (lock), 4.2 (appeals); readings 11 (lock), 12 (one-step reversal), 18 (exclusions).
 
-A reversal is an entry of its own. The status after it is computed from all entries except the reversed one: later
+A reversal is a separate entry. The status after it is computed from all entries except the reversed one: later
 approved changes stay in force, and nothing remains of the reversed change.
 """
 

@@ -3,7 +3,7 @@
 HN334-4.1b (prompt, decision, expiry), 4.1d (aid); readings 12 (automatic execution), 14 (law of the event day).
 
 Nothing here depends on when it runs. A prompt is raised, and a deadline expires, at the instant at which the facts
-known by then say so. A daily job that was down for a week therefore arrives at the same timeline as one that ran.
+known by then call for it. A daily job that was down for a week therefore computes the same timeline.
 """
 
 import heapq

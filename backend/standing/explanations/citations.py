@@ -1,4 +1,4 @@
-"""Citations in explanations: clauses by reference, and figures as the stored trace holds them (reading 13).
+"""Citations in explanations: clauses by reference, and figures as stored in the trace (reading 13).
 
 The text of an instrument is never copied: a clause is cited by instrument, article and our own title.
 """

@@ -168,7 +168,7 @@ async def changes_page(
 
 
 def require_overview(actor: Actor) -> None:
-    """Only registrars and authorities may list changes of whole schools."""
+    """Raise `NotPermitted` unless the actor may list changes of whole schools (registrars, authorities)."""
     if actor.role not in {"province", "bureau", "registrar"}:
         raise NotPermitted(
             reason_zh="异动汇总供学校学籍管理员和上级教育部门查阅",

@@ -17,7 +17,7 @@ from backend.standing.store import tables
 async def remind_registrars(session: AsyncSession, school_id: UUID, at: datetime) -> int:
     """Send today's reminders of the school's undecided prompts, each once; returns how many were sent.
 
-    A job that runs a day late sends only the reminders of its own day, not those it missed.
+    A job that runs a day late sends only the reminders of the day on which it runs, not those it missed.
     """
     sent = 0
     for prompt_id, working_day in await _load_due_reminders(session, school_id, legal_day(at)):

@@ -47,7 +47,7 @@ class DecideOutage:
 async def declare_outage(
     session: AsyncSession, actor: Actor, command: DeclareOutage, at: datetime
 ) -> OutageView:
-    """Declare an outage of the own unit or, as an authority, of a unit below it.
+    """Declare an outage of the actor's unit or, as an authority, of a unit below it.
 
     It blocks automatic executions until a superior decides it, and excuses misses only once it is approved. Raises
     `NotFound`, `OutageTimesInvalid`, `OutageTooLong`, `OutageDeclaredBefore`.

@@ -44,7 +44,7 @@ from backend.standing.prompts.case import (
 from backend.standing.prompts.errors import (
     OBJECTION_ERRORS,
     ChangeNotAutomatic,
-    ChangeNotInForce,
+    ReversalTargetNotInForce,
 )
 from backend.standing.store import tables
 
@@ -234,7 +234,7 @@ async def reverse_execution(
     """Reverse an automatic execution in one step: the earlier status is restored and its misses no longer count.
 
     Only the school's superior may do this. Returns the prompt's id. Raises `NotFound`, `NotPermitted`,
-    `ChangeNotAutomatic`, `ChangeNotInForce`.
+    `ChangeNotAutomatic`, `ReversalTargetNotInForce`.
     """
     require_superior_role(actor)
     entry = await session.get(tables.StandingEntry, command.entry_id)
@@ -246,7 +246,7 @@ async def reverse_execution(
     case = await open_prompt_case(session, entry.prompt_id, at)
     require_superior(actor, case.school_path)
     if str(entry.id) not in {each.entry_id for each in sanctions_in_force(case.assessment.ledger)}:
-        raise ChangeNotInForce
+        raise ReversalTargetNotInForce
     row = tables.ChangeReversed(
         id=new_id(),
         change_id=entry.id,

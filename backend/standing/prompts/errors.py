@@ -164,7 +164,7 @@ class DeliveryTooOld(DomainError):
 # --- reversals ---
 
 
-class ChangeNotInForce(DomainError):
+class ReversalTargetNotInForce(DomainError):
     code = "change_not_in_force"
     status = 409
     zh = "该异动已被撤销或恢复，无须再撤回。"

@@ -212,7 +212,7 @@ class Comparison:
 
 
 def _compare(kind: str, key: str, stored: Any, replayed: Any) -> Iterable[Difference]:
-    """A difference unless both are the same bytes. Of two objects it holds only the values that differ."""
+    """A difference unless both are the same bytes. For two objects it contains only the values that differ."""
     if canonical(stored) == canonical(replayed):
         return
     if isinstance(stored, dict) and isinstance(replayed, dict):

@@ -1,4 +1,4 @@
-"""Loading the recorded facts of students. The number of statements does not grow with the number of students."""
+"""Loads the recorded facts of students. The number of statements does not grow with the number of students."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection

@@ -1,1 +1,1 @@
-"""The student's view of the own standing."""
+"""Students' view of their own standing."""

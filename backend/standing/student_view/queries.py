@@ -1,4 +1,4 @@
-"""The student's view of the own standing."""
+"""Queries for students' view of their own standing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

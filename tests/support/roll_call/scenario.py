@@ -77,7 +77,7 @@ TERMS = QueueConfig(batch=16, lease=timedelta(seconds=30), attempts=3)
 
 @dataclass(slots=True)
 class Clock:
-    """A clock that stands still until the test sets it."""
+    """A clock that changes only when the test sets it."""
 
     at: datetime
 
@@ -226,7 +226,7 @@ class RollCallScenario:
     # --- the roll call ---
 
     async def launch(self, actor: Actor | None = None, *, told: bool = True, **changes: Any) -> Launched:
-        """Launch a spot check over the school, open for one hour from now, announced unless `told` is False."""
+        """Launch a spot check over the school, open for one hour from now, announced unless `announced` is False."""
         at = self.clock()
         command = LaunchRollCall(
             kind="spot_check",

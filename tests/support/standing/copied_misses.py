@@ -55,14 +55,14 @@ class Rows:
 
 @dataclass(slots=True)
 class Recording:
-    """The names of a world, and its rows after each miss."""
+    """The names of a province, and its rows after each miss."""
 
     names: list[str]
     began_at: datetime
     after: list[tuple[Rows, datetime]] = field(default_factory=list)
 
     def rename(self, rows: Rows, names: list[str]) -> str:
-        """The rows of another world: its names, and new ids in the same order."""
+        """The rows for another province: its names, and new ids in the same order."""
         new = dict(zip(self.names, names, strict=True))
         for identifier in sorted({match[0] for match in ID.finditer(rows.text)} - new.keys()):
             match identifier[VERSION]:
@@ -108,14 +108,14 @@ async def load_written(session: AsyncSession, transaction: int, since: UUID) -> 
 
 
 async def add(session: AsyncSession, recording: Recording, rows: Rows, world: SampleProvince) -> None:
-    """Insert the rows for another world."""
+    """Insert the rows for another province."""
     await session.execute(
         text(rows.insert_statement), {"rows": recording.rename(rows, await load_names(session, world))}
     )
 
 
 async def load_names(session: AsyncSession, world: SampleProvince) -> list[str]:
-    """Ids and names of a world, in an order that is the same for all worlds."""
+    """Ids and names of a province, in an order that is the same for all provinces."""
     schools = (world.school, world.sister, world.direct)
     sites = await session.execute(_SITES, {"schools": [school.id for school in schools]})
     return [str(each) for each in (*_people(world), *(identifier for site in sites for identifier in site))]

@@ -74,7 +74,7 @@ def assessment(facts: StudentFacts, as_of: datetime = END) -> Assessment:
 
 
 def with_deliveries(facts: StudentFacts, after: timedelta, until: datetime = END) -> StudentFacts:
-    """The facts with a delivery of every prompt, that long after it was raised."""
+    """The facts with a delivery of every prompt, `after` (a duration) later than it was raised."""
     while True:
         delivered = {delivery.prompt_id for delivery in facts.deliveries}
         undelivered = [

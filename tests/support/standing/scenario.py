@@ -274,7 +274,7 @@ class StandingScenario:
 
 
 async def create_standing_scenario(app_context: AppContext, owner: Database) -> StandingScenario:
-    """A scenario in a new world, forty days into the term at eight in the morning, with a filed site."""
+    """Create a scenario in a new province, forty days into the term at eight in the morning, with a filed site."""
     scenario = await _create(app_context, owner)
     recording = _recordings.get(owner)
     if recording is None or recording.began_at != scenario.at:

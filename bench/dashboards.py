@@ -37,7 +37,7 @@ from backend.core.process.open_files import raise_open_file_limit
 from backend.devstack.services import Stack
 from bench.dashboards_data import CITIES, SCHOOLS, Watcher, city_id, insert_data, school_id
 from bench.dashboards_load import ATTEMPTS, STUDENTS, Load, Verdicts
-from bench.intake import EMPTY, Bench, benched
+from bench.intake import EMPTY, Bench, open_bench
 from bench.intake_data import ROLL_CALL
 from bench.intake_load import Run, Wire, connect
 from bench.report import StolenTime, publish
@@ -366,7 +366,7 @@ def main() -> None:
     arguments = parser.parse_args()
     raise_open_file_limit()
     uvloop.install()
-    with benched(Stack.from_environment(os.environ), STUDENTS, attempts=ATTEMPTS, processes=1) as bench:
+    with open_bench(Stack.from_environment(os.environ), STUDENTS, attempts=ATTEMPTS, processes=1) as bench:
         asyncio.run(_measure(bench, arguments))
 
 

@@ -58,7 +58,7 @@ from backend.roll_call.student_schemas import EnvelopeIn
 from backend.settings import Settings
 from bench.intake_data import ROLL_CALL, Handset, account_id, fill, nonce_of
 from bench.intake_load import Run, closed_loop, open_loop
-from bench.intake_steps import Signed, steps
+from bench.intake_steps import Signed, list_steps
 from bench.report import StolenTime, publish
 from mobile_api.envelopes import ManualParsingRoute
 
@@ -197,7 +197,7 @@ def _cpu_of(pid: int) -> float:
 
 
 @contextmanager
-def benched(stack: Stack, students: int, attempts: int, processes: int) -> Iterator[Bench]:
+def open_bench(stack: Stack, students: int, attempts: int, processes: int) -> Iterator[Bench]:
     """Open a filled database with a running server."""
     drop_database(stack, DATABASE)
     own = create_database(stack, DATABASE)
@@ -314,7 +314,7 @@ async def step_by_step(bench: Bench, count: int = 20 * MAX_BATCH) -> list[dict[s
     requests = [bench.parts(each, 3, ENVELOPES, token) for each, token in zip(handsets, tokens, strict=True)]
     app_context = open_app_context(bench.settings)
     try:
-        return await steps(app_context, requests)
+        return await list_steps(app_context, requests)
     finally:
         await app_context.close()
 
@@ -333,7 +333,7 @@ def main() -> None:
         return
     count = arguments.envelopes
     uvloop.install()
-    with benched(Stack.from_environment(os.environ), count, 4, arguments.processes) as bench:
+    with open_bench(Stack.from_environment(os.environ), count, 4, arguments.processes) as bench:
         runs = Runs(bench, arguments.connections, arguments.cold)
         runs.run("warming up", ENVELOPES, 0, slice(count))
         for number in range(ROUNDS):

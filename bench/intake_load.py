@@ -112,7 +112,7 @@ async def open_loop(port: int, requests: Sequence[bytes], rate: float, connectio
     """Send requests at a constant rate, whether the server keeps up or not, in bursts every few milliseconds."""
     run, free, freed = Run(), deque(await connect(port, connections)), asyncio.Event()
 
-    def answered(wire: Wire, due: float, answer: asyncio.Future[int]) -> None:
+    def count_response(wire: Wire, due: float, answer: asyncio.Future[int]) -> None:
         run.latencies.append(monotonic() - due)
         if answer.exception() is None:
             run.statuses[answer.result()] += 1
@@ -131,7 +131,7 @@ async def open_loop(port: int, requests: Sequence[bytes], rate: float, connectio
         if wire.closed:  # the server closed it because it was idle
             (wire,) = await connect(port, 1)
         answers.append(wire.send(request))
-        answers[-1].add_done_callback(partial(answered, wire, due))
+        answers[-1].add_done_callback(partial(count_response, wire, due))
     await asyncio.gather(*answers)
     run.seconds, run.cpu = monotonic() - began, process_time() - cpu
     for wire in free:

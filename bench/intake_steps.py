@@ -35,14 +35,16 @@ class Signed:
     path: str
 
 
-def measured(step: str, count: int, work: Callable[[], object]) -> dict[str, Any]:
+def measure_step(step: str, count: int, work: Callable[[], object]) -> dict[str, Any]:
     """One row: the cost of `work` for each of `count` requests."""
     began, cpu = time.monotonic(), time.process_time()
     work()
     return _row(step, count, time.monotonic() - began, time.process_time() - cpu)
 
 
-async def awaited(step: str, count: int, work: Callable[[], Awaitable[Any]]) -> tuple[dict[str, Any], Any]:
+async def measure_async_step(
+    step: str, count: int, work: Callable[[], Awaitable[Any]]
+) -> tuple[dict[str, Any], Any]:
     """The same for asynchronous work, with its result."""
     began, cpu = time.monotonic(), time.process_time()
     result = await work()
@@ -57,19 +59,21 @@ def _row(step: str, count: int, seconds: float, cpu: float) -> dict[str, Any]:
     }
 
 
-async def steps(app_context: AppContext, requests: Sequence[Signed]) -> list[dict[str, Any]]:
+async def list_steps(app_context: AppContext, requests: Sequence[Signed]) -> list[dict[str, Any]]:
     """A row for each step over all requests. Nothing is committed except by the step that measures it."""
     at, count = now(), len(requests)
     tokens = PhoneTokenVerifier(app_context.keys)
     app_context.services[phone_token_verifier] = tokens
-    rows = [measured("token, first seen", count, lambda: [tokens.read(each.token, at) for each in requests])]
+    rows = [
+        measure_step("token, first seen", count, lambda: [tokens.read(each.token, at) for each in requests])
+    ]
     rows.append(
-        measured("token, seen before", count, lambda: [tokens.read(each.token, at) for each in requests])
+        measure_step("token, seen before", count, lambda: [tokens.read(each.token, at) for each in requests])
     )
     proofs: list[Any] = []
     http_requests = [HttpRequest("POST", each.path, f"DPoP {each.token}", each.proof) for each in requests]
     rows.append(
-        measured(
+        measure_step(
             "proof",
             count,
             lambda: proofs.extend(verify_phone_request(app_context, each, at) for each in http_requests),
@@ -78,7 +82,9 @@ async def steps(app_context: AppContext, requests: Sequence[Signed]) -> list[dic
     opened: list[Any] = []
     pairs = list(zip(requests, proofs, strict=True))
     rows.append(
-        measured("envelope", count, lambda: opened.extend(open_envelope(e.envelope, p.key) for e, p in pairs))
+        measure_step(
+            "envelope", count, lambda: opened.extend(open_envelope(e.envelope, p.key) for e, p in pairs)
+        )
     )
     arrivals = [
         CheckInRequest(ROLL_CALL, each.envelope, content.digest, content, proof, at, at)
@@ -108,21 +114,25 @@ async def _of_the_database(
 async def _of_a_batch(app_context: AppContext, batch: Sequence[CheckInRequest]) -> list[dict[str, Any]]:
     count = len(batch)
     async with app_context.database.unscoped.transaction() as connection:
-        read, facts = await awaited(
+        read, facts = await measure_async_step(
             "facts read", count, lambda: load_check_in_facts(connection, batch, wait=False)
         )
         judged: list[Any] = []
-        signed = measured(
-            "judged, receipt signed", count, lambda: judged.extend(_judged(app_context, batch, facts))
+        signed = measure_step(
+            "judged, receipt signed",
+            count,
+            lambda: judged.extend(_judge_submissions(app_context, batch, facts)),
         )
         stored = [each for each in judged if isinstance(each, AcceptedCheckIn)]
         assert len(stored) == count, judged
-        written, _ = await awaited("inserted", count, lambda: store_check_ins(connection, stored, []))
-        committed, _ = await awaited("committed", count, connection.commit)
+        written, _ = await measure_async_step(
+            "inserted", count, lambda: store_check_ins(connection, stored, [])
+        )
+        committed, _ = await measure_async_step("committed", count, connection.commit)
     return [read, signed, written, committed]
 
 
-def _judged(
+def _judge_submissions(
     app_context: AppContext, batch: Sequence[CheckInRequest], facts: Sequence[CheckInFacts | None]
 ) -> list[Any]:
     return [

@@ -233,7 +233,7 @@ class SubmittedCheckIns:
             receipt="-",
             received_at=self.at,
             frames_due_at=roll_call.frames_until,
-            frames_gone_at=None,
+            frames_deleted_at=None,
             term_code=TERM,
             **of,
         )

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from backend.core.web.problems import problem_responses
-from backend.standing.ledger.queries import ledger_of
+from backend.standing.ledger.queries import load_ledger
 from backend.standing.ledger.schemas import LedgerOut
 from mobile_api.caller import PhoneCaller
 
@@ -16,5 +16,5 @@ async def get_my_standing_entries(caller: PhoneCaller) -> LedgerOut:
     student_id = caller.actor.student_id
     assert student_id is not None  # a phone's account is a student's
     async with caller.transaction() as session:
-        ledger = await ledger_of(session, caller.actor, student_id)
+        ledger = await load_ledger(session, caller.actor, student_id)
     return LedgerOut.of(ledger)

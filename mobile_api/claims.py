@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import problem_responses
-from backend.standing.claims.queries import ClaimSearch, justified_reasons, load_claim, load_claims_page
+from backend.standing.claims.queries import ClaimSearch, load_claim, load_claims_page, load_justified_reasons
 from backend.standing.claims.schemas import ClaimIn, ClaimOut, JustifiedReasonOut
 from backend.standing.claims.service import FileClaim, file_claim
 from mobile_api.caller import PhoneCaller
@@ -18,7 +18,8 @@ router = APIRouter(prefix="/v1", tags=["正当理由 · reason claims"])
 async def list_justified_reasons(caller: PhoneCaller) -> list[JustifiedReasonOut]:
     """正当理由目录 · The catalogue of justified reasons in force today."""
     return [
-        JustifiedReasonOut.model_validate(reason) for reason in justified_reasons(caller.actor, caller.at)
+        JustifiedReasonOut.model_validate(reason)
+        for reason in load_justified_reasons(caller.actor, caller.at)
     ]
 
 

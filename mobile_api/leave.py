@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import problem_responses
-from backend.leave.queries import LeaveSearch, leaves_page, load_leave, load_leave_balance
+from backend.leave.queries import LeaveSearch, load_leave, load_leave_balance, load_leaves_page
 from backend.leave.schemas import CancellationIn, Day, LeaveDaysOut, LeaveIn, LeaveOut, leaves_out
 from backend.leave.service import (
     HalfDay,
@@ -26,7 +26,7 @@ async def list_leave(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = No
     """我的请假（新的在前） · My requests, newest first."""
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
     async with caller.transaction() as session:
-        rows = await leaves_page(session, caller.actor, LeaveSearch(), caller.at, before, limit + 1)
+        rows = await load_leaves_page(session, caller.actor, LeaveSearch(), caller.at, before, limit + 1)
         items = await leaves_out(session, caller.app_context.keys, rows[:limit], caller.at)
     next_cursor = encode_cursor(str(items[-1].id)) if len(rows) > limit else None
     return Page(items=items, next_cursor=next_cursor)

@@ -9,7 +9,7 @@ from backend.core.web.problems import problem_responses
 from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
 from backend.standing.prompts.schemas import OwnPromptDetailOut, PromptOut, StatementIn, StatementOut
 from backend.standing.prompts.statements import FileStatement, file_statement
-from backend.standing.student_view.queries import own_standing
+from backend.standing.student_view.queries import load_own_standing
 from backend.standing.student_view.schemas import OwnStandingOut
 from mobile_api.caller import PhoneCaller
 
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["学籍 · standing"])
 async def get_standing(caller: PhoneCaller) -> OwnStandingOut:
     """我的学籍与核验情况 · My standing: counts of the term and their limits, warnings and open prompts."""
     async with caller.transaction() as session:
-        standing = await own_standing(session, caller.actor, caller.at)
+        standing = await load_own_standing(session, caller.actor, caller.at)
     return OwnStandingOut.of(standing)
 
 

@@ -21,7 +21,7 @@ from backend.aid.errors import (
     AidReasonsMissing,
 )
 from backend.aid.events import AidDecided
-from backend.aid.ledger_service import lock_students_for_posting, post_entries
+from backend.aid.ledger_service import lock_and_update_students, post_entries
 from backend.aid.policy import AidPolicy
 from backend.aid.rules import AidKind, instalments, months_of_term
 from backend.aid.tables import AidApplication, AidAward, AidDecision, AidInstalment
@@ -241,7 +241,7 @@ async def decide_aid(
     application = await session.get(AidApplication, command.application_id)
     if application is None:
         raise NotFound
-    locked_students = await lock_students_for_posting(session, [application.student_id], at)
+    locked_students = await lock_and_update_students(session, [application.student_id], at)
     student = locked_students[application.student_id]
     path = student.subject.path
     law = AidPolicy.at(legal_day(at), path)

@@ -12,7 +12,7 @@ from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound
 from backend.standing.access import visible_students
-from backend.standing.engine.trace import Rule, document, trace
+from backend.standing.engine.trace import Rule, build_trace, decode_canonical
 from backend.standing.explanations.citations import figures_of, references, references_of
 from backend.standing.explanations.fact_lines import load_fact_lines
 from backend.standing.explanations.model import (
@@ -64,8 +64,10 @@ def explain_filing(
     """Build the explanation: the amounts by month, including what was paid and is not affected."""
     row, term = filing.filing, term_words(filing.filing.term_code)
     withdrawn = row.kind == "withdrawal"
-    basis = document(
-        trace(WITHDRAWAL if withdrawn else REINSTATEMENT, law, row.filed_at, [f"change:{row.change_id}"])
+    basis = decode_canonical(
+        build_trace(
+            WITHDRAWAL if withdrawn else REINSTATEMENT, law, row.filed_at, [f"change:{row.change_id}"]
+        )
     )
     total = format_yuan(row.fen)
     if withdrawn:

@@ -31,7 +31,7 @@ async def post_student_aid(session: AsyncSession, student_id: UUID, at: datetime
     await post_entries(session, [await lock_for_assessment(session, student_id, at)])
 
 
-async def lock_students_for_posting(
+async def lock_and_update_students(
     session: AsyncSession, student_ids: Collection[UUID], at: datetime
 ) -> dict[UUID, LockedStudent]:
     """Lock students. First save reassessments that are due and post what follows, so that later entries come after them.

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.aid.errors import AidPaymentsUnfit, PaymentIssue
-from backend.aid.ledger_service import lock_students_for_posting, post_entries
+from backend.aid.ledger_service import lock_and_update_students, post_entries
 from backend.aid.policy import AidPolicy
 from backend.aid.rules import AidKind
 from backend.aid.tables import AidAward, AidInstalment, AidPayment, AidPosting
@@ -99,7 +99,7 @@ async def record_payments(
     students = sorted(by_student)
     recorded: list[UUID] = []
     for start in range(0, len(students), BATCH_SIZE):
-        locked = await lock_students_for_posting(session, students[start : start + BATCH_SIZE], at)
+        locked = await lock_and_update_students(session, students[start : start + BATCH_SIZE], at)
         rows = [
             _payment_row(payment_id, ids[payment_id], awards, actor, source)
             | {"school_id": student.subject.school_id, "at": student.at}

@@ -60,7 +60,7 @@ class AidDecision(Base):
             ["aid_application.id", "aid_application.filed_by"],
             name="fk_aid_decision_application",
         ),
-        CheckConstraint("decided_by <> filed_by", name="not_their_own"),
+        CheckConstraint("decided_by <> filed_by", name="by_another_account"),
         CheckConstraint("outcome IN ('approved', 'refused')", name="outcome"),
         CheckConstraint("outcome = 'approved' OR reasons IS NOT NULL", name="reasons"),
     )
@@ -256,7 +256,7 @@ class AidExportApproval(Base):
             ["aid_export.id", "aid_export.requested_by"],
             name="fk_aid_export_approval_export",
         ),
-        CheckConstraint("approved_by <> requested_by", name="not_their_own"),
+        CheckConstraint("approved_by <> requested_by", name="by_another_account"),
     )
 
     export_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -16,7 +16,7 @@ from backend.appeal.rules import AppealDeadline, AppealState
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.org.tables import OrgUnit
-from backend.standing.engine.trace import Rule, document, trace
+from backend.standing.engine.trace import Rule, build_trace, decode_canonical
 from backend.standing.explanations.citations import figures_of, references_of
 from backend.standing.explanations.fact_lines import load_fact_lines
 from backend.standing.explanations.model import (
@@ -100,7 +100,7 @@ def explain_appeal(
     """Explain the state or result of an appeal and what comes next to a reader."""
     filed, target, state = appeal.filed, APPEAL_TARGETS[appeal.filed.target], STATES[appeal.state]
     who, at = APPELLANTS[filed.appellant], format_instant(filed.filed_at)
-    appeal_trace = document(trace(APPEAL, law, filed.filed_at, (f"appeal:{filed.id}",)))
+    appeal_trace = decode_canonical(build_trace(APPEAL, law, filed.filed_at, (f"appeal:{filed.id}",)))
     return Explanation(
         title=Bilingual(f"申诉：{target.zh}（{state.zh}）", f"An appeal: {target.en} ({state.en})"),
         paragraphs=(

@@ -97,7 +97,7 @@ class AppealImpartiality(Base):
     __tablename__ = "appeal_impartiality"
     __tenancy__ = "school"
     __table_args__ = (
-        CheckConstraint("decided_by <> filed_by", name="not_their_own"),
+        CheckConstraint("decided_by <> filed_by", name="by_another_account"),
         CheckConstraint("decided_by <> ALL (took_part)", name="took_no_part"),
     )
 

@@ -77,7 +77,7 @@ class SiteDecision(Base):
             ["version_id", "school_id", "filed_by"],
             ["site_version.id", "site_version.school_id", "site_version.filed_by"],
         ),
-        CheckConstraint("decided_by <> filed_by", name="not_their_own"),
+        CheckConstraint("decided_by <> filed_by", name="by_another_account"),
         CheckConstraint("outcome IN ('approved', 'rejected')", name="outcome"),
     )
 

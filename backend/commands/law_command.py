@@ -13,7 +13,7 @@ from backend.core.errors import DomainError
 from backend.law_cases.errors import CaseMalformed
 from backend.law_cases.runner import CaseResult, run_file
 from backend.policy import load_policies
-from backend.standing.engine.trace import document
+from backend.standing.engine.trace import decode_canonical
 
 EXIT_CASE_FAILED = 1
 
@@ -58,7 +58,7 @@ def _as_json(result: CaseResult) -> dict[str, Any]:
         "passed": result.passed,
     }
     if not result.passed:
-        payload |= {"differences": document(result.differences), "trace": list(result.trace)}
+        payload |= {"differences": decode_canonical(result.differences), "trace": list(result.trace)}
     return payload
 
 

@@ -18,7 +18,7 @@ from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import DomainError, NotFound
 from backend.people.tables import Student
 from backend.standing.engine.assess import Assessment, TermSummary
-from backend.standing.engine.trace import document
+from backend.standing.engine.trace import decode_canonical
 from backend.standing.explanations.phrases import (
     CAUSES,
     KINDS,
@@ -144,14 +144,14 @@ def _as_json(result: Replay) -> dict[str, Any]:
     assessment = result.assessment
     return {
         "student_id": str(result.student_id),
-        "status": document(assessment.status),
+        "status": decode_canonical(assessment.status),
         "terms": [_term_as_json(term) for term in assessment.terms],
-        "prompts": [_prompt_as_json(each) for each in document(assessment.prompts)],
-        "ledger": document(assessment.ledger),
+        "prompts": [_prompt_as_json(each) for each in decode_canonical(assessment.prompts)],
+        "ledger": decode_canonical(assessment.ledger),
         "locked_by": assessment.lock.locked_by,
-        "refused": document(assessment.refused),
-        "compared_at": document(result.compared_at),
-        "differences": document(result.differences),
+        "refused": decode_canonical(assessment.refused),
+        "compared_at": decode_canonical(result.compared_at),
+        "differences": decode_canonical(result.differences),
         "pending": list(result.pending),
         "other_policy_versions": list(result.other_versions),
         "lines": list(_describe(assessment)),

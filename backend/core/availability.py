@@ -69,7 +69,7 @@ async def record_overload(session: AsyncSession, counts: Mapping[datetime, int])
     )
 
 
-async def overloaded_seconds(
+async def load_overloaded_seconds(
     session: AsyncSession, window: tuple[datetime, datetime]
 ) -> Sequence[tuple[datetime, int]]:
     """The seconds of a window in which requests were rejected, and how many in each."""
@@ -105,7 +105,7 @@ def _minute(at: datetime) -> datetime:
     return at.replace(second=0, microsecond=0)
 
 
-def gaps(window: tuple[datetime, datetime], minutes: Iterable[datetime]) -> Iterator[timedelta]:
+def list_gaps(window: tuple[datetime, datetime], minutes: Iterable[datetime]) -> Iterator[timedelta]:
     """Every stretch of the window without a heartbeat. A heartbeat covers the whole minute that it names."""
     reached, end = window
     for minute in sorted(minutes):
@@ -116,14 +116,14 @@ def gaps(window: tuple[datetime, datetime], minutes: Iterable[datetime]) -> Iter
 
 def longest_gap(window: tuple[datetime, datetime], minutes: Iterable[datetime]) -> timedelta:
     """The longest stretch of the window without a heartbeat."""
-    return max(timedelta(0), *gaps(window, minutes))
+    return max(timedelta(0), *list_gaps(window, minutes))
 
 
-def lost_time(
+def compute_lost_time(
     window: tuple[datetime, datetime], minutes: Iterable[datetime], tolerated: timedelta
 ) -> timedelta:
     """Total time without heartbeats. Gaps of at most `tolerated` do not count."""
-    return sum((gap for gap in gaps(window, minutes) if gap > tolerated), timedelta(0))
+    return sum((gap for gap in list_gaps(window, minutes) if gap > tolerated), timedelta(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Availability:
     longest_gap: timedelta
 
 
-async def heartbeats_in(session: AsyncSession, window: tuple[datetime, datetime]) -> Sequence[datetime]:
+async def load_heartbeats(session: AsyncSession, window: tuple[datetime, datetime]) -> Sequence[datetime]:
     """The minutes of the window, partial ones included, that have a heartbeat."""
     opens_at, closes_at = window
     minutes = select(ServiceHeartbeat.minute).where(
@@ -147,6 +147,6 @@ async def heartbeats_in(session: AsyncSession, window: tuple[datetime, datetime]
 async def measure_availability(session: AsyncSession, window: tuple[datetime, datetime]) -> Availability:
     """Measure a window by the heartbeats of its minutes, partial ones included."""
     opens_at, closes_at = window
-    heartbeats = await heartbeats_in(session, window)
+    heartbeats = await load_heartbeats(session, window)
     minutes = math.ceil((closes_at - _minute(opens_at)) / MINUTE) if opens_at < closes_at else 0
     return Availability(minutes, len(heartbeats), longest_gap(window, heartbeats))

@@ -74,13 +74,13 @@ class Phone:
         """Send a request as the bound student. Fetches a token if there is none or if it has expired."""
         if self.token is None:
             await self.fetch_token()
-        response = await self._authorised(method, path, options)
+        response = await self._send_authorized(method, path, options)
         if (
             response.status_code == httpx.codes.UNAUTHORIZED
             and response.json().get("code") == "token_expired"
         ):
             await self.fetch_token()
-            response = await self._authorised(method, path, options)
+            response = await self._send_authorized(method, path, options)
         return response
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
@@ -91,7 +91,7 @@ class Phone:
         """Send a POST as the bound student."""
         return await self.request("POST", path, **options)
 
-    async def _authorised(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
+    async def _send_authorized(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         assert self.token is not None
         signed = {"Authorization": f"DPoP {self.token}", "DPoP": self.proof(method, path, self.token)}
         rest = {name: value for name, value in options.items() if name != "headers"}

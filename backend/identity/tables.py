@@ -165,7 +165,9 @@ class FaceEnrolment(Base):
     __table_args__ = (
         CheckConstraint("status IN ('pending', 'accepted', 'refused')", name="status"),
         Index("ix_face_enrolment_student", "student_id", "submitted_at"),
-        Index("ix_face_enrolment_shots_kept", "decided_at", postgresql_where=text("shots_gone_at IS NULL")),
+        Index(
+            "ix_face_enrolment_shots_kept", "decided_at", postgresql_where=text("shots_deleted_at IS NULL")
+        ),
         Index(
             "uq_face_enrolment_pending",
             "student_id",
@@ -184,7 +186,7 @@ class FaceEnrolment(Base):
     """Objects `{shot, code, zh, en}`; `shot` counts from 0 and is null for all shots together."""
     submitted_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
-    shots_gone_at: Mapped[datetime | None]
+    shots_deleted_at: Mapped[datetime | None]
     """When retention deleted the pictures."""
 
 
@@ -270,7 +272,7 @@ class Portrait(Base):
     reasons: Mapped[list[Any]]
     submitted_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
-    picture_gone_at: Mapped[datetime | None]
+    picture_deleted_at: Mapped[datetime | None]
     """When retention deleted the picture."""
 
 

@@ -19,8 +19,8 @@ def instant(value: object) -> datetime:
     if match is None:
         raise ValueError("needs a day and a time, such as 2025-09-15 09:00")
     hours, minutes, seconds = int(match[2]), int(match[3]), int(match[4] or 0)
-    end_of_day = (hours, minutes, seconds) == (24, 0, 0)
-    if (hours > 23 and not end_of_day) or minutes > 59 or seconds > 59:  # noqa: PLR2004 — hours and minutes of a clock
+    is_midnight = (hours, minutes, seconds) == (24, 0, 0)
+    if (hours > 23 and not is_midnight) or minutes > 59 or seconds > 59:  # noqa: PLR2004 — hours and minutes of a clock
         raise ValueError("is not a time of day")
     start = datetime.combine(day(match[1]), datetime.min.time(), tzinfo=LEGAL_ZONE)
     return start + timedelta(hours=hours, minutes=minutes, seconds=seconds)
@@ -39,14 +39,14 @@ def month(value: object) -> date:
     return date.fromisoformat(f"{value}-01")
 
 
-def beginning(value: object) -> datetime:
+def start_of_day(value: object) -> datetime:
     """The beginning of a period: an instant, or the first minute of a day."""
     if isinstance(value, str) and DAY.fullmatch(value):
         return instant(f"{value} 00:00")
     return instant(value)
 
 
-def ending(value: object) -> datetime:
+def end_of_day(value: object) -> datetime:
     """The end of a period: an instant, or the end of a day."""
     if isinstance(value, str) and DAY.fullmatch(value):
         return instant(f"{value} 24:00")
@@ -56,5 +56,5 @@ def ending(value: object) -> datetime:
 Instant = Annotated[datetime, BeforeValidator(instant)]
 Day = Annotated[date, BeforeValidator(day)]
 Month = Annotated[date, BeforeValidator(month)]
-Beginning = Annotated[datetime, BeforeValidator(beginning)]
-Ending = Annotated[datetime, BeforeValidator(ending)]
+Beginning = Annotated[datetime, BeforeValidator(start_of_day)]
+Ending = Annotated[datetime, BeforeValidator(end_of_day)]

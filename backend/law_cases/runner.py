@@ -17,13 +17,13 @@ from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.law_cases.fixtures import World, build
 from backend.law_cases.format import Case, Expectation
 from backend.law_cases.loader import read_cases
-from backend.leave.rules import exemption_of
+from backend.leave.rules import find_exemption
 from backend.policy import Policy
 from backend.standing.engine.assess import Assessment, TermSummary
 from backend.standing.engine.ledger import LedgerEntry
 from backend.standing.engine.misses import CheckStatus, event_day
 from backend.standing.engine.prompts import Prompt
-from backend.standing.engine.trace import document
+from backend.standing.engine.trace import decode_canonical
 
 SIGNS = {CheckStatus.MISSED: "M", CheckStatus.PASSED: "P", CheckStatus.EXCLUDED: "-"}
 
@@ -66,14 +66,14 @@ def run(world: World, file: str) -> CaseResult:
     for expected in world.case.expect:
         assessment = world.assessment(expected.at)
         actual = _actual(world, expected, assessment)
-        new = _compare(_expected(expected), actual, "", _format_instant(expected.at))
+        new = _compare(_expectation_values(expected), actual, "", _format_instant(expected.at))
         differences += new
-        traces += [document(assessment)] if new else []
+        traces += [decode_canonical(assessment)] if new else []
     case: Case = world.case
     return CaseResult(file, case.name, tuple(case.clauses), tuple(differences), tuple(traces))
 
 
-def _expected(expectation: Expectation) -> dict[str, Any]:
+def _expectation_values(expectation: Expectation) -> dict[str, Any]:
     """The expectation as plain data, with only the given keys."""
     given = expectation.model_dump(exclude_unset=True, exclude={"at", "term"})
     return {key: _plain(value) for key, value in given.items()}
@@ -175,7 +175,7 @@ def _change(entry: LedgerEntry) -> dict[str, Any]:
 
 def _exemptions(world: World, at: datetime) -> dict[str, str]:
     return {
-        check.check_id: exemption_of(
+        check.check_id: find_exemption(
             world.facts.leaves, check.window, world.policies.on(event_day(check)).minimum_window, at
         ).value
         for check in world.facts.checks

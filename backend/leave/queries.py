@@ -129,13 +129,15 @@ def in_visible_classes(actor: Actor, class_id: ColumnElement[UUID], at: datetime
 
 async def load_leave(session: AsyncSession, actor: Actor, leave_id: UUID, at: datetime) -> Leave:
     """Load one request that the caller may see; raises `NotFound` for absent and forbidden ones alike."""
-    row = (await session.execute(_visible_to(actor, at).where(LeaveRequest.id == leave_id))).one_or_none()
+    row = (
+        await session.execute(_select_visible_leaves(actor, at).where(LeaveRequest.id == leave_id))
+    ).one_or_none()
     if row is None:
         raise NotFound
     return Leave(*row)
 
 
-def _visible_to(actor: Actor, at: datetime) -> Select[*tuple[Any, ...]]:
+def _select_visible_leaves(actor: Actor, at: datetime) -> Select[*tuple[Any, ...]]:
     if actor.role == "student":
         return select_leaves().where(LeaveRequest.student_id == actor.student_id)
     joined = select_leaves().join(Student, Student.id == LeaveRequest.student_id)
@@ -165,7 +167,7 @@ _STATE_CONDITIONS: dict[LeaveState, ColumnElement[bool]] = {
 """`LeaveInterval.state` at the present instant, as SQL conditions for filtering."""
 
 
-async def leaves_page(
+async def load_leaves_page(
     session: AsyncSession,
     actor: Actor,
     search: LeaveSearch,
@@ -174,7 +176,7 @@ async def leaves_page(
     limit: int,
 ) -> Sequence[Leave]:
     """At most `limit` visible requests, newest first, with ids below `before`."""
-    page = _visible_to(actor, at).order_by(LeaveRequest.id.desc()).limit(limit)
+    page = _select_visible_leaves(actor, at).order_by(LeaveRequest.id.desc()).limit(limit)
     if search.state is not None:
         page = page.where(_STATE_CONDITIONS[search.state])
     if search.class_id is not None:
@@ -245,7 +247,7 @@ class ExemptionCriteria:
 
 
 def select_students_on_leave(reach: ExemptionCriteria) -> Select[UUID]:
-    """The students whose approved leave exempts them from the window: `rules.exemption_of` as one SQL query.
+    """The students whose approved leave exempts them from the window: `rules.find_exemption` as one SQL query.
 
     A launch uses its own instant as `as_of`, so later facts do not alter what it froze (invariant 10). The settlement
     evaluates the query again as of the notice, which is the legal boundary (reading 6).
@@ -331,7 +333,7 @@ class LateLeavePage:
     further: UUID | None
 
 
-async def late_leave_page(
+async def load_late_leave_page(
     session: AsyncSession,
     owing: Select[UUID],
     reach: ExemptionCriteria,
@@ -368,7 +370,7 @@ async def late_leave_page(
 def _build_claims(held: Sequence[Leave], reach: ExemptionCriteria) -> Iterable[LateLeave]:
     as_of = reach.as_of
     load_leave_intervals = [leave.interval for leave in held]
-    if rules.exemption_of(load_leave_intervals, reach.window, reach.minimum, as_of) is not Exemption.CLAIM:
+    if rules.find_exemption(load_leave_intervals, reach.window, reach.minimum, as_of) is not Exemption.CLAIM:
         return
     for leave in held:
         request, facts = leave.request, leave.interval

@@ -130,7 +130,9 @@ class Exemption(StrEnum):
     NONE = "none"
 
 
-def longest_free(window: tuple[datetime, datetime], taken: Iterable[tuple[datetime, datetime]]) -> timedelta:
+def find_longest_free_span(
+    window: tuple[datetime, datetime], taken: Iterable[tuple[datetime, datetime]]
+) -> timedelta:
     """The longest continuous part of the window outside all intervals."""
     free_from, closes_at = window
     longest = NO_TIME
@@ -140,7 +142,7 @@ def longest_free(window: tuple[datetime, datetime], taken: Iterable[tuple[dateti
     return max(longest, closes_at - free_from)
 
 
-def exemption_of(
+def find_exemption(
     leaves: Iterable[LeaveInterval], window: NoticedWindow, minimum: timedelta, as_of: datetime
 ) -> Exemption:
     """Whether leave exempts from the window: it covers it, or leaves less than the minimum window free.
@@ -166,7 +168,10 @@ def _pending_span(leave: LeaveInterval, as_of: datetime) -> tuple[datetime, date
 def _covers_window(spans: list[tuple[datetime, datetime]], window: NoticedWindow, minimum: timedelta) -> bool:
     """Whether the spans overlap the window and leave less than the minimum free."""
     overlapping = [span for span in spans if span[0] < window.closes_at and window.opens_at < span[1]]
-    return bool(overlapping) and longest_free((window.opens_at, window.closes_at), overlapping) < minimum
+    return (
+        bool(overlapping)
+        and find_longest_free_span((window.opens_at, window.closes_at), overlapping) < minimum
+    )
 
 
 # --- days of a term (HN334-3.5b, reading 4) ---
@@ -198,7 +203,7 @@ class LeavePolicy:
         )
 
 
-def countable(term: SchoolTerm, mode: DayCount, calendar: WorkingCalendar) -> Callable[[date], bool]:
+def is_countable(term: SchoolTerm, mode: DayCount, calendar: WorkingCalendar) -> Callable[[date], bool]:
     """A predicate for the days that count: all days of the term except vacations, or only working days of those.
 
     In teaching-day mode it raises `CalendarYearMissing` for a calendar year that is not loaded.
@@ -208,7 +213,7 @@ def countable(term: SchoolTerm, mode: DayCount, calendar: WorkingCalendar) -> Ca
     return lambda day: term.in_session(day) and calendar.is_working_day(day)
 
 
-def days_used(
+def count_days_used(
     leaves: Iterable[LeaveInterval], as_of: datetime, counts: Callable[[date], bool]
 ) -> tuple[date, ...]:
     """The distinct days of approved leave up to the instant, in order.
@@ -219,7 +224,7 @@ def days_used(
     return _touched_days(((start, min(end, so_far)) for start, end in _approved_spans(leaves, as_of)), counts)
 
 
-def days_planned(
+def count_days_planned(
     leaves: Iterable[LeaveInterval], as_of: datetime, counts: Callable[[date], bool]
 ) -> tuple[date, ...]:
     """The days used plus the future days of approved leave, assuming no early return."""
@@ -271,9 +276,9 @@ def count_leave_days(
 ) -> LeaveBalance:
     """Count the leave days of a term; raises `CalendarYearMissing` if the mode needs a calendar year not loaded."""
     requests = tuple(leaves)
-    counts = countable(term, law.day_count, calendar)
-    used = days_used(requests, as_of, counts)
-    planned = len(days_planned(requests, as_of, counts))
+    counts = is_countable(term, law.day_count, calendar)
+    used = count_days_used(requests, as_of, counts)
+    planned = len(count_days_planned(requests, as_of, counts))
     over = len(used) >= law.prompt_from
     reached = [mark for mark in law.warn_at if mark <= len(used)]
     return LeaveBalance(

@@ -157,13 +157,16 @@ async def decide_leave(session: AsyncSession, actor: Actor, command: DecideLeave
         opinion=command.opinion,
         filed_by=leave.request.filed_by,
         decided_by=actor.account_id,
-        stood_in_for=await _find_represented_counselor(session, actor, leave),
+        represented_counselor_id=await _find_represented_counselor(session, actor, leave),
         decided_at=at,
     )
     session.add(decision)
     await session.flush()
     decided = Leave(leave.request, decision, None, None)
-    details = {"outcome": command.outcome, "stood_in_for": str(decision.stood_in_for or "")}
+    details = {
+        "outcome": command.outcome,
+        "represented_counselor_id": str(decision.represented_counselor_id or ""),
+    }
     _audit(session, actor, decided, "leave_decided", details, at)
     await outbox.emit(session, events.LeaveDecided(**_event_fields(actor, decided)), at)
     return decided

@@ -83,7 +83,7 @@ async def end_stand_in(session: AsyncSession, actor: Actor, arrangement_id: UUID
     `StandInOver`.
     """
     row_pair = (
-        await session.execute(_visible_stand_ins(actor).where(LeaveStandIn.id == arrangement_id))
+        await session.execute(_select_visible_stand_ins(actor).where(LeaveStandIn.id == arrangement_id))
     ).one_or_none()
     if row_pair is None:
         raise NotFound
@@ -108,17 +108,17 @@ async def end_stand_in(session: AsyncSession, actor: Actor, arrangement_id: UUID
     return StandIn(row, ended)
 
 
-async def stand_ins_page(
+async def load_stand_ins_page(
     session: AsyncSession, actor: Actor, before: UUID | None, limit: int
 ) -> Sequence[StandIn]:
     """At most `limit` stand-ins, newest first, with ids below `before`: all for registrars, else the actor's own."""
-    page = _visible_stand_ins(actor).order_by(LeaveStandIn.id.desc()).limit(limit)
+    page = _select_visible_stand_ins(actor).order_by(LeaveStandIn.id.desc()).limit(limit)
     if before is not None:
         page = page.where(LeaveStandIn.id < before)
     return [StandIn(*row) for row in await session.execute(page)]
 
 
-def _visible_stand_ins(actor: Actor) -> Select[*tuple[Any, ...]]:
+def _select_visible_stand_ins(actor: Actor) -> Select[*tuple[Any, ...]]:
     page = select(LeaveStandIn, LeaveStandInEnded).outerjoin(
         LeaveStandInEnded, LeaveStandInEnded.arrangement_id == LeaveStandIn.id
     )

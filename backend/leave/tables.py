@@ -49,7 +49,7 @@ class LeaveDecision(Base):
     __table_args__ = (
         ForeignKeyConstraint(_LEAVE, _REQUEST, name="fk_leave_decision_request"),
         ForeignKeyConstraint(["leave_id", "filed_by"], ["leave_request.id", "leave_request.filed_by"]),
-        CheckConstraint("decided_by <> filed_by", name="not_their_own"),
+        CheckConstraint("decided_by <> filed_by", name="by_another_account"),
         CheckConstraint("outcome IN ('approved', 'declined')", name="outcome"),
         CheckConstraint("outcome = 'approved' OR opinion IS NOT NULL", name="opinion"),
     )
@@ -61,7 +61,7 @@ class LeaveDecision(Base):
     opinion: Mapped[str | None]
     filed_by: Mapped[UUID]
     decided_by: Mapped[UUID]
-    stood_in_for: Mapped[UUID | None] = mapped_column(ForeignKey("counselor.id"))
+    represented_counselor_id: Mapped[UUID | None] = mapped_column(ForeignKey("counselor.id"))
     """The counselor for whom a stand-in decided."""
     decided_at: Mapped[datetime]
 

@@ -78,7 +78,7 @@ class AliyunRpc:
 
         Raises `GatewayUnreachable` without a valid answer; the gateway may have acted nevertheless.
         """
-        signed = self._signed({"Action": action, "Version": version, **parameters})
+        signed = self._sign_parameters({"Action": action, "Version": version, **parameters})
         try:
             response = await self._http.post(self._endpoint.url, data=signed)
             body = response.json()
@@ -95,7 +95,7 @@ class AliyunRpc:
             raise GatewayUnreachable(reason="not an answer of the protocol")
         return body
 
-    def _signed(self, parameters: Mapping[str, str]) -> dict[str, str]:
+    def _sign_parameters(self, parameters: Mapping[str, str]) -> dict[str, str]:
         complete = {
             "AccessKeyId": self._endpoint.access_key,
             "Format": "JSON",

@@ -157,19 +157,19 @@ async def _record_result(
         if isinstance(result, Sent):
             biz_id = func.coalesce(NoticeDelivery.provider_message_id, result.provider_message_id)
             sent = {"state": "sent", "sent_at": at, "provider_message_id": biz_id, "sealed_params": None}
-            await session.execute(_queued(ids).values(sent))
+            await session.execute(_update_queued(ids).values(sent))
         elif result.affects_one_number and len(ids) > 1:
             # A batch is sent whole or not at all, so one bad number blocks it. Send each number on its own.
             own_out_id = func.replace(cast(NoticeDelivery.notice_id, Text), "-", "")
             separate = {"out_id": own_out_id, "attempted_at": None, "last_error": result.code}
-            await session.execute(_queued(ids).values(separate))
+            await session.execute(_update_queued(ids).values(separate))
         elif result.permanent:
             await _fail_rows(session, ids, result.code, at)
         else:
-            await session.execute(_queued(ids).values(last_error=result.code))
+            await session.execute(_update_queued(ids).values(last_error=result.code))
 
 
-def _queued(ids: Iterable[UUID]) -> Update:
+def _update_queued(ids: Iterable[UUID]) -> Update:
     """An update of these rows, except those that a delivery report has settled in the meantime."""
     return update(NoticeDelivery).where(
         NoticeDelivery.notice_id.in_(ids), NoticeDelivery.channel == "sms", NoticeDelivery.state == "queued"
@@ -178,12 +178,12 @@ def _queued(ids: Iterable[UUID]) -> Update:
 
 async def _record_error(app_context: AppContext, part: Slice, ids: Iterable[UUID], code: str) -> None:
     async with app_context.database.transaction(part.scope) as session:
-        await session.execute(_queued(ids).values(last_error=code))
+        await session.execute(_update_queued(ids).values(last_error=code))
 
 
 async def _fail_rows(session: AsyncSession, ids: Sequence[UUID], code: str | None, at: datetime) -> None:
     error = func.coalesce(literal(code), NoticeDelivery.last_error, "not_attempted")
-    failed = _queued(ids).values(state="failed", last_error=error, sealed_params=None)
+    failed = _update_queued(ids).values(state="failed", last_error=error, sealed_params=None)
     rows = await session.execute(failed.returning(NoticeDelivery.notice_id, NoticeDelivery.last_error))
     receipts = [
         {

@@ -22,7 +22,7 @@ class GroupStatistics:
     channels: dict[str, dict[str, int]]
 
 
-async def group_statistics(session: AsyncSession, actor: Actor, group_id: UUID) -> GroupStatistics:
+async def load_group_statistics(session: AsyncSession, actor: Actor, group_id: UUID) -> GroupStatistics:
     """Count the group's deliveries below the caller's unit.
 
     Raises `NotFound` for an unknown group, `NotPermitted` for counselors and students.

@@ -63,12 +63,12 @@ class Divisions:
     def below(self, code: str) -> tuple[Division, ...]:
         """Return the listed divisions that report to this one, ordered by code."""
         superior = self.get(code)
-        return self._ordered(each for each in self._by_code.values() if each.reports_to == superior.code)
+        return self._sort_by_code(each for each in self._by_code.values() if each.reports_to == superior.code)
 
     def at_level(self, level: DivisionLevel) -> tuple[Division, ...]:
         """Return the listed divisions of a level, ordered by code."""
-        return self._ordered(each for each in self._by_code.values() if each.level is level)
+        return self._sort_by_code(each for each in self._by_code.values() if each.level is level)
 
     @staticmethod
-    def _ordered(divisions: Iterable[Division]) -> tuple[Division, ...]:
+    def _sort_by_code(divisions: Iterable[Division]) -> tuple[Division, ...]:
         return tuple(sorted(divisions, key=lambda division: division.code))

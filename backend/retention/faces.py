@@ -26,7 +26,7 @@ async def find_expired_shots(
     rows = await session.scalars(
         select(FaceEnrolment)
         .where(
-            FaceEnrolment.shots_gone_at.is_(None),
+            FaceEnrolment.shots_deleted_at.is_(None),
             FaceEnrolment.decided_at <= at - policy.duration("retention.enrolment_shots"),
         )
         .order_by(FaceEnrolment.decided_at)
@@ -47,8 +47,8 @@ async def mark_shots_deleted(session: AsyncSession, ids: Sequence[UUID], at: dat
     """Record on the enrolments that their pictures were deleted."""
     marked = await session.scalars(
         update(FaceEnrolment)
-        .where(FaceEnrolment.id.in_(ids), FaceEnrolment.shots_gone_at.is_(None))
-        .values(shots_gone_at=at)
+        .where(FaceEnrolment.id.in_(ids), FaceEnrolment.shots_deleted_at.is_(None))
+        .values(shots_deleted_at=at)
         .returning(FaceEnrolment.id)
     )
     return marked.all()
@@ -67,7 +67,7 @@ async def find_expired_portraits(
     )
     rows = await session.scalars(
         select(Portrait)
-        .where(Portrait.picture_gone_at.is_(None), or_(spare, left_school))
+        .where(Portrait.picture_deleted_at.is_(None), or_(spare, left_school))
         .order_by(Portrait.decided_at)
         .limit(limit)
     )
@@ -80,8 +80,8 @@ async def mark_portraits_deleted(
     """Record on the portraits that their pictures were deleted."""
     marked = await session.scalars(
         update(Portrait)
-        .where(Portrait.id.in_(ids), Portrait.picture_gone_at.is_(None))
-        .values(picture_gone_at=at)
+        .where(Portrait.id.in_(ids), Portrait.picture_deleted_at.is_(None))
+        .values(picture_deleted_at=at)
         .returning(Portrait.id)
     )
     return marked.all()

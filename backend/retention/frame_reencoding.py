@@ -62,7 +62,7 @@ async def _load_verified_frames(app_context: AppContext) -> Sequence[SubmissionF
         select(SubmissionFrame)
         .join(VerdictRecord, VerdictRecord.submission_id == SubmissionFrame.submission_id)
         .join(Submission, Submission.id == SubmissionFrame.submission_id)
-        .where(SubmissionFrame.kept_sha256.is_(None), Submission.frames_gone_at.is_(None))
+        .where(SubmissionFrame.kept_sha256.is_(None), Submission.frames_deleted_at.is_(None))
         .order_by(SubmissionFrame.received_at)
         .limit(BATCH_SIZE)
     )

@@ -37,7 +37,7 @@ async def find_expired_frames(
         .join(RollCall, RollCall.id == Submission.roll_call_id)
         .join(OutcomeEntry, _is_outcome_in_effect())
         .where(
-            Submission.frames_gone_at.is_(None),
+            Submission.frames_deleted_at.is_(None),
             Submission.received_at <= max(accepted, others),
             final_at <= final_before,
             ~has_open_case(Submission.student_id.expression, policy, at),
@@ -77,8 +77,8 @@ async def mark_frames_deleted(session: AsyncSession, ids: Sequence[UUID], at: da
     """Record on the check-ins that their pictures were deleted."""
     marked = await session.scalars(
         update(Submission)
-        .where(Submission.id.in_(ids), Submission.frames_gone_at.is_(None))
-        .values(frames_gone_at=at)
+        .where(Submission.id.in_(ids), Submission.frames_deleted_at.is_(None))
+        .values(frames_deleted_at=at)
         .returning(Submission.id)
     )
     return marked.all()

@@ -167,7 +167,7 @@ async def _load_own_obligation(session: AsyncSession, actor: Actor, command: Att
 
 
 def _require_owed_in_window(roll_call: RollCall, obligation: Obligation, at: datetime) -> None:
-    match rules.timing(at, roll_call.opens_at, roll_call.deadline):
+    match rules.classify_timing(at, roll_call.opens_at, roll_call.deadline):
         case rules.Timing.EARLY:
             raise NotOpenYet(opens_at=roll_call.opens_at.isoformat())
         case rules.Timing.LATE:
@@ -191,7 +191,7 @@ async def _require_quota(session: AsyncSession, roll_call: RollCall, obligation:
     policy = roll_call_policy(roll_call)
     roll_call_class = await session.get_one(RollCallClass, (roll_call.id, obligation.class_id))
     share, minimum = policy.ratio("attestation.quota_share"), policy.integer("attestation.quota_minimum")
-    quota = rules.attestation_quota(roll_call_class.owed, share, minimum)
+    quota = rules.compute_attestation_quota(roll_call_class.owed, share, minimum)
     used = await session.scalar(
         select(func.count()).where(
             Attestation.term_code == roll_call.term_code,

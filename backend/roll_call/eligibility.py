@@ -70,7 +70,7 @@ def find_refusal(state: AttemptState, figures: CheckInLimits, at: datetime) -> e
 def _find_window_refusal(state: AttemptState, at: datetime) -> errors.CheckInRefusal | None:
     if state.voided:
         return errors.RollCallIsVoided()
-    match rules.timing(at, state.opens_at, state.closes_at):
+    match rules.classify_timing(at, state.opens_at, state.closes_at):
         case rules.Timing.EARLY:
             return errors.NotOpenYet(opens_at=state.opens_at.isoformat())
         case rules.Timing.LATE:

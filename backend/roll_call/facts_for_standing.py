@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, select, u
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from backend.core.availability import heartbeats_in, lost_time
+from backend.core.availability import compute_lost_time, load_heartbeats
 from backend.core.database import equals_any
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.org.tables import OrgUnit
@@ -323,7 +323,7 @@ async def _load_measured_windows(session: AsyncSession, roll_calls: Iterable[Rol
     measured: set[UUID] = set()
     for roll_call in roll_calls:
         window = (roll_call.opens_at, roll_call.deadline)
-        lost = lost_time(window, await heartbeats_in(session, window), tolerated_gap(roll_call))
+        lost = compute_lost_time(window, await load_heartbeats(session, window), tolerated_gap(roll_call))
         if lost <= roll_call.deadline - roll_call.closes_at:
             measured.add(roll_call.id)
     return frozenset(measured)

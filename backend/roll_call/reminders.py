@@ -17,7 +17,7 @@ from backend.roll_call.errors import RemindedRecently, ReminderClosed
 from backend.roll_call.events import RemindersSent
 from backend.roll_call.outcomes import is_owed_and_not_present
 from backend.roll_call.policy import roll_call_policy
-from backend.roll_call.rules import Timing, timing
+from backend.roll_call.rules import Timing, classify_timing
 from backend.roll_call.tables import Obligation, Reminder, RollCall, RollCallClass, RollCallStep
 
 
@@ -43,7 +43,10 @@ async def send_reminder(
             reason_en="only registrars and counselors may send reminders",
         )
     voided = await session.get(RollCallStep, (roll_call_id, "voided"))
-    if voided is not None or timing(at, roll_call.opens_at, roll_call.deadline) is not Timing.IN_TIME:
+    if (
+        voided is not None
+        or classify_timing(at, roll_call.opens_at, roll_call.deadline) is not Timing.IN_TIME
+    ):
         raise ReminderClosed
     lock = func.pg_advisory_xact_lock(func.hashtextextended(f"urge/{roll_call_id}/{actor.school_id}", 0))
     await session.execute(select(lock))

@@ -45,7 +45,7 @@ class TargetSchool:
     parent_kind: str
 
 
-def launch_objection(
+def find_launch_objection(
     permissions: Sequence[Mapping[str, object]],
     kind: Kind,
     account: str,
@@ -82,7 +82,7 @@ class WindowTimes:
     closes_at: datetime
 
 
-def window_objection(window: WindowTimes, minimum: timedelta, maximum: timedelta) -> str | None:
+def find_window_objection(window: WindowTimes, minimum: timedelta, maximum: timedelta) -> str | None:
     """Return which rule the window breaks, or None."""
     if window.notify_at < window.launched_at:
         return "notify_in_past"
@@ -107,14 +107,14 @@ class Timing(StrEnum):
     LATE = "late"
 
 
-def timing(received_at: datetime, opens_at: datetime, closes_at: datetime) -> Timing:
+def classify_timing(received_at: datetime, opens_at: datetime, closes_at: datetime) -> Timing:
     """Compare with the window by the server's clock only. The closing instant is in time, anything after it is late."""
     if received_at < opens_at:
         return Timing.EARLY
     return Timing.IN_TIME if received_at <= closes_at else Timing.LATE
 
 
-def extended_close(
+def compute_extended_close(
     closes_at: datetime, deadline: datetime, lost: timedelta, at: datetime, longest: timedelta
 ) -> datetime | None:
     """Return the new close of a window that lost time to an outage, or None if it does not change (reading 8).
@@ -269,7 +269,7 @@ class SettledOutcome:
     reason: str
 
 
-def told_in_time(
+def was_notified_in_time(
     announced_at: datetime | None, window: tuple[datetime, datetime], *, minimum: timedelta, grace: timedelta
 ) -> bool:
     """Whether the notice left students at least the minimum window (readings 6 and 8). If not, silence is not a miss.
@@ -321,6 +321,6 @@ def _settle_submissions(attempts: Sequence[InTimeSubmission]) -> SettledOutcome:
 # --- the non-face route ---
 
 
-def attestation_quota(class_owed: int, share: float, minimum: int) -> int:
+def compute_attestation_quota(class_owed: int, share: float, minimum: int) -> int:
     """Return how many students of a class a counselor may attest in one roll call."""
     return min(class_owed, max(minimum, math.floor(class_owed * share)))

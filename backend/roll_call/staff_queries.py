@@ -62,7 +62,7 @@ def roll_call_phase(roll_call: RollCall, steps: dict[str, RollCallStep], at: dat
         return "settled"
     if at < roll_call.notify_at:
         return "scheduled"
-    match rules.timing(at, roll_call.opens_at, roll_call.deadline):
+    match rules.classify_timing(at, roll_call.opens_at, roll_call.deadline):
         case rules.Timing.EARLY:
             return "announced"
         case rules.Timing.IN_TIME:

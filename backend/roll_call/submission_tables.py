@@ -74,7 +74,7 @@ class Submission(Base):
         ),
         UniqueConstraint("nonce", "school_id", "term_code"),
         Index("ix_submission_student", "roll_call_id", "student_id", "received_at"),
-        Index("ix_submission_frames_kept", "received_at", postgresql_where=text("frames_gone_at IS NULL")),
+        Index("ix_submission_frames_kept", "received_at", postgresql_where=text("frames_deleted_at IS NULL")),
         PARTITION_BY_TERM,
     )
 
@@ -92,7 +92,7 @@ class Submission(Base):
     receipt: Mapped[str]
     received_at: Mapped[datetime]
     frames_due_at: Mapped[datetime]
-    frames_gone_at: Mapped[datetime | None]
+    frames_deleted_at: Mapped[datetime | None]
     """When retention deleted the pictures; the frame rows keep their hashes."""
 
     def frame_key(self, position: int) -> str:

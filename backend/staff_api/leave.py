@@ -13,10 +13,10 @@ from backend.core.web.problems import problem_responses
 from backend.leave.queries import (
     ExemptionCriteria,
     LeaveSearch,
-    late_leave_page,
-    leaves_page,
+    load_late_leave_page,
     load_leave,
     load_leave_balance,
+    load_leaves_page,
     require_student_access,
 )
 from backend.leave.rules import LeaveState, NoticedWindow
@@ -32,7 +32,7 @@ from backend.leave.schemas import (
     leaves_out,
 )
 from backend.leave.service import DecideLeave, cancel_leave, decide_leave, record_return
-from backend.leave.stand_ins import NameStandIn, end_stand_in, name_stand_in, stand_ins_page
+from backend.leave.stand_ins import NameStandIn, end_stand_in, load_stand_ins_page, name_stand_in
 from backend.roll_call.access import access_roll_call, acts_for_launcher
 from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.tables import Obligation
@@ -55,7 +55,7 @@ async def list_leave(
     _require_school_staff(caller)
     search = LeaveSearch(state, class_id, student_id)
     async with caller.transaction() as session:
-        rows = await leaves_page(session, caller.actor, search, caller.at, cursor_id(cursor), limit + 1)
+        rows = await load_leaves_page(session, caller.actor, search, caller.at, cursor_id(cursor), limit + 1)
         items = await leaves_out(session, caller.app_context.keys, rows, caller.at)
     return build_page(items, limit, lambda item: item, lambda item: item.id)
 
@@ -137,7 +137,7 @@ async def get_leave_days(
 async def list_stand_ins(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None) -> Page[StandInOut]:
     """代审安排（新的在前） · Stand-in arrangements, newest first; counselors see their own."""
     async with caller.transaction() as session:
-        rows = await stand_ins_page(session, caller.actor, cursor_id(cursor), limit + 1)
+        rows = await load_stand_ins_page(session, caller.actor, cursor_id(cursor), limit + 1)
     return build_page(rows, limit, StandInOut.of, lambda each: each.row.id)
 
 
@@ -183,7 +183,7 @@ async def list_leave_claims(
         reach = ExemptionCriteria(
             window, roll_call_policy(roll_call).duration("roll_call.window.minimum"), caller.at
         )
-        page = await late_leave_page(session, obliged, reach, cursor_id(cursor), limit)
+        page = await load_late_leave_page(session, obliged, reach, cursor_id(cursor), limit)
     next_cursor = encode_cursor(str(page.further)) if page.further else None
     items = [LeaveClaimOut.model_validate(each) for each in page.items]
     return Page(items=items, next_cursor=next_cursor)

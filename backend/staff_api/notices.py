@@ -14,7 +14,7 @@ from backend.core.web.problems import problem_responses
 from backend.core.web.requests import AppContextDep
 from backend.notice.delivery_reports import record_sms_reports, report_token
 from backend.notice.inbox import fetch_notices, open_notice
-from backend.notice.queries import group_statistics
+from backend.notice.queries import load_group_statistics
 from backend.notice.schemas import CallbackAnswer, Inbox, NoticeGroup, Opened, inbox_out, parse_position
 from backend.notice.sms.aliyun import AliyunSmsReport
 from backend.staff_api.caller import StaffCaller
@@ -43,7 +43,7 @@ async def read_notice(caller: StaffCaller, notice_id: UUID) -> Opened:
 async def show_notice_group(caller: StaffCaller, group_id: UUID) -> NoticeGroup:
     """一次通知的送达统计 · Delivery statistics of the notices of one cause."""
     async with caller.transaction() as session:
-        statistics = await group_statistics(session, caller.actor, group_id)
+        statistics = await load_group_statistics(session, caller.actor, group_id)
     return NoticeGroup(
         group_id=statistics.group_id,
         recipients=statistics.recipients,

@@ -31,7 +31,7 @@ from backend.standing.appeal_errors import (
     PreviousNotRejected,
 )
 from backend.standing.engine.assess import Assessment
-from backend.standing.engine.decision_rules import appeal_objection
+from backend.standing.engine.decision_rules import find_appeal_objection
 from backend.standing.engine.facts import Appeal, check_key
 from backend.standing.engine.ledger import sanctions_in_force
 from backend.standing.store.lock import (
@@ -228,7 +228,7 @@ async def _require_admissible(
         filed_at=locked.at,
         previous=str(new.previous) if new.previous else None,
     )
-    match appeal_objection(appeal, facts, levels):
+    match find_appeal_objection(appeal, facts, levels):
         case None:
             return
         case "no_result_yet":

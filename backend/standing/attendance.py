@@ -88,7 +88,7 @@ def _require_new(facts: StudentFacts, command: RecordAttendance) -> None:
         raise errors.AttendanceRecorded
 
 
-async def attendance_page(
+async def load_attendance_page(
     session: AsyncSession,
     actor: Actor,
     student_id: UUID,

@@ -191,7 +191,7 @@ def _create_enrolment_tables() -> None:
         sa.Column("reasons", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("shots_gone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("shots_deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "status IN ('pending', 'accepted', 'refused')", name=op.f("ck_face_enrolment_status")
         ),
@@ -205,7 +205,7 @@ def _create_enrolment_tables() -> None:
         "ix_face_enrolment_shots_kept",
         "face_enrolment",
         ["decided_at"],
-        postgresql_where=sa.text("shots_gone_at IS NULL"),
+        postgresql_where=sa.text("shots_deleted_at IS NULL"),
     )
     op.create_index(
         "uq_face_enrolment_pending",
@@ -226,7 +226,7 @@ def _create_enrolment_tables() -> None:
         sa.Column("reasons", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("picture_gone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("picture_deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "status IN ('pending', 'accepted', 'review', 'refused', 'replaced')",
             name=op.f("ck_portrait_status"),

@@ -81,7 +81,7 @@ def _create_decision_table() -> None:
         sa.Column("filed_by", sa.Uuid(), nullable=False),
         sa.Column("decided_by", sa.Uuid(), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_site_decision_not_their_own")),
+        sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_site_decision_by_another_account")),
         sa.CheckConstraint("outcome IN ('approved', 'rejected')", name=op.f("ck_site_decision_outcome")),
         sa.ForeignKeyConstraint(
             ["version_id", "school_id", "filed_by"],

@@ -71,9 +71,9 @@ def _create_decision_table() -> None:
         sa.Column("opinion", sa.String(), nullable=True),
         sa.Column("filed_by", sa.Uuid(), nullable=False),
         sa.Column("decided_by", sa.Uuid(), nullable=False),
-        sa.Column("stood_in_for", sa.Uuid(), nullable=True),
+        sa.Column("represented_counselor_id", sa.Uuid(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_leave_decision_not_their_own")),
+        sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_leave_decision_by_another_account")),
         sa.CheckConstraint("outcome IN ('approved', 'declined')", name=op.f("ck_leave_decision_outcome")),
         sa.CheckConstraint(
             "outcome = 'approved' OR opinion IS NOT NULL", name=op.f("ck_leave_decision_opinion")
@@ -85,7 +85,9 @@ def _create_decision_table() -> None:
             name=op.f("fk_leave_decision_leave_id_filed_by_leave_request"),
         ),
         sa.ForeignKeyConstraint(
-            ["stood_in_for"], ["counselor.id"], name=op.f("fk_leave_decision_stood_in_for_counselor")
+            ["represented_counselor_id"],
+            ["counselor.id"],
+            name=op.f("fk_leave_decision_represented_counselor_id_counselor"),
         ),
         sa.PrimaryKeyConstraint("leave_id", name=op.f("pk_leave_decision")),
     )

@@ -105,7 +105,7 @@ def _create_submission_tables() -> None:
         sa.Column("receipt", sa.String(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("frames_due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("frames_gone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("frames_deleted_at", sa.DateTime(timezone=True), nullable=True),
         _roll_call_key("submission"),
         sa.ForeignKeyConstraint(
             ["nonce", "school_id", "term_code"],
@@ -124,7 +124,7 @@ def _create_submission_tables() -> None:
         "ix_submission_frames_kept",
         "submission",
         ["received_at"],
-        postgresql_where=sa.text("frames_gone_at IS NULL"),
+        postgresql_where=sa.text("frames_deleted_at IS NULL"),
     )
     op.create_table(
         "submission_frame",
@@ -153,7 +153,7 @@ def _create_submission_tables() -> None:
     op.create_index("ix_submission_frame_sha256", "submission_frame", ["sha256"])
     for table in ("challenge", "submission", "submission_frame", "refusal"):
         protect_student_table(table, grants="SELECT, INSERT")
-    op.execute(f"GRANT UPDATE (frames_gone_at) ON submission TO {APP_ROLE}")
+    op.execute(f"GRANT UPDATE (frames_deleted_at) ON submission TO {APP_ROLE}")
     op.execute(f"GRANT UPDATE (kept_sha256) ON submission_frame TO {APP_ROLE}")
 
 

@@ -160,7 +160,7 @@ def _create_decision_tables() -> None:
         sa.Column("decided_by", sa.Uuid(), nullable=False),
         sa.Column("answered_by", sa.Uuid(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("answered_by <> decided_by", name=op.f("ck_dismissal_answer_not_their_own")),
+        sa.CheckConstraint("answered_by <> decided_by", name=op.f("ck_dismissal_answer_by_another_account")),
         sa.ForeignKeyConstraint(
             ["decision_id"],
             ["prompt_decision.id"],

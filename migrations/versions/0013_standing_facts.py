@@ -97,7 +97,9 @@ def _create_claim_tables() -> None:
         sa.Column("filed_by", sa.Uuid(), nullable=False),
         sa.Column("decided_by", sa.Uuid(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_reason_claim_decision_not_their_own")),
+        sa.CheckConstraint(
+            "decided_by <> filed_by", name=op.f("ck_reason_claim_decision_by_another_account")
+        ),
         sa.ForeignKeyConstraint(
             ["claim_id", "filed_by"],
             ["reason_claim.id", "reason_claim.filed_by"],
@@ -151,7 +153,7 @@ def _create_change_request_tables() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "outcome = 'withdrawn' OR decided_by <> filed_by",
-            name=op.f("ck_change_request_step_not_their_own"),
+            name=op.f("ck_change_request_step_by_another_account"),
         ),
         sa.CheckConstraint(
             "outcome IN ('agreed', 'refused', 'withdrawn')", name=op.f("ck_change_request_step_outcome")
@@ -236,7 +238,7 @@ def _create_outage_tables() -> None:
         sa.Column("declared_by", sa.Uuid(), nullable=False),
         sa.Column("decided_by", sa.Uuid(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("decided_by <> declared_by", name=op.f("ck_outage_decision_not_their_own")),
+        sa.CheckConstraint("decided_by <> declared_by", name=op.f("ck_outage_decision_by_another_account")),
         sa.ForeignKeyConstraint(
             ["outage_id", "declared_by"],
             ["outage.id", "outage.declared_by"],
@@ -307,7 +309,7 @@ def _create_appeal_tables() -> None:
         sa.Column("decided_by", sa.Uuid(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("finding IN ('present', 'excused')", name=op.f("ck_appeal_decided_finding")),
-        sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_appeal_decided_not_their_own")),
+        sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_appeal_decided_by_another_account")),
         sa.ForeignKeyConstraint(
             ["appeal_id"], ["appeal_filed.id"], name=op.f("fk_appeal_decided_appeal_id_appeal_filed")
         ),

@@ -76,7 +76,7 @@ def _create_application_tables() -> None:
             "outcome = 'approved' OR reasons IS NOT NULL", name=op.f("ck_aid_decision_reasons")
         ),
         sa.CheckConstraint("outcome IN ('approved', 'refused')", name=op.f("ck_aid_decision_outcome")),
-        sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_aid_decision_not_their_own")),
+        sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_aid_decision_by_another_account")),
         sa.ForeignKeyConstraint(
             ["application_id", "filed_by"],
             ["aid_application.id", "aid_application.filed_by"],
@@ -293,7 +293,9 @@ def _create_export_tables() -> None:
         sa.Column("requested_by", sa.Uuid(), nullable=False),
         sa.Column("approved_by", sa.Uuid(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("approved_by <> requested_by", name=op.f("ck_aid_export_approval_not_their_own")),
+        sa.CheckConstraint(
+            "approved_by <> requested_by", name=op.f("ck_aid_export_approval_by_another_account")
+        ),
         sa.ForeignKeyConstraint(
             ["export_id", "requested_by"],
             ["aid_export.id", "aid_export.requested_by"],

@@ -130,7 +130,7 @@ async def test_account_that_filed_cannot_approve(aid: AidScenario) -> None:
 
 async def test_database_rejects_approval_by_the_filing_account(aid: AidScenario) -> None:
     application = await aid.apply()
-    with pytest.raises(IntegrityError, match="not_their_own"):
+    with pytest.raises(IntegrityError, match="by_another_account"):
         async with aid.standing_scenario.roll_call_scenario.owner_transaction() as session:
             session.add(
                 AidDecision(

@@ -142,7 +142,7 @@ async def test_the_database_refuses_a_decision_on_the_own_filing(
         "decided_by": version.filed_by,
         "decided_at": now(),
     }
-    with pytest.raises(IntegrityError, match="ck_site_decision_not_their_own"):
+    with pytest.raises(IntegrityError, match="ck_site_decision_by_another_account"):
         async with owner.transaction(Scope.wide(world.province.path)) as session:
             await session.execute(insert(SiteDecision).values(row))
     with pytest.raises(IntegrityError, match="fk_site_decision"):  # nor can the filer be misstated

@@ -48,7 +48,7 @@ async def enrol(
         reasons=[],
         submitted_at=at,
         decided_at=at,
-        shots_gone_at=at if shots_gone else None,
+        shots_deleted_at=at if shots_gone else None,
     )
     template = FaceTemplate(engine, Metric.L2, np.ones(128, np.float32), 3, 0.2)
     async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:

@@ -89,7 +89,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
     "ix_dpop_proof_seen_at": ("definer.purge_proofs", "dpop_proof WHERE seen_at < $1"),
     "ix_face_enrolment_shots_kept": (
         "backend.retention.faces:find_expired_shots",
-        "face_enrolment WHERE shots_gone_at IS NULL AND decided_at <= $1 ORDER BY decided_at LIMIT 500",
+        "face_enrolment WHERE shots_deleted_at IS NULL AND decided_at <= $1 ORDER BY decided_at LIMIT 500",
     ),
     "ix_face_enrolment_student": (
         "backend.identity.face.enrolment:load_newest_enrolment",
@@ -111,7 +111,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "selfie_record WHERE student_id = ANY ($1)",
     ),
     "ix_leave_request_ends_at": (
-        "backend.leave.queries:late_leave_page",
+        "backend.leave.queries:load_late_leave_page",
         "leave_request WHERE starts_at < $1 AND ends_at > $2",
     ),
     "ix_leave_request_student": (
@@ -136,7 +136,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "notice WHERE student_id = $1 ORDER BY message_id DESC LIMIT 51",
     ),
     "ix_notice_delivery_group": (
-        "backend.notice.queries:group_statistics",
+        "backend.notice.queries:load_group_statistics",
         "notice_delivery WHERE group_id = $1",
     ),
     "ix_notice_delivery_out": (
@@ -252,7 +252,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "standing_edit WHERE student_id = ANY ($1) ORDER BY at, id",
     ),
     "ix_standing_entry_school": (
-        "backend.standing.ledger.queries:changes_page",
+        "backend.standing.ledger.queries:load_changes_page",
         "standing_entry WHERE school_id = $1 AND at >= $2 AND at < $3",
     ),
     "ix_standing_warning_student": (
@@ -275,7 +275,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
     ),
     "ix_submission_frames_kept": (
         "backend.retention.frames:find_expired_frames",
-        "submission WHERE frames_gone_at IS NULL AND received_at <= $1 ORDER BY received_at LIMIT 500",
+        "submission WHERE frames_deleted_at IS NULL AND received_at <= $1 ORDER BY received_at LIMIT 500",
     ),
     "ix_submission_student": (
         "backend.roll_call.student_queries:load_submissions",

@@ -16,9 +16,9 @@ from sqlalchemy import delete, select
 from backend.core.app_context import AppContext
 from backend.core.availability import (
     Availability,
-    heartbeats_in,
+    compute_lost_time,
+    load_heartbeats,
     longest_gap,
-    lost_time,
     measure_availability,
     record_heartbeat,
     run_heartbeat,
@@ -92,9 +92,9 @@ async def test_only_gaps_longer_than_tolerated_are_lost_time(without_heartbeats:
     async with without_heartbeats.transaction(Scope.none()) as session:
         for at in heartbeats(*range(20), *range(25, 60)):
             await record_heartbeat(session, at)
-        recorded = await heartbeats_in(session, WINDOW)
-        assert lost_time(WINDOW, recorded, 5 * MINUTE) == timedelta(0)
-        assert lost_time(WINDOW, recorded, 4 * MINUTE) == 5 * MINUTE
+        recorded = await load_heartbeats(session, WINDOW)
+        assert compute_lost_time(WINDOW, recorded, 5 * MINUTE) == timedelta(0)
+        assert compute_lost_time(WINDOW, recorded, 4 * MINUTE) == 5 * MINUTE
         assert await measure_availability(session, WINDOW) == Availability(60, 55, 5 * MINUTE)
 
 
@@ -102,8 +102,8 @@ async def test_only_gaps_longer_than_tolerated_are_lost_time(without_heartbeats:
 def test_lost_time_counts_every_gap_if_none_is_tolerated(minutes: set[int], tolerated: int) -> None:
     recorded = heartbeats(*minutes)
     missing = 60 - len([minute for minute in minutes if 0 <= minute < 60])
-    assert lost_time(WINDOW, recorded, timedelta(0)) == missing * MINUTE
-    assert lost_time(WINDOW, recorded, tolerated * MINUTE) <= missing * MINUTE
+    assert compute_lost_time(WINDOW, recorded, timedelta(0)) == missing * MINUTE
+    assert compute_lost_time(WINDOW, recorded, tolerated * MINUTE) <= missing * MINUTE
 
 
 async def test_empty_window_has_no_minutes(without_heartbeats: Database) -> None:

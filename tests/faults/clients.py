@@ -303,7 +303,7 @@ class Official(RecordingClient):
     async def close(self) -> None:
         await self.client.aclose()
 
-    async def _sent(self, method: str, path: str, body: Any = None) -> httpx.Response:
+    async def _send_in_turn(self, method: str, path: str, body: Any = None) -> httpx.Response:
         """Send a request. Each TOTP code is valid once, so after a lost sign-in response wait for the next code."""
         if time.monotonic() < self._not_before:
             raise httpx.ConnectError("waiting for the next TOTP code")
@@ -331,7 +331,7 @@ class Official(RecordingClient):
         **value: Any,
     ) -> Answer:
         send = self.send_until_answered if insist else self.send_recorded
-        return await send(act, lambda: self._sent("POST", path, body), recorded_fields, **value)
+        return await send(act, lambda: self._send_in_turn("POST", path, body), recorded_fields, **value)
 
     async def get(self, act: str, path: str, **value: Any) -> Answer:
-        return await self.send_until_answered(act, lambda: self._sent("GET", path), **value)
+        return await self.send_until_answered(act, lambda: self._send_in_turn("GET", path), **value)

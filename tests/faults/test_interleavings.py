@@ -334,8 +334,8 @@ async def test_concurrent_launches_for_one_audience_create_one_roll_call(
     results = await interleave(
         scenario,
         {
-            "one": (first, lambda on: on.launch(told=False)),
-            "other": (second, lambda on: on.launch(told=False)),
+            "one": (first, lambda on: on.launch(announced=False)),
+            "other": (second, lambda on: on.launch(announced=False)),
         },
         order,
     )

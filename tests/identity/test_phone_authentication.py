@@ -19,7 +19,7 @@ from tests.support.province import PROVINCE_PATH
 pytestmark = pytest.mark.clause("HN334-3.1")
 
 
-def signed(phone: Phone, path: str = "/v1/me") -> dict[str, str]:
+def sign_request(phone: Phone, path: str = "/v1/me") -> dict[str, str]:
     assert phone.token is not None
     return {"Authorization": f"DPoP {phone.token}", "DPoP": phone.proof("GET", path, phone.token)}
 
@@ -42,14 +42,14 @@ async def test_a_token_cannot_be_used_by_another_bound_phone(scenario: IdentityS
 
 
 async def test_a_replayed_proof_is_refused(scenario: IdentityScenario) -> None:
-    headers = signed(await scenario.bind_phone(scenario.school.students[0]))
+    headers = sign_request(await scenario.bind_phone(scenario.school.students[0]))
     assert (await scenario.mobile.get("/v1/me", headers=headers)).status_code == 200
     replayed = await scenario.mobile.get("/v1/me", headers=headers)
     assert (replayed.status_code, problem_code(replayed.text)) == (401, "proof_replayed")
 
 
 async def test_twenty_parallel_uses_of_one_proof_take_effect_once(scenario: IdentityScenario) -> None:
-    headers = signed(await scenario.bind_phone(scenario.school.students[0]))
+    headers = sign_request(await scenario.bind_phone(scenario.school.students[0]))
     answers = await asyncio.gather(*(scenario.mobile.get("/v1/me", headers=headers) for _ in range(20)))
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 19
 
@@ -76,7 +76,7 @@ async def test_a_request_with_two_proofs_is_refused(scenario: IdentityScenario) 
 async def test_an_expired_token_is_renewed_with_the_key_alone(scenario: IdentityScenario) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
     scenario.clock.offset = timedelta(minutes=10)
-    expired = await scenario.mobile.get("/v1/me", headers=signed(phone))
+    expired = await scenario.mobile.get("/v1/me", headers=sign_request(phone))
     assert problem_code(expired.text) == "token_expired"
     assert (await phone.get("/v1/me")).status_code == 200
 

@@ -65,7 +65,7 @@ async def sent(
         return [(phone, template, params) for phone, template, params in rows]
 
 
-async def approved(scenario: LeaveScenario) -> Leave:
+async def approve_leave(scenario: LeaveScenario) -> Leave:
     leave = await scenario.request_approved(days=2)
     await scenario.deliver_event("LeaveDecided", leave)
     return leave
@@ -74,7 +74,7 @@ async def approved(scenario: LeaveScenario) -> Leave:
 async def test_guardian_is_notified_of_approved_leave_without_the_reason(scenario: LeaveScenario) -> None:
     await family(scenario)
     await consent(scenario)
-    leave = await approved(scenario)
+    leave = await approve_leave(scenario)
     ((phone, template, params),) = await sent(scenario, leave.request.id)
     assert (phone, template) == (MOTHER, "guardian_leave")
     assert (params["days"], params["cap"], params["student"]) == ("2", "15", "学同学")
@@ -83,7 +83,7 @@ async def test_guardian_is_notified_of_approved_leave_without_the_reason(scenari
 
 async def test_guardian_is_not_notified_without_consent(scenario: LeaveScenario) -> None:
     await family(scenario)
-    assert await sent(scenario, (await approved(scenario)).request.id) == []
+    assert await sent(scenario, (await approve_leave(scenario)).request.id) == []
     await consent(scenario)
     await consent(scenario, granted=False)
     leave = await scenario.request_approved(first=5)
@@ -107,13 +107,13 @@ async def test_below_fourteen_the_guardian_consents(scenario: LeaveScenario) -> 
     with pytest.raises(GuardianNeeded):
         await consent(scenario)
     await consent(scenario, guardian_name="张母")
-    assert len(await sent(scenario, (await approved(scenario)).request.id)) == 1
+    assert len(await sent(scenario, (await approve_leave(scenario)).request.id)) == 1
 
 
 async def test_guardian_sms_is_not_shown_in_the_students_app(scenario: LeaveScenario) -> None:
     await family(scenario)
     await consent(scenario)
-    leave = await approved(scenario)
+    leave = await approve_leave(scenario)
     actor = scenario.student()
     async with scenario.transaction(actor) as session:
         listed = (await fetch_notices(session, actor, scenario.at, 20)).items

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from backend.core.database import Base
 from backend.core.ids import new_id
 from backend.leave.queries import ExemptionCriteria, load_leave_intervals, select_students_on_leave
-from backend.leave.rules import Exemption, NoticedWindow, exemption_of
+from backend.leave.rules import Exemption, NoticedWindow, find_exemption
 from backend.leave.tables import LeaveCancellation, LeaveDecision, LeaveRequest, LeaveReturn
 from backend.roll_call.launch.audience import Audience, Sample
 from backend.roll_call.launch.service import Launched
@@ -24,12 +24,12 @@ HOUR = timedelta(hours=1)
 pytestmark = [pytest.mark.clause("HN334-3.5a"), pytest.mark.clause("R6")]
 
 
-async def launched(
+async def launch_on_leave(
     scenario: LeaveScenario, opens: timedelta = HOUR, length: timedelta = HOUR, **changes: Any
 ) -> Launched:
     opens_at = scenario.at + opens
     return await scenario.roll_call_scenario.launch(
-        told=False, opens_at=opens_at, closes_at=opens_at + length, **changes
+        announced=False, opens_at=opens_at, closes_at=opens_at + length, **changes
     )
 
 
@@ -50,7 +50,7 @@ async def test_only_approved_leave_in_force_exempts(
     await scenario.decide(await scenario.request(pupil=declined), "declined", registrar, "证明不全")
     await scenario.cancel(await scenario.request_approved(pupil=cancelled), registrar)
     await scenario.return_from(await scenario.request_approved(pupil=returned), registrar)
-    launch = await launched(scenario)
+    launch = await launch_on_leave(scenario)
     owed = ("owed", None)
     assert await duties(scenario, launch) == {
         approved: ("excused", "on_leave"),
@@ -72,14 +72,14 @@ async def test_leave_exempts_if_less_than_the_minimum_window_is_free(
     """The leave ends at noon; the window opens an hour before and closes so many minutes after it."""
     await scenario.request_approved(last_half="morning")
     length = HOUR + timedelta(minutes=minutes_left)
-    launch = await launched(scenario, timedelta(hours=opens_hour - 8), length)
+    launch = await launch_on_leave(scenario, timedelta(hours=opens_hour - 8), length)
     assert (await duties(scenario, launch))[scenario.pupil][0] == duty
 
 
 async def test_two_half_days_together_exempt_from_a_window_over_noon(scenario: LeaveScenario) -> None:
     await scenario.request_approved(last_half="morning")
     await scenario.request_approved(first_half="afternoon")
-    launch = await launched(scenario, 3 * HOUR, 2 * HOUR)
+    launch = await launch_on_leave(scenario, 3 * HOUR, 2 * HOUR)
     assert (await duties(scenario, launch))[scenario.pupil] == ("excused", "on_leave")
 
 
@@ -87,7 +87,7 @@ async def test_two_half_days_together_exempt_from_a_window_over_noon(scenario: L
 async def test_changes_after_the_launch_do_not_alter_exemptions(scenario: LeaveScenario) -> None:
     leave = await scenario.request_approved()
     late = scenario.school.students[1]
-    launch = await launched(scenario)
+    launch = await launch_on_leave(scenario)
     frozen = await duties(scenario, launch)
     await scenario.cancel(leave, scenario.counselor)
     await scenario.request_approved(pupil=late)
@@ -97,7 +97,7 @@ async def test_changes_after_the_launch_do_not_alter_exemptions(scenario: LeaveS
 
 async def test_student_on_leave_is_excused_at_the_settlement(scenario: LeaveScenario) -> None:
     await scenario.request_approved()
-    launch = await launched(scenario)
+    launch = await launch_on_leave(scenario)
     scenario.roll_call_scenario.clock.at = launch.roll_call.opens_at
     await scenario.roll_call_scenario.announce(launch.roll_call)
     scenario.roll_call_scenario.clock.at = launch.roll_call.closes_at + HOUR
@@ -117,7 +117,7 @@ async def test_leave_approved_before_the_notice_excuses_and_later_does_not(
     between, late, none = scenario.school.students[:3]
     notify_at, opens_at = scenario.at + HOUR, scenario.at + 2 * HOUR
     launch = await scenario.roll_call_scenario.launch(
-        told=False, notify_at=notify_at, opens_at=opens_at, closes_at=opens_at + HOUR
+        announced=False, notify_at=notify_at, opens_at=opens_at, closes_at=opens_at + HOUR
     )
     await scenario.request_approved(pupil=between)
     scenario.roll_call_scenario.clock.at = notify_at
@@ -133,10 +133,12 @@ async def test_leave_approved_before_the_notice_excuses_and_later_does_not(
 
 async def test_leave_does_not_change_the_sampling_of_other_students(scenario: LeaveScenario) -> None:
     audience = Audience(unit_ids=(scenario.school.id,), sample=Sample(size=3))
-    before = await duties(scenario, await launched(scenario, audience=audience, seed="同一种子"))
+    before = await duties(scenario, await launch_on_leave(scenario, audience=audience, seed="同一种子"))
     drawn = next(iter(before))
     await scenario.request_approved(days=2, pupil=drawn)
-    after = await duties(scenario, await launched(scenario, 24 * HOUR, audience=audience, seed="同一种子"))
+    after = await duties(
+        scenario, await launch_on_leave(scenario, 24 * HOUR, audience=audience, seed="同一种子")
+    )
     assert before.keys() == after.keys()
     assert after[drawn] == ("excused", "on_leave")
 
@@ -233,5 +235,5 @@ async def test_sql_exempts_exactly_the_students_that_the_rules_exempt(
         in_database = pupil.id in set(await session.scalars(select_students_on_leave(reach)))
         facts = (await load_leave_intervals(session, [pupil.id]))[pupil.id]
         await session.rollback()
-    by_rule = exemption_of(facts, window, HOUR, reach.as_of) is Exemption.EXEMPT
+    by_rule = find_exemption(facts, window, HOUR, reach.as_of) is Exemption.EXEMPT
     assert in_database == by_rule

@@ -22,7 +22,7 @@ from backend.leave.errors import (
     LeaveOverlaps,
 )
 from backend.leave.kinds import LeaveKind
-from backend.leave.queries import LeaveSearch, leaves_page
+from backend.leave.queries import LeaveSearch, load_leaves_page
 from backend.leave.reasons import decrypt_reason
 from backend.leave.rules import LeaveState
 from backend.leave.schemas import leaves_out
@@ -121,10 +121,10 @@ async def test_deciding_an_own_request_violates_a_constraint(scenario: LeaveScen
         opinion=None,
         filed_by=request.filed_by,
         decided_by=request.filed_by,
-        stood_in_for=None,
+        represented_counselor_id=None,
         decided_at=scenario.at,
     )
-    with pytest.raises(IntegrityError, match="not_their_own"):
+    with pytest.raises(IntegrityError, match="by_another_account"):
         async with scenario.roll_call_scenario.owner_transaction() as session:
             session.add(row)
 
@@ -278,10 +278,10 @@ async def test_list_filters_by_the_state_of_the_rules(scenario: LeaveScenario) -
     registrar = scenario.roll_call_scenario.registrar
     async with scenario.transaction(registrar) as session:
         for state, leave in made.items():
-            page = await leaves_page(session, registrar, LeaveSearch(state), scenario.at, None, 50)
+            page = await load_leaves_page(session, registrar, LeaveSearch(state), scenario.at, None, 50)
             assert [row.request.id for row in page] == [leave.request.id]
             assert page[0].state(scenario.at) is state
-        everything = await leaves_page(session, registrar, LeaveSearch(), scenario.at, None, 50)
+        everything = await load_leaves_page(session, registrar, LeaveSearch(), scenario.at, None, 50)
     assert len(everything) == len(made)
 
 

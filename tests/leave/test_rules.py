@@ -14,11 +14,11 @@ from backend.leave.rules import (
     LeaveState,
     NoticedWindow,
     SchoolTerm,
+    count_days_planned,
+    count_days_used,
     count_leave_days,
-    days_planned,
-    days_used,
-    exemption_of,
-    longest_free,
+    find_exemption,
+    find_longest_free_span,
 )
 from backend.org.calendar import official_calendar
 from backend.policy import load_policies
@@ -58,7 +58,7 @@ def test_days_are_the_union_of_the_intervals(spans: list[tuple[datetime, datetim
             for start, end in spans
         )
     )
-    assert days_planned(leaves, LATER, TERM.in_session) == touched
+    assert count_days_planned(leaves, LATER, TERM.in_session) == touched
 
 
 @pytest.mark.clause("R4")
@@ -68,9 +68,9 @@ def test_days_used_only_grow_and_never_exceed_the_planned_days(
 ) -> None:
     leaves = [leave(*span, name=str(number)) for number, span in enumerate(spans)]
     early, late = sorted((one, other))
-    used = days_used(leaves, early, TERM.in_session)
-    assert set(used) <= set(days_used(leaves, late, TERM.in_session))
-    assert set(used) <= set(days_planned(leaves, early, TERM.in_session))
+    used = count_days_used(leaves, early, TERM.in_session)
+    assert set(used) <= set(count_days_used(leaves, late, TERM.in_session))
+    assert set(used) <= set(count_days_planned(leaves, early, TERM.in_session))
 
 
 @pytest.mark.clause("HN334-3.5b")
@@ -78,7 +78,9 @@ def test_days_used_only_grow_and_never_exceed_the_planned_days(
 def test_early_return_never_adds_a_day(span: tuple[datetime, datetime], hours: int) -> None:
     whole = leave(*span)
     back = leave(*span, returned_at=span[0] + hours * HOUR)
-    assert set(days_used([back], LATER, TERM.in_session)) <= set(days_used([whole], LATER, TERM.in_session))
+    assert set(count_days_used([back], LATER, TERM.in_session)) <= set(
+        count_days_used([whole], LATER, TERM.in_session)
+    )
 
 
 @pytest.mark.clause("R6")
@@ -92,22 +94,22 @@ def test_longest_free_interval_equals_an_hourly_scan(
         run = timedelta(0) if any(start <= hour < end for start, end in taken) else run + HOUR
         longest = max(longest, run)
         hour += HOUR
-    assert longest_free(window, taken) == longest
+    assert find_longest_free_span(window, taken) == longest
 
 
 @pytest.mark.clause("HN334-3.5a")
 @given(stretches)
 def test_pending_leave_never_exempts(span: tuple[datetime, datetime]) -> None:
     asked = LeaveInterval("l", span[0] - timedelta(days=90), *span)
-    assert exemption_of([asked], WINDOW, MINIMUM, LATER) is not Exemption.EXEMPT
-    assert days_used([asked], LATER, TERM.in_session) == ()
+    assert find_exemption([asked], WINDOW, MINIMUM, LATER) is not Exemption.EXEMPT
+    assert count_days_used([asked], LATER, TERM.in_session) == ()
 
 
 @pytest.mark.clause("R6")
 def test_two_leaves_together_cover_the_window_and_exempt() -> None:
     halves = [leave(moment(15, 9), moment(15, 10)), leave(moment(15, 10), moment(15, 11), name="m")]
-    assert exemption_of(halves, WINDOW, MINIMUM, LATER) is Exemption.EXEMPT
-    assert exemption_of(halves[:1], WINDOW, MINIMUM, LATER) is Exemption.NONE
+    assert find_exemption(halves, WINDOW, MINIMUM, LATER) is Exemption.EXEMPT
+    assert find_exemption(halves[:1], WINDOW, MINIMUM, LATER) is Exemption.NONE
 
 
 @pytest.mark.clause("R6")
@@ -116,7 +118,7 @@ def test_timely_and_late_leave_together_are_a_claim() -> None:
         leave(moment(15, 9), moment(15, 10)),
         leave(moment(15, 10), moment(15, 11), name="m", approved_at=moment(15, 12)),
     ]
-    assert exemption_of(halves, WINDOW, MINIMUM, LATER) is Exemption.CLAIM
+    assert find_exemption(halves, WINDOW, MINIMUM, LATER) is Exemption.CLAIM
 
 
 def test_request_states_over_time() -> None:
@@ -135,7 +137,7 @@ def test_request_states_over_time() -> None:
 
 def test_cancellation_during_leave_ends_it() -> None:
     cut = leave(moment(10), moment(20), cancelled_at=moment(12, 9))
-    assert days_used([cut], LATER, TERM.in_session) == (
+    assert count_days_used([cut], LATER, TERM.in_session) == (
         date(2025, 9, 10),
         date(2025, 9, 11),
         date(2025, 9, 12),

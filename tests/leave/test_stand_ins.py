@@ -9,14 +9,14 @@ from backend.core.actor import Actor
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.leave.errors import StandInOver, StandInUnfit
-from backend.leave.stand_ins import end_stand_in, stand_ins_page
+from backend.leave.stand_ins import end_stand_in, load_stand_ins_page
 from tests.support.leave import LeaveScenario
 from tests.support.province import registrar_account
 
 pytestmark = pytest.mark.clause("HN334-3.5a")
 
 
-async def ended(scenario: LeaveScenario, actor: Actor, arrangement_id: UUID) -> None:
+async def end_arrangement(scenario: LeaveScenario, actor: Actor, arrangement_id: UUID) -> None:
     async with scenario.transaction(actor) as session:
         await end_stand_in(session, actor, arrangement_id, scenario.next_act())
 
@@ -28,7 +28,7 @@ async def test_stand_in_decides_during_the_period_and_is_recorded(scenario: Leav
     await scenario.name_stand_in(colleague)
     decided = await scenario.decide(asked, actor=colleague)
     assert decided.decision is not None
-    assert decided.decision.stood_in_for == scenario.counselor.counselor_id
+    assert decided.decision.represented_counselor_id == scenario.counselor.counselor_id
     scenario.set_clock(days=3, minute=1)
     with pytest.raises(NotFound):
         await scenario.decide(later, actor=colleague)
@@ -40,18 +40,20 @@ async def test_stand_in_ended_early_cannot_decide(scenario: LeaveScenario) -> No
     asked = await scenario.request()
     arrangement = await scenario.name_stand_in(colleague)
     with pytest.raises(NotPermitted):
-        await ended(scenario, colleague, arrangement)
+        await end_arrangement(scenario, colleague, arrangement)
     with pytest.raises(NotFound):
-        await ended(scenario, registrar_account(scenario.roll_call_scenario.world.sister), arrangement)
+        await end_arrangement(
+            scenario, registrar_account(scenario.roll_call_scenario.world.sister), arrangement
+        )
     counselor = scenario.counselor
-    await ended(scenario, counselor, arrangement)
+    await end_arrangement(scenario, counselor, arrangement)
     with pytest.raises(NotFound):
         await scenario.decide(asked, actor=colleague)
     with pytest.raises(StandInOver):
-        await ended(scenario, scenario.roll_call_scenario.registrar, arrangement)
+        await end_arrangement(scenario, scenario.roll_call_scenario.registrar, arrangement)
     for actor in (colleague, counselor):
         async with scenario.transaction(actor) as session:
-            (seen,) = await stand_ins_page(session, actor, None, 5)
+            (seen,) = await load_stand_ins_page(session, actor, None, 5)
         assert seen.ended is not None
         assert seen.ended.ended_by == counselor.account_id
 

@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from backend.core.app_context import AppContext
-from backend.core.availability import LoadShedding, overloaded_seconds
+from backend.core.availability import LoadShedding, load_overloaded_seconds
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
@@ -174,7 +174,7 @@ async def test_each_second_with_rejections_is_recorded(api: MobileClient, studen
     await send_under_load(api, student, launched.roll_call.id, compact)
     await app_context.service(LoadShedding).record(app_context)
     async with app_context.database.transaction(Scope.none()) as session:
-        seconds = await overloaded_seconds(session, (start, start))
+        seconds = await load_overloaded_seconds(session, (start, start))
     assert seconds == [(start.replace(microsecond=0), 4)]
 
 

@@ -276,7 +276,7 @@ async def test_scheduled_roll_call_is_hidden_until_its_notice(
 ) -> None:
     notice = api.scenario.clock() + timedelta(hours=1)
     launched = await api.scenario.launch(
-        told=False, notify_at=notice, opens_at=notice, closes_at=notice + timedelta(hours=1)
+        announced=False, notify_at=notice, opens_at=notice, closes_at=notice + timedelta(hours=1)
     )
     path = f"/roll-calls/{launched.roll_call.id}"
     assert (await api.get(student, path)).status_code == 404

@@ -66,7 +66,7 @@ async def test_wrong_secret_is_refused(served: Served, clock: Clock) -> None:
 
 
 async def test_replayed_request_is_refused(served: Served, clock: Clock) -> None:
-    signed = AliyunRpc(endpoint(served), clock)._signed(
+    signed = AliyunRpc(endpoint(served), clock)._sign_parameters(
         {
             "Action": "SendSms",
             "Version": "2017-05-25",
@@ -156,5 +156,5 @@ async def test_unreachable_real_name_check_is_unavailable(served: Served, clock:
 
 
 def test_requests_do_not_contain_the_secret(served: Served, clock: Clock) -> None:
-    signed = AliyunRpc(endpoint(served), clock)._signed({"Action": "SendSms"})
+    signed = AliyunRpc(endpoint(served), clock)._sign_parameters({"Action": "SendSms"})
     assert "demo-secret" not in json.dumps(signed)

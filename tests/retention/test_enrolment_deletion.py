@@ -59,7 +59,7 @@ async def test_enrolment_shots_are_deleted_after_a_day_but_not_the_template(
     assert (run.items, run.files) == (1, enrolment.shots)
     assert not await evidence_exists(scenario.app_context.evidence, shot_key(enrolment, 0))
     async with scenario.owner_transaction() as session:
-        assert (await session.get_one(FaceEnrolment, enrolment.id)).shots_gone_at == scenario.clock()
+        assert (await session.get_one(FaceEnrolment, enrolment.id)).shots_deleted_at == scenario.clock()
         assert await load_active_template(session, scenario.app_context.keys, student.student_id) is not None
 
 
@@ -84,7 +84,7 @@ async def test_refused_or_replaced_portraits_are_deleted(
     await run_retention(scenario, 2 * DAY)
     assert await evidence_exists(scenario.app_context.evidence, portrait.evidence_key) is stays
     async with scenario.owner_transaction() as session:
-        assert ((await session.get_one(Portrait, portrait.id)).picture_gone_at is None) is stays
+        assert ((await session.get_one(Portrait, portrait.id)).picture_deleted_at is None) is stays
 
 
 async def leave_the_roll(scenario: RollCallScenario, student: StudentWithPhone, standing: str = "03") -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.roll_call.launch.arrival_jitter import ArrivalWindow, jitter_fraction
-from backend.roll_call.rules import told_in_time
+from backend.roll_call.rules import was_notified_in_time
 
 OPENS = datetime(2026, 3, 2, 8, tzinfo=UTC)
 HOUR, GRACE, SPREAD = timedelta(hours=1), timedelta(minutes=2), timedelta(minutes=2)
@@ -29,8 +29,8 @@ def test_latest_arrival_is_still_notified_in_time(
     assert timedelta(0) <= jitter <= SPREAD
     in_time = {"minimum": minimum, "grace": GRACE}
     hours = (each.opens_at, each.closes_at)
-    if told_in_time(each.starts_at, hours, **in_time):
-        assert told_in_time(each.starts_at + jitter, hours, **in_time)
+    if was_notified_in_time(each.starts_at, hours, **in_time):
+        assert was_notified_in_time(each.starts_at + jitter, hours, **in_time)
     else:
         assert jitter == timedelta(0)
 

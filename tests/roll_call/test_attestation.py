@@ -227,7 +227,7 @@ async def test_quota_of_a_class_holds_for_concurrent_attestations(
 ) -> None:
     launched = await scenario.launch()
     codes = [await issue_card(scenario, pupil) for pupil in klass.students]
-    monkeypatch.setattr("backend.roll_call.rules.attestation_quota", lambda *_: 2)
+    monkeypatch.setattr("backend.roll_call.rules.compute_attestation_quota", lambda *_: 2)
     answers = await asyncio.gather(
         *(
             attest(scenario, launched.roll_call, pupil, code)

@@ -12,7 +12,7 @@ from backend.core.tables import AuditEntry, ServiceOverload
 from backend.notice.tables import NoticeMessage
 from backend.roll_call.events import RollCallExtended
 from backend.roll_call.launch import notifications
-from backend.roll_call.rules import extended_close
+from backend.roll_call.rules import compute_extended_close
 from backend.roll_call.settlement.extension import extend_roll_call
 from backend.roll_call.settlement.tasks import run_due_steps
 from backend.roll_call.tables import RollCall, RollCallExtension, RollCallStep
@@ -27,7 +27,7 @@ LONGEST = 240 * MINUTE
 
 
 def close_after_loss(lost: int, at: datetime, deadline: datetime = CLOSES) -> datetime | None:
-    return extended_close(CLOSES, deadline, lost * MINUTE, at, LONGEST)
+    return compute_extended_close(CLOSES, deadline, lost * MINUTE, at, LONGEST)
 
 
 def test_lost_time_is_added_to_the_close() -> None:

@@ -47,7 +47,7 @@ async def test_students_registrars_and_counselors_are_notified_once(scenario: Ro
     registrar = await scenario.account("registrar", scenario.school)
     counselor = await scenario.account("counselor", scenario.school, scenario.school.classes[1])
     await scenario.account("registrar", scenario.world.sister)
-    launched = await scenario.launch(told=False)
+    launched = await scenario.launch(announced=False)
     (event,) = await scenario.load_events("RollCallLaunched", launched.roll_call.id)
     await asyncio.gather(
         deliver(scenario.app_context, str(event.id)),
@@ -64,7 +64,7 @@ async def test_students_registrars_and_counselors_are_notified_once(scenario: Ro
 async def test_scheduled_roll_call_is_secret_until_its_notice(scenario: RollCallScenario) -> None:
     notice = scenario.clock() + timedelta(hours=1)
     launched = await scenario.launch(
-        told=False, notify_at=notice, opens_at=notice, closes_at=notice + timedelta(hours=1)
+        announced=False, notify_at=notice, opens_at=notice, closes_at=notice + timedelta(hours=1)
     )
     (event,) = await scenario.load_events("RollCallLaunched", launched.roll_call.id)
     student = student_account(scenario.school, scenario.school.students[0])
@@ -93,7 +93,7 @@ async def test_school_outside_the_audience_sees_nothing(scenario: RollCallScenar
 
 @pytest.mark.clause("R8")
 async def test_outage_beyond_the_maximum_extension_leaves_no_miss(scenario: RollCallScenario) -> None:
-    launched = await scenario.launch(told=False)
+    launched = await scenario.launch(announced=False)
     await scenario.record_heartbeats(launched.roll_call, but=range(250))
     scenario.clock.at = launched.roll_call.closes_at + timedelta(hours=4)
     await run_due_steps(scenario.app_context)
@@ -105,7 +105,7 @@ async def test_outage_beyond_the_maximum_extension_leaves_no_miss(scenario: Roll
 async def test_outage_of_the_whole_window_is_announced_and_extended(
     scenario: RollCallScenario,
 ) -> None:
-    launched = await scenario.launch(told=False)
+    launched = await scenario.launch(announced=False)
     await scenario.record_heartbeats(launched.roll_call, but=range(90))
     scenario.clock.at = launched.roll_call.closes_at + timedelta(minutes=30)
     for _ in range(2):

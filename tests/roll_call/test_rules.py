@@ -15,14 +15,14 @@ from backend.roll_call.rules import (
     Timing,
     VerdictDecision,
     WindowTimes,
-    attestation_quota,
+    classify_timing,
+    compute_attestation_quota,
     count_face_failures,
     decide_verdict,
-    launch_objection,
+    find_launch_objection,
+    find_window_objection,
     settle_obligation,
-    timing,
-    told_in_time,
-    window_objection,
+    was_notified_in_time,
 )
 
 OPENS = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
@@ -77,21 +77,21 @@ evidence = st.builds(
 def test_only_the_authority_over_a_school_may_launch(
     kind: str, account: str, path: str, school: TargetSchool, objection: str | None
 ) -> None:
-    assert launch_objection(PERMISSIONS, kind, account, path, [school]) == objection
+    assert find_launch_objection(PERMISSIONS, kind, account, path, [school]) == objection
 
 
 @pytest.mark.clause("HN334-3.4")
 def test_one_foreign_school_refuses_the_whole_launch() -> None:
     schools = [CITY_SCHOOL, OTHER_CITY_SCHOOL]
-    assert launch_objection(PERMISSIONS, "spot_check", "bureau", "p1.c1", schools) == "school"
+    assert find_launch_objection(PERMISSIONS, "spot_check", "bureau", "p1.c1", schools) == "school"
 
 
 @pytest.mark.clause("HN334-3.4")
 def test_closing_instant_is_in_time_and_next_microsecond_is_late() -> None:
-    assert timing(CLOSES, OPENS, CLOSES) is Timing.IN_TIME
-    assert timing(CLOSES + timedelta(microseconds=1), OPENS, CLOSES) is Timing.LATE
-    assert timing(OPENS, OPENS, CLOSES) is Timing.IN_TIME
-    assert timing(OPENS - timedelta(microseconds=1), OPENS, CLOSES) is Timing.EARLY
+    assert classify_timing(CLOSES, OPENS, CLOSES) is Timing.IN_TIME
+    assert classify_timing(CLOSES + timedelta(microseconds=1), OPENS, CLOSES) is Timing.LATE
+    assert classify_timing(OPENS, OPENS, CLOSES) is Timing.IN_TIME
+    assert classify_timing(OPENS - timedelta(microseconds=1), OPENS, CLOSES) is Timing.EARLY
 
 
 @pytest.mark.clause("R6")
@@ -105,7 +105,7 @@ def test_window_follows_the_limits_of_the_policy() -> None:
             "opens_at": OPENS,
             "closes_at": OPENS + minimum,
         } | changes
-        return window_objection(WindowTimes(**times), minimum, maximum)
+        return find_window_objection(WindowTimes(**times), minimum, maximum)
 
     assert objection() is None
     assert objection(closes_at=OPENS + minimum - timedelta(seconds=1)) == "too_short"
@@ -193,7 +193,7 @@ def test_accepted_submission_always_makes_the_student_present(sent: list[InTimeS
 
 @given(st.integers(0, 200), st.floats(0, 1), st.integers(0, 20))
 def test_attestation_quota_never_exceeds_the_class(owed: int, share: float, minimum: int) -> None:
-    quota = attestation_quota(owed, share, minimum)
+    quota = compute_attestation_quota(owed, share, minimum)
     assert 0 <= quota <= owed
     assert quota >= min(owed, minimum)
 
@@ -216,4 +216,4 @@ MINIMUM, GRACE = timedelta(hours=1), timedelta(minutes=2)
     ],
 )
 def test_notice_must_leave_the_minimum_window(announced_at: datetime | None, in_time: bool) -> None:
-    assert told_in_time(announced_at, (OPENS, CLOSES), minimum=MINIMUM, grace=GRACE) is in_time
+    assert was_notified_in_time(announced_at, (OPENS, CLOSES), minimum=MINIMUM, grace=GRACE) is in_time

@@ -274,7 +274,7 @@ async def make_part_time(scenario: RollCallScenario, student_id: UUID) -> None:
 
 @pytest.mark.clause("R8")
 async def test_unannounced_roll_call_has_no_misses(scenario: RollCallScenario) -> None:
-    launched = await scenario.launch(told=False)
+    launched = await scenario.launch(announced=False)
     figures = await settle_after_close(scenario, launched.roll_call)
     assert (figures["missed"], figures["undetermined"]) == (0, 6)
     assert {entry.reason for entry in (await scenario.outcomes(launched.roll_call.id)).values()} == {
@@ -334,7 +334,7 @@ async def test_verdict_concurrent_with_forced_settlement_is_kept(scenario: RollC
 
 @pytest.mark.clause("R8")
 async def test_notice_shortly_before_the_close_leaves_no_misses(scenario: RollCallScenario) -> None:
-    launched = await scenario.launch(told=False)
+    launched = await scenario.launch(announced=False)
     student = await activate_student(scenario)
     scenario.clock.at = launched.roll_call.closes_at - timedelta(minutes=5)
     assert await scenario.announce(launched.roll_call) > 0
@@ -345,7 +345,7 @@ async def test_notice_shortly_before_the_close_leaves_no_misses(scenario: RollCa
 
 @pytest.mark.clause("R8")
 async def test_closed_roll_call_is_not_announced(scenario: RollCallScenario) -> None:
-    launched = await scenario.launch(told=False)
+    launched = await scenario.launch(announced=False)
     scenario.clock.at = launched.roll_call.closes_at + MICROSECOND
     assert await scenario.announce(launched.roll_call) == 0
     assert (await settle_after_close(scenario, launched.roll_call))["undetermined"] == 6

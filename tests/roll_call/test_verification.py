@@ -271,7 +271,7 @@ async def test_concurrent_verification_writes_one_verdict_and_outcome(
 ) -> None:
     launched = await scenario.launch()
     submission_id = await scenario.check_in(student, launched.roll_call.id)
-    lease = await scenario.leased(submission_id)
+    lease = await scenario.lease_submission(submission_id)
     written = await asyncio.gather(*(verify_batch(scenario.app_context, [lease], TERMS) for _ in range(3)))
     assert sorted(written) == [0, 0, 1]
     entry = (await scenario.outcomes(launched.roll_call.id))[student.student_id]
@@ -406,7 +406,7 @@ async def test_lost_evidence_file_is_undetermined(
     launched = await scenario.launch()
     submission_id = await scenario.check_in(student, launched.roll_call.id)
     empty = replace(scenario.app_context, evidence=EvidenceStore.local(tmp_path))
-    await verify_batch(empty, [await scenario.leased(submission_id)], TERMS)
+    await verify_batch(empty, [await scenario.lease_submission(submission_id)], TERMS)
     verdict = await scenario.verdict(submission_id)
     assert (verdict.finding, verdict.reasons) == (
         "undetermined",

@@ -115,7 +115,7 @@ async def test_late_leave_is_a_claim_for_the_launcher(api: StaffClient, scenario
     hour = timedelta(hours=1)
     opens_at = scenario.at + 3 * hour
     launched = await scenario.roll_call_scenario.launch(
-        told=False, notify_at=scenario.at + hour, opens_at=opens_at, closes_at=opens_at + hour
+        announced=False, notify_at=scenario.at + hour, opens_at=opens_at, closes_at=opens_at + hour
     )
     assert (launched.excused, launched.owed) == (1, 5)
     await scenario.request_approved(pupil=between)

@@ -9,7 +9,7 @@ from backend.core.actor import Actor
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound, NotPermitted
 from backend.org.terms import get_term
-from backend.standing.attendance import RecordAttendance, attendance_page, record_attendance
+from backend.standing.attendance import RecordAttendance, load_attendance_page, record_attendance
 from backend.standing.claims import errors
 from backend.standing.store.tables import AttendanceEntry
 from tests.support.province import counselor_account
@@ -117,11 +117,11 @@ async def test_the_counselor_and_the_school_list_records_in_pages(scenario: Stan
     rows = [await record(scenario, seen_at=scenario.at - hours * HOUR) for hours in (1, 2, 3)]
     for actor in (scenario.counselor, scenario.registrar):
         async with scenario.transaction(actor) as session:
-            first = await attendance_page(session, actor, scenario.pupil.id, None, 2)
+            first = await load_attendance_page(session, actor, scenario.pupil.id, None, 2)
             position = (first[-1].at, first[-1].id)
-            rest = await attendance_page(session, actor, scenario.pupil.id, position, 2)
+            rest = await load_attendance_page(session, actor, scenario.pupil.id, position, 2)
         assert [row.id for row in (*first, *rest)] == [row.id for row in rows]
     colleague = counselor_account(scenario.school, scenario.school.classes[1])
     async with scenario.transaction(colleague) as session:
         with pytest.raises(NotFound):
-            await attendance_page(session, colleague, scenario.pupil.id, None, 2)
+            await load_attendance_page(session, colleague, scenario.pupil.id, None, 2)

@@ -17,7 +17,7 @@ from backend.standing.engine.batch import (
     normalise,
 )
 from backend.standing.engine.facts import Result, RollCallFact, StudentFacts
-from backend.standing.engine.trace import canonical, document
+from backend.standing.engine.trace import decode_canonical, encode_canonical
 from tests.support.standing.facts import (
     BOOK,
     CALENDAR,
@@ -86,7 +86,7 @@ def assess_in_batch_and_alone(
 def test_a_batch_gives_the_same_result_as_assessing_alone(facts: StudentFacts, before_end: timedelta) -> None:
     in_batch, alone = assess_in_batch_and_alone(facts, before_end)
     assert in_batch == alone
-    assert digest_of(document(in_batch.assessment)) == alone.digest
+    assert digest_of(decode_canonical(in_batch.assessment)) == alone.digest
 
 
 @EXAMPLES
@@ -96,7 +96,7 @@ def test_normalising_does_not_change_the_assessment(
 ) -> None:
     facts = student(*checks)
     normalised = normalise(facts, BOOK, END - before_end)
-    assert canonical(assessment(normalised, END - before_end)) == canonical(
+    assert encode_canonical(assessment(normalised, END - before_end)) == encode_canonical(
         assessment(facts, END - before_end)
     )
 

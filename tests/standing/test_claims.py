@@ -354,7 +354,7 @@ async def test_leave_that_leaves_the_minimum_window_is_no_claim(scenario: Standi
 async def test_no_claim_for_a_roll_call_not_announced_yet(scenario: StandingScenario) -> None:
     later = scenario.at + timedelta(hours=3)
     await scenario.roll_call_scenario.launch(
-        told=False, notify_at=later, opens_at=later, closes_at=later + timedelta(hours=1)
+        announced=False, notify_at=later, opens_at=later, closes_at=later + timedelta(hours=1)
     )
     await request_sick_leave(scenario)
     assert await claim_late_leave_of_pupil(scenario) == 0

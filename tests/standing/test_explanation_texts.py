@@ -17,7 +17,7 @@ from backend.standing.engine import assess, decision_rules, ledger, misses, time
 from backend.standing.engine import trace as traces
 from backend.standing.engine.ledger import Cause
 from backend.standing.engine.prompts import OPEN_STATES, RULE_OF, PromptKind, PromptState
-from backend.standing.engine.trace import Rule, document, trace
+from backend.standing.engine.trace import Rule, build_trace, decode_canonical
 from backend.standing.explanations import phrases
 from backend.standing.explanations.citations import FIGURE_FORMATS, figures_of, references_of
 from backend.standing.explanations.fact_lines import FACT_LOADERS
@@ -129,7 +129,7 @@ def collect_rules() -> list[Rule]:
 
 @pytest.mark.parametrize("rule", collect_rules(), ids=lambda rule: rule.rule_id)
 def test_every_figure_and_clause_of_a_rule_has_a_citation(rule: Rule) -> None:
-    stored = document(trace(rule, LAW, AT, ()))
+    stored = decode_canonical(build_trace(rule, LAW, AT, ()))
     cited = figures_of(stored, LAW)
     assert [figure.parameter for figure in cited] == list(rule.parameters)
     for figure in cited:
@@ -159,7 +159,7 @@ def build_prompt_input(kind: PromptKind, state: PromptState, **changes: Any) -> 
         evidence=("check:1", "check:2"),
         raised_at=AT,
         proposed=LAW.proposed[kind],
-        trace=document(trace(RULE_OF[kind], LAW, AT, ("check:1", "check:2"))),
+        trace=decode_canonical(build_trace(RULE_OF[kind], LAW, AT, ("check:1", "check:2"))),
         state=state.value,
         delivered_at=None if state is PromptState.UNDELIVERED else AT,
         due_at=None if state is PromptState.UNDELIVERED else datetime(2026, 10, 19, 16, tzinfo=UTC),
@@ -244,7 +244,7 @@ def test_the_expiry_text_follows_the_policy_of_the_event_day() -> None:
 @pytest.mark.parametrize("reader", Reader)
 @pytest.mark.parametrize("code", WARNING_RULES)
 def test_explanations_of_warnings_contain_no_codes(code: str, reader: Reader) -> None:
-    stored = document(trace(WARNING_RULES[code], LAW, AT, ()))
+    stored = decode_canonical(build_trace(WARNING_RULES[code], LAW, AT, ()))
     explanation = explain_warning(
         WarningExplanationInput(code, "2026-autumn", AT, "part_time", stored, LAW), (), reader
     )

@@ -12,15 +12,15 @@ from backend.standing.change_requests.errors import (
     StandingBeforeRecord,
 )
 from backend.standing.engine.facts import Status
-from backend.standing.ledger.conversions import Conversions, conversions_page
+from backend.standing.ledger.conversions import Conversions, load_conversions_page
 from backend.standing.ledger.queries import (
     ChangesSearch,
     FeedItem,
     StatusOn,
-    changes_page,
-    feed_page,
-    ledger_of,
-    status_on,
+    load_changes_page,
+    load_feed_page,
+    load_ledger,
+    load_status_on,
 )
 from tests.support.province import counselor_account
 from tests.support.standing.change_requests import ChangeRequestScenario
@@ -36,7 +36,7 @@ def changes(scenario: StandingScenario) -> ChangeRequestScenario:
 
 async def _load_status(changes: ChangeRequestScenario, at: datetime) -> StatusOn:
     async with changes.scenario.transaction(changes.bureau) as session:
-        return await status_on(session, changes.bureau, changes.pupil.id, at.date(), changes.scenario.at)
+        return await load_status_on(session, changes.bureau, changes.pupil.id, at.date(), changes.scenario.at)
 
 
 @pytest.mark.clause("HN334-2.4")
@@ -72,7 +72,7 @@ async def test_no_status_before_the_record_or_in_the_future(changes: ChangeReque
 async def test_the_ledger_shows_the_request_and_kind_of_an_entry(changes: ChangeRequestScenario) -> None:
     request_view = await changes.change("11", changes.bureau)
     async with changes.scenario.transaction(changes.scenario.student()) as session:
-        ledger = await ledger_of(session, changes.scenario.student(), changes.pupil.id)
+        ledger = await load_ledger(session, changes.scenario.student(), changes.pupil.id)
     [view] = ledger.entries
     assert (view.request_id, view.change_kind, view.reversed) == (request_view.request.id, "11", False)
     assert ledger.locked_by is None
@@ -83,14 +83,14 @@ async def test_a_counselor_reads_only_ledgers_of_the_own_classes(changes: Change
     school = changes.scenario.school
     counselor = counselor_account(school, school.classes[1])
     async with changes.scenario.transaction(counselor) as session:
-        assert (await ledger_of(session, counselor, school.classes[1].students[0].id)).entries == ()
+        assert (await load_ledger(session, counselor, school.classes[1].students[0].id)).entries == ()
         with pytest.raises(NotFound):
-            await ledger_of(session, counselor, changes.pupil.id)
+            await load_ledger(session, counselor, changes.pupil.id)
 
 
 async def _load_feed(changes: ChangeRequestScenario, after: int, limit: int = 50) -> list[FeedItem]:
     async with changes.scenario.transaction(changes.registrar) as session:
-        return list(await feed_page(session, changes.registrar, after, limit))
+        return list(await load_feed_page(session, changes.registrar, after, limit))
 
 
 @pytest.mark.clause("HN334-2.4")
@@ -117,15 +117,15 @@ async def test_superiors_filter_changes_by_school_term_and_cause(changes: Change
     }
     async with changes.scenario.transaction(changes.bureau) as session:
         for search, expected in searches.items():
-            assert len(await changes_page(session, changes.bureau, search, None, 50)) == expected
+            assert len(await load_changes_page(session, changes.bureau, search, None, 50)) == expected
         with pytest.raises(BadInput):
-            await changes_page(session, changes.bureau, ChangesSearch(term="1999-autumn"), None, 50)
+            await load_changes_page(session, changes.bureau, ChangesSearch(term="1999-autumn"), None, 50)
 
 
 async def _load_conversions(changes: ChangeRequestScenario) -> Conversions:
     term = changes.scenario.roll_call_scenario.world.term_code
     async with changes.scenario.transaction(changes.bureau) as session:
-        rows = await conversions_page(session, changes.bureau, term, None, 10_000)
+        rows = await load_conversions_page(session, changes.bureau, term, None, 10_000)
     return next(row for row in rows if row.school_id == changes.scenario.school.id)
 
 
@@ -146,6 +146,6 @@ async def test_conversions_to_part_time_are_counted_by_cause_and_share(
 async def test_only_superiors_read_the_conversion_report(changes: ChangeRequestScenario) -> None:
     async with changes.scenario.transaction(changes.registrar) as session:
         with pytest.raises(NotPermitted):
-            await conversions_page(
+            await load_conversions_page(
                 session, changes.registrar, changes.scenario.roll_call_scenario.world.term_code, None, 50
             )

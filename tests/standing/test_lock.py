@@ -7,7 +7,7 @@ from backend.core.ids import new_id
 from backend.people.tables import Student
 from backend.standing.change_requests.errors import LockedSinceFiled
 from backend.standing.change_requests.policy import RequestState
-from backend.standing.ledger.queries import Ledger, ledger_of
+from backend.standing.ledger.queries import Ledger, load_ledger
 from backend.standing.store.tables import (
     AppealDecided,
     AppealFiled,
@@ -28,14 +28,14 @@ def changes(scenario: StandingScenario) -> ChangeRequestScenario:
     return ChangeRequestScenario(scenario)
 
 
-async def load_ledger(changes: ChangeRequestScenario) -> Ledger:
+async def load_pupil_ledger(changes: ChangeRequestScenario) -> Ledger:
     async with changes.scenario.transaction(changes.registrar) as session:
-        return await ledger_of(session, changes.registrar, changes.pupil.id)
+        return await load_ledger(session, changes.registrar, changes.pupil.id)
 
 
 async def test_a_decided_prompt_locks_the_record(changes: ChangeRequestScenario) -> None:
     await changes.lock()
-    ledger = await load_ledger(changes)
+    ledger = await load_pupil_ledger(changes)
     assert ledger.locked_by == ledger.entries[0].entry.id
     [standing] = await changes.scenario.rows(StudentStanding)
     assert standing.locked_by == ledger.locked_by
@@ -170,7 +170,7 @@ async def test_restoration_by_appeal_needs_no_approval_and_unlocks(changes: Chan
     await changes.lock()
     await uphold_appeal(changes)
     assert await changes.scenario.status() == ("01", "full_time")
-    ledger = await load_ledger(changes)
+    ledger = await load_pupil_ledger(changes)
     assert ledger.locked_by is None
     assert [view.reversed for view in ledger.entries] == [True, False]
     case = await changes.file("11")

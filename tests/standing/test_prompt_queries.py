@@ -10,7 +10,7 @@ import pytest
 from backend.core.actor import Actor
 from backend.staff_api.standing.prompts import router
 from backend.standing.prompts.queries import PromptSearch, load_prompts_page
-from backend.standing.student_view.queries import OwnStanding, own_standing
+from backend.standing.student_view.queries import OwnStanding, load_own_standing
 from backend.standing.student_view.schemas import OwnStandingOut
 from tests.support.province import bureau_account, counselor_account, registrar_account
 from tests.support.staff_client import StaffClient, staff_client
@@ -146,7 +146,7 @@ async def test_details_of_a_decided_prompt_show_decision_and_change(
 async def load_own_standing_view(scenario: StandingScenario) -> OwnStanding:
     student = scenario.student()
     async with scenario.transaction(student) as session:
-        found = await own_standing(session, student, scenario.at)
+        found = await load_own_standing(session, student, scenario.at)
     OwnStandingOut.of(found)
     return found
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from backend.roll_call.rules import Outcome
 from backend.standing.engine.assess import Assessment
-from backend.standing.engine.decision_rules import missing_evidence, notice_in_time
+from backend.standing.engine.decision_rules import list_missing_evidence, was_notice_in_time
 from backend.standing.engine.facts import Appeal, Decision, RollCallFact, StudentFacts, check_key
 from backend.standing.engine.ledger import SANCTIONS, Cause, replay_status
 from backend.standing.engine.prompts import PromptKind
-from backend.standing.engine.trace import canonical
+from backend.standing.engine.trace import encode_canonical
 from tests.support.standing.facts import (
     BOOK,
     END,
@@ -44,7 +44,9 @@ def test_the_order_of_facts_does_not_matter(facts: StudentFacts, wait: timedelta
         items = list(getattr(delivered, name))
         chance.shuffle(items)
         shuffled[name] = tuple(items)
-    assert canonical(assessment(replace(delivered, **shuffled))) == canonical(assessment(delivered))
+    assert encode_canonical(assessment(replace(delivered, **shuffled))) == encode_canonical(
+        assessment(delivered)
+    )
 
 
 @pytest.mark.clause("R13")
@@ -155,8 +157,8 @@ def test_every_sanction_has_a_delivered_prompt_and_complete_evidence(
         assert prompt.raised_at <= prompt.delivered_at <= entry.at
         assert entry.trace.facts == prompt.evidence
         for item in (by_key[key] for key in prompt.evidence if key in by_key):
-            assert notice_in_time(item, law, entry.at)
-            assert not missing_evidence(item, law, entry.at)
+            assert was_notice_in_time(item, law, entry.at)
+            assert not list_missing_evidence(item, law, entry.at)
         if entry.cause is Cause.EXPIRY:
             assert prompt.deadline is not None
             assert prompt.deadline.at is not None

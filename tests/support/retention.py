@@ -90,7 +90,7 @@ async def has_frames(scenario: RollCallScenario, submission_id: UUID) -> bool:
         await evidence_exists(scenario.app_context.evidence, row.frame_key(n)) for n in range(row.frame_count)
     ]
     assert all(files) or not any(files)
-    assert (row.frames_gone_at is None) == all(files)
+    assert (row.frames_deleted_at is None) == all(files)
     return all(files)
 
 

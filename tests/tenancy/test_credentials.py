@@ -62,7 +62,9 @@ async def test_proof_for_another_host_fails_despite_forged_headers(scenario: Ten
     phone = scenario.phone
     misdirected = Phone(scenario.mobile, public_url="https://elsewhere.example/mobile", clock=phone.clock)
     misdirected.key, misdirected.token = phone.key, phone.token
-    assert (await misdirected._authorised("GET", "/v1/me", {"headers": FORGED_HEADERS})).status_code == 401
+    assert (
+        await misdirected._send_authorized("GET", "/v1/me", {"headers": FORGED_HEADERS})
+    ).status_code == 401
 
 
 async def test_guesses_from_changing_addresses_are_counted_together(scenario: TenancyScenario) -> None:

@@ -310,7 +310,7 @@ _INSERT_GUARDIANS = text(
     """
     INSERT INTO guardian (id, school_id, student_id, position, name, relation, is_guardian, phone)
     SELECT m.id, :school, coalesce(s.student_id, s.new_id), m.position, m.name, m.relation, m.is_guardian, m.phone
-    FROM roster_staging s CROSS JOIN LATERAL jsonb_to_recordset(s.guardians)
+    FROM roster_staging s CROSS JOIN LATERAL jsonb_to_recordset(s.members)
       AS m(id uuid, position integer, name text, relation text, is_guardian boolean, phone text)
     WHERE s.action IS DISTINCT FROM 'unchanged'
     """

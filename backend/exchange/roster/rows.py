@@ -172,14 +172,14 @@ class _RowParser:
     def parse(self) -> RosterRow | None:
         """Parse every field, so that all findings of the row are reported at once."""
         name = self._name()
-        sex = self._coded("sex", Sex)
+        sex = self._read_code("sex", Sex)
         birth_date = self._birth_date()
-        kind = self._coded("document_kind", DocumentKind)
+        kind = self._read_code("document_kind", DocumentKind)
         document = self._document(kind)
         student_number = self._student_number(document)
-        class_name, major = self._required("class_name"), self._required("major")
-        programme = self._coded("programme", Programme)
-        study_form = self._coded("study_form", StudyForm)
+        class_name, major = self._read_required("class_name"), self._read_required("major")
+        programme = self._read_code("programme", Programme)
+        study_form = self._read_code("study_form", StudyForm)
         entry_month = self._entry_month()
         if isinstance(document, IdNumber):
             self._compare_with_id_number(document, birth_date, sex)
@@ -234,20 +234,20 @@ class _RowParser:
     def _warn(self, name: str, value: str, defect: Defect) -> None:
         self._report(name, value, defect, Severity.WARNING)
 
-    def _required(self, name: str) -> str:
+    def _read_required(self, name: str) -> str:
         text = self._text(name)
         if not text and plain(self._cell(name)) not in EXCEL_ERRORS:
             self._error(name, text, REQUIRED)
         return text
 
     def _name(self) -> str:
-        name = self._required("name")
+        name = self._read_required("name")
         if name and not _NAME.fullmatch(name):
             self._error("name", name, BAD_NAME)
         return name
 
-    def _coded(self, name: str, codes: type[Code]) -> Code | None:
-        text = self._required(name)
+    def _read_code(self, name: str, codes: type[Code]) -> Code | None:
+        text = self._read_required(name)
         if not text:
             return None
         spellings = _spellings(name)
@@ -258,7 +258,7 @@ class _RowParser:
         return codes(value)
 
     def _birth_date(self) -> date | None:
-        text = self._required("birth_date")
+        text = self._read_required("birth_date")
         if not text:
             return None
         day = parse_day(half_width(text), epoch=self._context.epoch)
@@ -268,7 +268,7 @@ class _RowParser:
         return day
 
     def _entry_month(self) -> str | None:
-        text = self._required("entry_month")
+        text = self._read_required("entry_month")
         if not text:
             return None
         month = parse_month(half_width(text), epoch=self._context.epoch)
@@ -277,7 +277,7 @@ class _RowParser:
         return month
 
     def _document(self, kind: DocumentKind | None) -> IdNumber | str | None:
-        cell, text = self._cell("document_number"), half_width(self._required("document_number"))
+        cell, text = self._cell("document_number"), half_width(self._read_required("document_number"))
         if not text or kind is None:
             return None
         if lost_precision(cell, text):

@@ -33,14 +33,14 @@ NOT_STORED = frozenset(f"{member}身份证件号码" for member in MEMBERS)
 """ID numbers of relatives: no rule needs them, and what is not stored cannot leak."""
 
 
-def _student_columns() -> Iterator[tuple[str, StudentColumn]]:
+def _list_student_columns() -> Iterator[tuple[str, StudentColumn]]:
     for name, hint in get_type_hints(RosterRow, include_extras=True).items():
         for metadata in getattr(hint, "__metadata__", ()):
             if isinstance(metadata, StudentColumn):
                 yield name, metadata
 
 
-STUDENT_COLUMNS = MappingProxyType(dict(_student_columns()))
+STUDENT_COLUMNS = MappingProxyType(dict(_list_student_columns()))
 """The columns of `student` that a roster fills as they stand, by name; declared by the fields of `RosterRow`."""
 
 UPDATED_COLUMNS = tuple(name for name, column in STUDENT_COLUMNS.items() if column.updated)
@@ -58,7 +58,7 @@ _OTHER_COLUMNS = {
     "class_name": "text",
     "grade": "integer",
     "record": "jsonb",
-    "guardians": "jsonb",
+    "members": "jsonb",
     "digest": "bytea",
 }
 COPIED_COLUMNS = {**_OTHER_COLUMNS, **{name: column.sql_type for name, column in STUDENT_COLUMNS.items()}}
@@ -89,7 +89,7 @@ def stage_row(row: RosterRow, keys: KeyRing) -> StagedRow:
     """Encrypt the numbers of one row and compute its digest."""
     student_id = new_id()
     student_number = row.student_number.encode() if row.student_number else None
-    record, guardians = _record(row), [_guardian(member) for member in row.members]
+    record, members = _record(row), [_member_columns(member) for member in row.members]
     values = {
         **{name: column.convert(getattr(row, name)) for name, column in STUDENT_COLUMNS.items()},
         "sheet": row.sheet,
@@ -104,9 +104,9 @@ def stage_row(row: RosterRow, keys: KeyRing) -> StagedRow:
         "class_name": row.class_name,
         "grade": int(row.entry_month[:4]),
         "record": Jsonb(record),
-        "guardians": Jsonb([{"id": str(new_id()), **guardian} for guardian in guardians]),
+        "members": Jsonb([{"id": str(new_id()), **member} for member in members]),
     }
-    return StagedRow({**values, "digest": _digest(values, record, guardians)})
+    return StagedRow({**values, "digest": _digest(values, record, members)})
 
 
 def _encrypt(keys: KeyRing, number: bytes, context: bytes) -> bytes:
@@ -133,7 +133,7 @@ def _mask_id_number(match: re.Match[str]) -> str:
     return mask(number) if isinstance(parse_id_number(number, today=date.max), IdNumber) else number
 
 
-def _guardian(member: Member) -> dict[str, Any]:
+def _member_columns(member: Member) -> dict[str, Any]:
     return {
         "position": member.position,
         "name": member.name,
@@ -143,13 +143,13 @@ def _guardian(member: Member) -> dict[str, Any]:
     }
 
 
-def _digest(values: Mapping[str, Any], record: dict[str, str], guardians: list[dict[str, Any]]) -> bytes:
+def _digest(values: Mapping[str, Any], record: dict[str, str], members: list[dict[str, Any]]) -> bytes:
     facts = {
         **{name: values[name] for name in (*UPDATED_COLUMNS, "class_name")},
         "id_number_index": values["id_number_index"].hex(),
         "student_number_index": values["student_number_index"] and values["student_number_index"].hex(),
         "record": record,
-        "guardians": guardians,
+        "members": members,
     }
     canonical = json.dumps(
         facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_json_default

@@ -37,7 +37,7 @@ async def count_templates_by_engine(session: AsyncSession) -> list[SchoolTemplat
             FaceTemplateRecord.engine_id,
             FaceTemplateRecord.engine_version,
             func.count(),
-            func.count().filter(FaceEnrolment.shots_gone_at.is_(None)),
+            func.count().filter(FaceEnrolment.shots_deleted_at.is_(None)),
         )
         .join(OrgUnit, OrgUnit.id == FaceTemplateRecord.school_id)
         .join(FaceEnrolment, FaceEnrolment.id == FaceTemplateRecord.enrolment_id)

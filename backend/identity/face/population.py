@@ -68,13 +68,15 @@ async def learn_populations(app_context: AppContext) -> list[Population]:
     return learned
 
 
-async def _store_population(session: AsyncSession, population: Population, people: int, at: datetime) -> None:
+async def _store_population(
+    session: AsyncSession, population: Population, enrolled: int, at: datetime
+) -> None:
     row = insert(FacePopulation).values(
         engine_id=population.engine.id,
         engine_version=population.engine.version,
         version=population.version,
         centre=population.centre.astype(_VALUE).tobytes(),
-        people=people,
+        people=enrolled,
         learned_at=at,
     )
     await session.execute(row.on_conflict_do_nothing())
@@ -89,9 +91,9 @@ def _scores_by_population(policy: PolicyAt, engine: EngineKey) -> bool:
         return False
 
 
-def _relearn_at(people: int, policy: PolicyAt) -> int:
-    """The number of templates at which a population of `people` is learned again."""
-    return math.ceil(people * (1 + policy.ratio(f"{_POLICY}.growth")))
+def _relearn_at(enrolled: int, policy: PolicyAt) -> int:
+    """The number of templates at which a population learned from `enrolled` templates is learned again."""
+    return math.ceil(enrolled * (1 + policy.ratio(f"{_POLICY}.growth")))
 
 
 async def _count_templates(app_context: AppContext, province: str) -> dict[EngineKey, int]:

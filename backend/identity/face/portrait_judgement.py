@@ -67,19 +67,19 @@ async def judge_portrait(app_context: AppContext, ref: PortraitRef) -> None:
         if reference is not None:
             verdict = await _compare(app_context, image, reference, policy)
     except BiometricsError as refusal:
-        verdict = _refused(refusal_reason(refusal))
+        verdict = _refuse(refusal_reason(refusal))
     stored = await store_reencoded(app_context.evidence, app_context.service(face_pool), ref.evidence_key)
     if stored is None and verdict.status != "refused":
-        verdict = _refused(refusal_reason(ImageBroken()))
+        verdict = _refuse(refusal_reason(ImageBroken()))
     await _record_verdict(app_context, ref, verdict, stored)
 
 
 async def refuse_unjudged_portrait(app_context: AppContext, ref: PortraitRef) -> None:
     """Refuse a portrait that no attempt could judge; left pending, it would block the student from sending another."""
-    await _record_verdict(app_context, ref, _refused(refusal_reason(PicturesUnjudged())))
+    await _record_verdict(app_context, ref, _refuse(refusal_reason(PicturesUnjudged())))
 
 
-def _refused(*reasons: Reason, score: float | None = None) -> PortraitVerdict:
+def _refuse(*reasons: Reason, score: float | None = None) -> PortraitVerdict:
     return PortraitVerdict("refused", score, [reason_json(reason, 0) for reason in reasons])
 
 
@@ -92,10 +92,10 @@ async def _compare(
     )
     score = result.score
     if score is None or result.quality_reasons:
-        return _refused(*result.quality_reasons)
+        return _refuse(*result.quality_reasons)
     decision = decide(score.value, score.method, thresholds(policy, reference.template.engine, score.method))
     if decision is Decision.REJECT:
-        return _refused(OTHER_PERSON, score=score.value)
+        return _refuse(OTHER_PERSON, score=score.value)
     return PortraitVerdict("accepted" if decision is Decision.ACCEPT else "review", score.value, [])
 
 

@@ -148,14 +148,14 @@ class FakeGateway:
         self.requests.append(form.get("Action", ""))
         try:
             self._authenticate(form)
-            body, status = self._answer(form), 200
+            body, status = self._build_response(form), 200
         except ErrorAnswer as error:
             body, status = {"Code": error.code, "Message": error.code}, error.status
         except (KeyError, ValueError):
             body, status = {"Code": "isv.INVALID_PARAMETERS", "Message": "参数异常"}, 200
         return JSONResponse({"RequestId": str(uuid4()).upper(), **body}, status)
 
-    def _answer(self, form: Mapping[str, str]) -> dict[str, Any]:
+    def _build_response(self, form: Mapping[str, str]) -> dict[str, Any]:
         match form["Action"], form["Version"]:
             case "SendSms", "2017-05-25":
                 return self._send_one(form)
@@ -171,7 +171,7 @@ class FakeGateway:
         if form.get("AccessKeyId") != self.access_key:
             raise ErrorAnswer("InvalidAccessKeyId.NotFound", 404)
         unsigned = {key: value for key, value in form.items() if key != "Signature"}
-        if not hmac.compare_digest(form.get("Signature", "").encode(), self._expected(unsigned)):
+        if not hmac.compare_digest(form.get("Signature", "").encode(), self._compute_signature(unsigned)):
             raise ErrorAnswer("SignatureDoesNotMatch", 400)
         signed_at = datetime.strptime(form["Timestamp"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         if abs(self.clock() - signed_at) > _CLOCK_SKEW:
@@ -180,7 +180,7 @@ class FakeGateway:
             raise ErrorAnswer("SignatureNonceUsed", 400)
         self._nonces.add(form["SignatureNonce"])
 
-    def _expected(self, unsigned: Mapping[str, str]) -> bytes:
+    def _compute_signature(self, unsigned: Mapping[str, str]) -> bytes:
         return sign("POST", unsigned, self.secret).encode()
 
     def _send_one(self, form: Mapping[str, str]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ _KIND_ZH = {
 }
 
 
-async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
+async def announce_roll_call(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
     """Post the notices of a launched roll call when they are due, and only once. Returns the number of recipients.
 
     A roll call that was voided, settled or closed before its notice is not announced, because it is too late to react.
@@ -153,7 +153,7 @@ def _staff_message(roll_call: RollCall) -> Message:
 
 async def announce_launched(session: AsyncSession, event: RollCallLaunched, at: datetime) -> int:
     """Announce a launched roll call if its notice is already due; otherwise a scheduled task does it later."""
-    return await announce(session, event.roll_call_id, at)
+    return await announce_roll_call(session, event.roll_call_id, at)
 
 
 async def post_reminder(session: AsyncSession, event: RemindersSent, at: datetime) -> int:

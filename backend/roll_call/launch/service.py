@@ -155,7 +155,7 @@ async def _require_permission(
         rules.TargetSchool(str(path), str(parent_path), parent_kind)
         for path, parent_path, parent_kind in rows
     ]
-    objection = rules.launch_objection(
+    objection = rules.find_launch_objection(
         policy.table("launch.permissions"), kind, actor.role, actor.org_path, schools
     )
     if objection is not None:
@@ -169,7 +169,7 @@ def _require_valid_window(window: rules.WindowTimes, policy: PolicyAt, kind: rul
         if kind == rules.SPOT_CHECK
         else "roll_call.school.window_maximum"
     )
-    objection = rules.window_objection(
+    objection = rules.find_window_objection(
         window, policy.duration("roll_call.window.minimum"), policy.duration(maximum)
     )
     if objection is not None:

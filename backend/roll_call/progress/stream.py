@@ -78,7 +78,7 @@ class ProgressStreams:
         """Number of snapshots kept current."""
         return sum(len(feed.snapshots) for feed in self._feeds.values())
 
-    async def subscribe(
+    async def subscribe_to_progress(
         self, access: ProgressAccess, first: str, is_over: Callable[[], bool]
     ) -> AsyncGenerator[bytes]:
         """Yield the snapshot for `access` now and after each change, as events, until `is_over()`.

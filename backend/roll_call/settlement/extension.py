@@ -10,12 +10,12 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
-from backend.core.availability import heartbeats_in, lost_time, overloaded_seconds
+from backend.core.availability import compute_lost_time, load_heartbeats, load_overloaded_seconds
 from backend.roll_call.events import RollCallExtended
 from backend.roll_call.facts_for_standing import tolerated_gap
 from backend.roll_call.outcomes import lock_roll_call_shared
 from backend.roll_call.policy import roll_call_policy
-from backend.roll_call.rules import extended_close
+from backend.roll_call.rules import compute_extended_close
 from backend.roll_call.settlement.service import settle_roll_call
 from backend.roll_call.tables import RollCall, RollCallExtension, RollCallStep
 
@@ -35,7 +35,7 @@ async def extend_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     elapsed = (roll_call.opens_at, min(at, roll_call.deadline))
     lost = await _measure_lost_time(session, roll_call, elapsed)
     maximum = roll_call_policy(roll_call).duration("roll_call.extension.longest")
-    until = extended_close(roll_call.closes_at, roll_call.deadline, lost, at, maximum)
+    until = compute_extended_close(roll_call.closes_at, roll_call.deadline, lost, at, maximum)
     if until is None:
         return None
     await _record_extension(session, roll_call, until, lost, at)
@@ -47,8 +47,8 @@ async def _measure_lost_time(
 ) -> timedelta:
     """Time without heartbeats plus time of load shedding; each counts only beyond the tolerated gap."""
     tolerated = tolerated_gap(roll_call)
-    unavailable = lost_time(window, await heartbeats_in(session, window), tolerated)
-    overloaded = timedelta(seconds=len(await overloaded_seconds(session, window)))
+    unavailable = compute_lost_time(window, await load_heartbeats(session, window), tolerated)
+    overloaded = timedelta(seconds=len(await load_overloaded_seconds(session, window)))
     return unavailable + overloaded if overloaded > tolerated else unavailable
 
 

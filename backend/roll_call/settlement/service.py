@@ -24,7 +24,7 @@ from backend.roll_call.outcomes import (
 from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.progress.counters import sum_counters
 from backend.roll_call.progress.tasks import compare_counters
-from backend.roll_call.rules import UNATTENDED, Outcome, settle_without_submission, told_in_time
+from backend.roll_call.rules import UNATTENDED, Outcome, settle_without_submission, was_notified_in_time
 from backend.roll_call.settlement.attempts import (
     SETTLEMENT_METHOD,
     decide_from_attempts,
@@ -174,7 +174,7 @@ async def _settle_without_attempts(session: AsyncSession, roll_call: RollCall, a
         )
         excused = OutcomeDecision(Outcome.EXCUSED, ON_LEAVE, SETTLEMENT_METHOD)
         await fill_open_outcomes(session, roll_call, excused, at, among=open_obligations_where(is_on_leave))
-    in_time = told_in_time(
+    in_time = was_notified_in_time(
         None if announced is None else announced.at,
         (roll_call.opens_at, roll_call.deadline),
         minimum=minimum,

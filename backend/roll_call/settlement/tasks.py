@@ -11,14 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.app_context import AppContext
 from backend.core.jobs import DEFAULT, Priority, job_app
 from backend.core.tenancy import Scope
-from backend.roll_call.launch.notifications import announce
+from backend.roll_call.launch.notifications import announce_roll_call
 from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.settlement.extension import close_roll_call, extend_roll_call
 
 Step = Callable[[AsyncSession, UUID, datetime], Awaitable[object]]
 
 _DUE = text("SELECT roll_call_id, launcher_path, due FROM definer.due_roll_calls(:instant) ORDER BY due")
-_STEPS: dict[str, Step] = {"announce": announce, "extend": extend_roll_call, "close": close_roll_call}
+_STEPS: dict[str, Step] = {
+    "announce": announce_roll_call,
+    "extend": extend_roll_call,
+    "close": close_roll_call,
+}
 
 
 async def run_due_steps(app_context: AppContext) -> int:

@@ -64,7 +64,7 @@ class FaceEvidence:
     likeness: tuple[str, ...] = ()
 
 
-async def analyse(app_context: AppContext, inputs: VerificationInput) -> Analysis:
+async def analyse_submission(app_context: AppContext, inputs: VerificationInput) -> Analysis:
     """Check position and face outside any transaction. A check that cannot be made leaves its evidence empty."""
     law = roll_call_policy(inputs.roll_call)
     submission = inputs.submission
@@ -231,8 +231,8 @@ def reuse_trace(law: PolicyAt, burst: BurstResult, reuse: ReuseSignals, kept: in
         "reasons": list(_codes(reuse.reasons)),
         "kept": kept,
         "like_frames": reuse.like_frames,
-        "nearest_selfie": _rounded(reuse.nearest_selfie),
-        "to_template": _rounded(reuse.to_template),
+        "nearest_selfie": _round_figure(reuse.nearest_selfie),
+        "to_template": _round_figure(reuse.to_template),
         "thresholds": asdict(reuse_rules(law, burst.engine.key.id)),
     }
 
@@ -241,5 +241,5 @@ def _codes(reasons: Iterable[Reason]) -> tuple[str, ...]:
     return tuple(reason.code for reason in reasons)
 
 
-def _rounded(figure: float | None) -> float | None:
+def _round_figure(figure: float | None) -> float | None:
     return None if figure is None else round(figure, 6)

@@ -24,7 +24,7 @@ from backend.core.app_context import AppContext
 from backend.core.database import is_unreachable
 from backend.core.tenancy import Scope
 from backend.roll_call.progress.changes import publish_changed
-from backend.roll_call.verification.analysis import analyse
+from backend.roll_call.verification.analysis import analyse_submission
 from backend.roll_call.verification.inputs import VerificationInput, load_inputs
 from backend.roll_call.verification.queue import (
     JUDGING_FAILED,
@@ -92,7 +92,7 @@ class VerificationWorker:
             self._busy_since = time.perf_counter()
         self._active_batches += 1
         try:
-            async with self._renewed(leases):
+            async with self._keep_claim(leases):
                 verified = await verify_batch(self._app_context, leases, self._config)
         finally:
             self._active_batches -= 1
@@ -106,7 +106,7 @@ class VerificationWorker:
         return self._busy_since - before
 
     @asynccontextmanager
-    async def _renewed(self, leases: Sequence[Lease]) -> AsyncIterator[None]:
+    async def _keep_claim(self, leases: Sequence[Lease]) -> AsyncIterator[None]:
         """Renew the leases while the block runs; release them if it is cancelled."""
         renewal = asyncio.create_task(self._renew_forever(leases))
         try:
@@ -195,7 +195,7 @@ class _Batch:
     async def analyse_all(self, inputs: Sequence[VerificationInput]) -> list[Verified]:
         """Analyse all submissions concurrently; the pool of face processes bounds the parallelism."""
         results = await asyncio.gather(
-            *(analyse(self._app_context, each) for each in inputs), return_exceptions=True
+            *(analyse_submission(self._app_context, each) for each in inputs), return_exceptions=True
         )
         analysed = []
         for each, result in zip(inputs, results, strict=True):

@@ -84,7 +84,9 @@ async def _stream_events(caller: Caller, access: ProgressAccess, first: str) -> 
     policy = policy_at(legal_day(caller.at), division_of(caller.actor.org_path))
     until = caller.at + policy.duration("identity.token.lifetime")
     async with aclosing(
-        caller.app_context.service(ProgressStreams).subscribe(access, first, lambda: caller.at > until)
+        caller.app_context.service(ProgressStreams).subscribe_to_progress(
+            access, first, lambda: caller.at > until
+        )
     ) as events:
         async for event in events:
             yield event

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
 from backend.staff_api.caller import StaffCaller
-from backend.standing.attendance import RecordAttendance, attendance_page, record_attendance
+from backend.standing.attendance import RecordAttendance, load_attendance_page, record_attendance
 from backend.standing.attendance_schemas import AttendanceIn, AttendanceOut
 
 router = APIRouter(prefix="/v1", tags=["考勤 · attendance"])
@@ -30,7 +30,9 @@ async def list_attendance(
 ) -> Page[AttendanceOut]:
     """学生考勤记录（新的在前） · A student's attendance records, latest first."""
     async with caller.transaction() as session:
-        rows = await attendance_page(session, caller.actor, student_id, decode_time_cursor(cursor), limit + 1)
+        rows = await load_attendance_page(
+            session, caller.actor, student_id, decode_time_cursor(cursor), limit + 1
+        )
     shown = rows[:limit]
     next_cursor = encode_cursor(shown[-1].at.isoformat(), str(shown[-1].id)) if len(rows) > limit else None
     return Page(items=[AttendanceOut.model_validate(row) for row in shown], next_cursor=next_cursor)

@@ -11,9 +11,9 @@ from backend.staff_api.pagination import build_page, cursor_id
 from backend.standing.claims.queries import (
     ClaimSearch,
     ClaimState,
-    justified_reasons,
     load_claim,
     load_claims_page,
+    load_justified_reasons,
 )
 from backend.standing.claims.schemas import ClaimDecisionIn, ClaimForIn, ClaimOut, JustifiedReasonOut
 from backend.standing.claims.service import DecideClaim, FileClaim, decide_claim, file_claim
@@ -25,7 +25,8 @@ router = APIRouter(prefix="/v1", tags=["正当理由 · reason claims"])
 async def list_justified_reasons(caller: StaffCaller) -> list[JustifiedReasonOut]:
     """正当理由目录 · The catalogue of justified reasons in force today."""
     return [
-        JustifiedReasonOut.model_validate(reason) for reason in justified_reasons(caller.actor, caller.at)
+        JustifiedReasonOut.model_validate(reason)
+        for reason in load_justified_reasons(caller.actor, caller.at)
     ]
 
 

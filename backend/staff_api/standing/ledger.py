@@ -11,13 +11,13 @@ from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, enc
 from backend.core.web.problems import problem_responses
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id, cursor_key
-from backend.standing.ledger.conversions import conversions_page
+from backend.standing.ledger.conversions import load_conversions_page
 from backend.standing.ledger.queries import (
     ChangesSearch,
-    changes_page,
-    feed_page,
-    ledger_of,
-    status_on,
+    load_changes_page,
+    load_feed_page,
+    load_ledger,
+    load_status_on,
 )
 from backend.standing.ledger.schemas import (
     ConversionsOut,
@@ -38,7 +38,7 @@ MAX_SEQ = 2**63 - 1
 async def get_standing_entries(caller: StaffCaller, student_id: UUID) -> LedgerOut:
     """学籍异动台账与锁定状态 · A student's ledger with the status before and after each change, and the lock."""
     async with caller.transaction() as session:
-        ledger = await ledger_of(session, caller.actor, student_id)
+        ledger = await load_ledger(session, caller.actor, student_id)
     return LedgerOut.of(ledger)
 
 
@@ -53,7 +53,7 @@ async def get_status_on(
 ) -> StatusOnOut:
     """某日的学籍状态（由台账重现） · The status on a past day, reproduced from the ledger."""
     async with caller.transaction() as session:
-        status = await status_on(session, caller.actor, student_id, on, caller.at)
+        status = await load_status_on(session, caller.actor, student_id, on, caller.at)
     return StatusOnOut.of_day(status)
 
 
@@ -69,7 +69,7 @@ async def list_standing_changes(
     """学籍异动（新的在前） · Changes in the caller's schools, newest first."""
     search = ChangesSearch(school_id, term, cause)
     async with caller.transaction() as session:
-        rows = await changes_page(session, caller.actor, search, decode_time_cursor(cursor), limit + 1)
+        rows = await load_changes_page(session, caller.actor, search, decode_time_cursor(cursor), limit + 1)
     shown = rows[:limit]
     last = shown[-1].entry if len(rows) > limit else None
     next_cursor = encode_cursor(last.recorded_at.isoformat(), str(last.id)) if last else None
@@ -87,7 +87,7 @@ async def get_standing_feed(
     """学籍异动增量（供共享平台按序拉取） · Changes in the order of recording, each exactly once, for other platforms."""
     after = _feed_number(since)
     async with caller.transaction() as session:
-        rows = await feed_page(session, caller.actor, after, limit + 1)
+        rows = await load_feed_page(session, caller.actor, after, limit + 1)
     shown = rows[:limit]
     return StandingFeedOut(
         items=[StandingEntryOut.of(item.view) for item in shown],
@@ -115,5 +115,5 @@ async def get_conversions(
 ) -> Page[ConversionsOut]:
     """转为非全日制统计（按学校） · Students changed to part-time in the term, by school and cause."""
     async with caller.transaction() as session:
-        rows = await conversions_page(session, caller.actor, term, cursor_id(cursor), limit + 1)
+        rows = await load_conversions_page(session, caller.actor, term, cursor_id(cursor), limit + 1)
     return build_page(rows, limit, ConversionsOut.model_validate, lambda row: row.school_id)

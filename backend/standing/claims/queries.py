@@ -103,7 +103,7 @@ class JustifiedReason:
     needs_text: bool
 
 
-def justified_reasons(actor: Actor, at: datetime) -> list[JustifiedReason]:
+def load_justified_reasons(actor: Actor, at: datetime) -> list[JustifiedReason]:
     """The catalogue in force today at the caller's place; raises `AbsentLaw` if there is none."""
     return [
         JustifiedReason(str(row["code"]), str(row["zh"]), str(row["en"]), bool(row["needs_text"]))

@@ -19,7 +19,7 @@ from backend.core.actor import Actor
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.leave.kinds import CLAIM_REASONS, LeaveKind
-from backend.leave.rules import Exemption, LeaveInterval, LeaveState, exemption_of
+from backend.leave.rules import Exemption, LeaveInterval, LeaveState, find_exemption
 from backend.leave.tables import LeaveRequest
 from backend.people.attachments import AttachmentSubject, attach_files
 from backend.roll_call.access import access_roll_call, acts_for_launcher
@@ -29,7 +29,7 @@ from backend.standing.claims import errors
 from backend.standing.claims.queries import ClaimView, load_claim
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import RollCallFact, StudentFacts, check_key
-from backend.standing.engine.misses import CheckStatus, event_day, latest_outcome, reason_objection
+from backend.standing.engine.misses import CheckStatus, event_day, find_reason_objection, latest_outcome
 from backend.standing.engine.prompts import PromptState
 from backend.standing.events import ReasonClaimDecided, ReasonClaimFiled
 from backend.standing.store.load import load_facts
@@ -138,7 +138,7 @@ def _require_claimable(
 
 def _require_valid_reason(locked: LockedStudent, check: RollCallFact, reason: str, text: str) -> None:
     law = policy_history(locked.subject.path).on(event_day(check))
-    objection = reason_objection(law, reason, text)
+    objection = find_reason_objection(law, reason, text)
     if objection is not None:
         raise _REASON_OBJECTIONS[objection]
 
@@ -191,7 +191,7 @@ def _find_late_leaves(check: RollCallFact, facts: StudentFacts, locked: LockedSt
     if check.voided_at is not None or window.notified_at > locked.at:
         return []
     law = policy_history(locked.subject.path).on(event_day(check))
-    if exemption_of(facts.leaves, window, law.minimum_window, locked.at) is not Exemption.CLAIM:
+    if find_exemption(facts.leaves, window, law.minimum_window, locked.at) is not Exemption.CLAIM:
         return []
     return [
         leave

@@ -18,7 +18,7 @@ from backend.roll_call.rules import Outcome
 from backend.standing.engine.assess import Assessment, assess
 from backend.standing.engine.facts import Result, RollCallFact, StudentFacts
 from backend.standing.engine.misses import event_day
-from backend.standing.engine.trace import canonical
+from backend.standing.engine.trace import encode_canonical
 from backend.standing.policy import PolicyHistory
 
 ANY_STUDENT = ""
@@ -37,7 +37,7 @@ class AssessmentRecord:
     """
 
     assessment: Assessment
-    written: str
+    canonical_json: str
     digest: bytes
 
     @classmethod
@@ -45,12 +45,12 @@ class AssessmentRecord:
         """`serialised`: the canonical JSON of fields that are serialised already."""
         names = FIELDS - (serialised or {}).keys()
         parts = {**(serialised or {}), **_serialise(assessment, names)}
-        ignored = {name: canonical(value) for name, value in IGNORED_BY_DIGEST.items()}
+        ignored = {name: encode_canonical(value) for name, value in IGNORED_BY_DIGEST.items()}
         return cls(assessment, _join(parts), _hash(_join(parts | ignored)))
 
 
 def _serialise(assessment: Assessment, names: Iterable[str]) -> dict[str, str]:
-    return {name: canonical(getattr(assessment, name)) for name in names}
+    return {name: encode_canonical(getattr(assessment, name)) for name in names}
 
 
 def _join(parts: Mapping[str, str]) -> str:
@@ -60,7 +60,7 @@ def _join(parts: Mapping[str, str]) -> str:
 
 def digest_of(stored: Mapping[str, Any]) -> bytes:
     """The digest of an assessment that was stored as JSON."""
-    return _hash(canonical({**stored, **IGNORED_BY_DIGEST}))
+    return _hash(encode_canonical({**stored, **IGNORED_BY_DIGEST}))
 
 
 def _hash(text: str) -> bytes:

@@ -7,7 +7,7 @@ Every function returns the reasons against, as codes.
 from datetime import datetime
 from enum import StrEnum
 
-from backend.leave.rules import Exemption, LeaveState, exemption_of
+from backend.leave.rules import Exemption, LeaveState, find_exemption
 from backend.roll_call.rules import Outcome
 from backend.standing.engine.facts import (
     Acknowledgement,
@@ -18,7 +18,7 @@ from backend.standing.engine.facts import (
     StudentFacts,
     check_key,
 )
-from backend.standing.engine.misses import latest_outcome, reason_objection
+from backend.standing.engine.misses import find_reason_objection, latest_outcome
 from backend.standing.engine.prompts import Prompt, PromptState
 from backend.standing.policy import StandingPolicy
 
@@ -46,7 +46,7 @@ DECIDER = {
 """Who decides a prompt in each state. In any other state it is closed, or a dismissal waits for its answer."""
 
 
-def decision_objections(
+def find_decision_objections(
     decision: Decision, prompt: Prompt, facts: StudentFacts, law: StandingPolicy, as_of: datetime
 ) -> tuple[str, ...]:
     """Every reason why the decision has no effect; empty if it is valid. `law` is that of the prompt's event day."""
@@ -56,17 +56,17 @@ def decision_objections(
     if decision.role != decider:
         return (f"for_{decider}_to_decide",)
     if decision.outcome == DISMISS:
-        objection = reason_objection(law, decision.found_reason, decision.found_text)
+        objection = find_reason_objection(law, decision.found_reason, decision.found_text)
         return (objection,) if objection else ()
     if decision.outcome not in law.outcomes:
         return ("unknown_outcome",)
-    objections = list(sanction_objections(prompt, facts, law, as_of))
+    objections = list(find_sanction_objections(prompt, facts, law, as_of))
     if decision.outcome != prompt.proposed and not decision.reasons.strip():
         objections.append("reasons_required")
     return tuple(objections)
 
 
-def acknowledgement_objection(
+def find_acknowledgement_objection(
     answer: Acknowledgement, decision: Decision | None, prompt: Prompt | None
 ) -> str | None:
     """Why the answer to a dismissal has no effect, or None. The person who dismissed must not answer."""
@@ -75,17 +75,17 @@ def acknowledgement_objection(
     return "own_dismissal" if answer.by == decision.by else None
 
 
-def sanction_objections(
+def find_sanction_objections(
     prompt: Prompt, facts: StudentFacts, law: StandingPolicy, as_of: datetime
 ) -> tuple[str, ...]:
     """Why the prompt cannot lead to any sanction yet, by a person or automatically (invariant 7)."""
     if prompt.delivered_at is None:
         return ("prompt_not_delivered",)
-    checks = evidence_checks(prompt, facts)
+    checks = list_evidence_checks(prompt, facts)
     objections = []
-    if any(not notice_in_time(check, law, as_of) for check in checks):
+    if any(not was_notice_in_time(check, law, as_of) for check in checks):
         objections.append("notice_undelivered")
-    if any(missing_evidence(check, law, as_of) for check in checks):
+    if any(list_missing_evidence(check, law, as_of) for check in checks):
         objections.append("incomplete_evidence")
     return tuple(objections)
 
@@ -93,12 +93,12 @@ def sanction_objections(
 # --- evidence ---
 
 
-def evidence_checks(prompt: Prompt, facts: StudentFacts) -> tuple[RollCallFact, ...]:
+def list_evidence_checks(prompt: Prompt, facts: StudentFacts) -> tuple[RollCallFact, ...]:
     """The checks in the prompt's evidence."""
     return tuple(check for check in facts.checks if check_key(check.check_id) in prompt.evidence)
 
 
-def notice_in_time(check: RollCallFact, law: StandingPolicy, as_of: datetime) -> bool:
+def was_notice_in_time(check: RollCallFact, law: StandingPolicy, as_of: datetime) -> bool:
     """Whether the notice reached the student with at least the minimum window left."""
     delivered_at = check.notice_delivered_at
     known_at = check.notice_recorded_at or delivered_at
@@ -110,7 +110,7 @@ def notice_in_time(check: RollCallFact, law: StandingPolicy, as_of: datetime) ->
     )
 
 
-def missing_evidence(check: RollCallFact, law: StandingPolicy, as_of: datetime) -> tuple[str, ...]:
+def list_missing_evidence(check: RollCallFact, law: StandingPolicy, as_of: datetime) -> tuple[str, ...]:
     """The kinds of required evidence that the check does not have yet, other than its notice."""
     incomplete = frozenset({SUBMISSIONS} if check.evidence_since and as_of < check.evidence_since else ())
     on_file = check.evidence - incomplete
@@ -127,7 +127,7 @@ def find_blockers(
 
     The law says which blockers apply, and in which order; a missing calendar year always blocks.
     """
-    checks = evidence_checks(prompt, facts)
+    checks = list_evidence_checks(prompt, facts)
     blocks = {
         "open_appeal": _has_open_appeal(facts, law, as_of),
         "open_reason_claim": prompt.state is PromptState.DISMISSAL_PENDING
@@ -135,8 +135,8 @@ def find_blockers(
         "pending_leave": any(leave.state(as_of) is LeaveState.PENDING for leave in facts.leaves),
         "declared_outage": any(_outage_blocks(outage, checks, as_of) for outage in facts.outages),
         "notice_undelivered": prompt.delivered_at is None
-        or any(not notice_in_time(check, law, as_of) for check in checks),
-        "incomplete_evidence": any(missing_evidence(check, law, as_of) for check in checks),
+        or any(not was_notice_in_time(check, law, as_of) for check in checks),
+        "incomplete_evidence": any(list_missing_evidence(check, law, as_of) for check in checks),
     }
     blockers = [name for name in law.blockers if blocks[name]]
     if prompt.deadline is not None and prompt.deadline.missing_year is not None:
@@ -148,7 +148,7 @@ def _has_open_appeal(facts: StudentFacts, law: StandingPolicy, as_of: datetime) 
     return any(
         appeal.filed_at <= as_of
         and appeal_state(appeal, as_of) is AppealState.OPEN
-        and appeal_objection(appeal, facts, law.appeal_levels) is None
+        and find_appeal_objection(appeal, facts, law.appeal_levels) is None
         for appeal in facts.appeals
     )
 
@@ -163,7 +163,7 @@ def _has_open_claim(facts: StudentFacts, law: StandingPolicy, as_of: datetime) -
         check.closes_at <= as_of
         and check.check_id not in claimed
         and latest_outcome(check, as_of) is Outcome.MISSED
-        and exemption_of(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.CLAIM
+        and find_exemption(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.CLAIM
         for check in facts.checks
     )
 
@@ -198,7 +198,7 @@ def appeal_state(appeal: Appeal, as_of: datetime) -> AppealState:
     return AppealState.UPHELD if appeal.upheld else AppealState.REJECTED
 
 
-def appeal_objection(appeal: Appeal, facts: StudentFacts, levels: int) -> str | None:
+def find_appeal_objection(appeal: Appeal, facts: StudentFacts, levels: int) -> str | None:
     """Why the appeal is inadmissible, or None.
 
     Each appellant can appeal once in each matter, and take a rejected appeal to the next level once.
@@ -207,7 +207,7 @@ def appeal_objection(appeal: Appeal, facts: StudentFacts, levels: int) -> str | 
         return "unknown_target"
     if appeal.target == "check" and not _check_has_closed(appeal, facts):
         return "no_result_yet"
-    earlier = _earlier_appeals(appeal, facts)
+    earlier = _list_earlier_appeals(appeal, facts)
     if appeal.previous is None:
         return "already_appealed" if earlier else None
     previous = next((other for other in earlier if other.appeal_id == appeal.previous), None)
@@ -218,7 +218,7 @@ def appeal_objection(appeal: Appeal, facts: StudentFacts, levels: int) -> str | 
     return "appeal_exhausted" if _appeal_level(appeal, facts) > levels else None
 
 
-def _earlier_appeals(appeal: Appeal, facts: StudentFacts) -> list[Appeal]:
+def _list_earlier_appeals(appeal: Appeal, facts: StudentFacts) -> list[Appeal]:
     """Earlier appeals of the same appellant in the same matter."""
     matter = (appeal.appellant, appeal.target, appeal.target_id)
     return [

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import NAMESPACE_URL, uuid5
 
-from backend.standing.engine.trace import canonical
+from backend.standing.engine.trace import encode_canonical
 
 NAMESPACE = uuid5(NAMESPACE_URL, "https://dianming.example/standing")
 
 
 def derived_id(noun: str, content: object) -> str:
     """The UUID of a kind of thing with this content."""
-    return str(uuid5(NAMESPACE, f"{noun}:{canonical(content)}"))
+    return str(uuid5(NAMESPACE, f"{noun}:{encode_canonical(content)}"))
 
 
 def prompt_id(student_id: str, kind: str, term: str, evidence: Sequence[str], raised_at: datetime) -> str:

@@ -13,12 +13,12 @@ from enum import StrEnum
 
 from backend.core.clock import legal_day
 from backend.roll_call.rules import ACTIVE_STANDINGS
-from backend.standing.engine.decision_rules import appeal_objection
+from backend.standing.engine.decision_rules import find_appeal_objection
 from backend.standing.engine.facts import Appeal, Edit, Reversal, Status, StudentFacts, check_key
 from backend.standing.engine.ids import derived_id
 from backend.standing.engine.misses import Exclusions
 from backend.standing.engine.prompts import Prompt
-from backend.standing.engine.trace import DECIDED, EDITED, EXPIRY, RESTORED, Trace, trace
+from backend.standing.engine.trace import DECIDED, EDITED, EXPIRY, RESTORED, Trace, build_trace
 from backend.standing.policy import PolicyHistory
 
 
@@ -167,7 +167,7 @@ class LedgerWriter:
                 after=apply_writes(self.status, writes),
                 prompt_id=prompt.prompt_id,
                 reverses=None,
-                trace=trace(DECIDED if cause is Cause.DECISION else EXPIRY, law, at, prompt.evidence),
+                trace=build_trace(DECIDED if cause is Cause.DECISION else EXPIRY, law, at, prompt.evidence),
             )
         )
 
@@ -186,7 +186,7 @@ class LedgerWriter:
                 after=replay_status(self.facts.initial, self.entries, frozenset({entry.entry_id})),
                 prompt_id=entry.prompt_id,
                 reverses=entry.entry_id,
-                trace=trace(RESTORED, self.policies.on(legal_day(at)), at, facts),
+                trace=build_trace(RESTORED, self.policies.on(legal_day(at)), at, facts),
             )
         )
 
@@ -220,7 +220,7 @@ class LedgerWriter:
         known = {entry.entry_id for entry in self.entries if entry.at <= appeal.filed_at}
         if appeal.target == "change" and appeal.target_id not in known:
             return "no_such_change"
-        return appeal_objection(appeal, self.facts, levels)
+        return find_appeal_objection(appeal, self.facts, levels)
 
     def _uphold(self, appeal: Appeal, at: datetime) -> None:
         """Reverse every sanction based on an overturned result; exclude the misses of an overturned sanction."""
@@ -260,7 +260,7 @@ class LedgerWriter:
                 after=after,
                 prompt_id=None,
                 reverses=None,
-                trace=trace(EDITED, law, edit.at, (key,)),
+                trace=build_trace(EDITED, law, edit.at, (key,)),
             )
         )
         return not self.owes_presence(edit.at, before) and self.owes_presence(edit.at, after)

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from backend.core.clock import legal_day
-from backend.leave.rules import TICK, Exemption, exemption_of, longest_free
+from backend.leave.rules import TICK, Exemption, find_exemption, find_longest_free_span
 from backend.roll_call.rules import Outcome
 from backend.standing.engine.facts import Outage, ReasonClaim, RollCallFact, StudentFacts, check_key
 from backend.standing.policy import PolicyHistory, StandingPolicy
@@ -89,7 +89,7 @@ def _cancellation(check: RollCallFact, facts: StudentFacts, as_of: datetime) -> 
 def _excuse(check: RollCallFact, facts: StudentFacts, law: StandingPolicy, as_of: datetime) -> str | None:
     if any(_is_accepted(claim, check, law, as_of) for claim in facts.claims):
         return "reason_accepted"
-    if exemption_of(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.EXEMPT:
+    if find_exemption(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.EXEMPT:
         return "on_leave"
     if _outage_excuses(check, facts.outages, law, as_of):
         return "outage"
@@ -102,11 +102,11 @@ def _is_accepted(claim: ReasonClaim, check: RollCallFact, law: StandingPolicy, a
         decided
         and claim.accepted
         and claim.check_id == check.check_id
-        and reason_objection(law, claim.reason, claim.text) is None
+        and find_reason_objection(law, claim.reason, claim.text) is None
     )
 
 
-def reason_objection(law: StandingPolicy, reason: str | None, text: str) -> str | None:
+def find_reason_objection(law: StandingPolicy, reason: str | None, text: str) -> str | None:
     """Why this is not a justified reason of the catalogue, or None if it is one (reading 10)."""
     if reason is None or reason not in law.reasons:
         return "reason_not_in_catalogue"
@@ -126,7 +126,7 @@ def _outage_excuses(
     ]
     overlapping = [span for span in spans if span[0] < check.closes_at and check.opens_at < span[1]]
     window = (check.opens_at, check.closes_at)
-    return bool(overlapping) and longest_free(window, overlapping) < law.minimum_window
+    return bool(overlapping) and find_longest_free_span(window, overlapping) < law.minimum_window
 
 
 # --- the sequence of all checks ---

@@ -12,7 +12,7 @@ from backend.leave.rules import TICK
 from backend.org.calendar import CalendarYearMissing, WorkingCalendar
 from backend.standing.engine.facts import CalendarYearLoaded
 from backend.standing.engine.ids import prompt_id
-from backend.standing.engine.trace import ABSENCE, LEAVE_OVER_CAP, MISSES, Rule, Trace, trace
+from backend.standing.engine.trace import ABSENCE, LEAVE_OVER_CAP, MISSES, Rule, Trace, build_trace
 from backend.standing.policy import StandingPolicy
 
 
@@ -174,5 +174,5 @@ def raise_prompt(student_id: str, trigger: PromptTrigger, at: datetime) -> Promp
         event_day=trigger.law.policy.day,
         raised_at=at,
         proposed=trigger.law.proposed[trigger.kind],
-        trace=trace(RULE_OF[trigger.kind], trigger.law, at, trigger.evidence),
+        trace=build_trace(RULE_OF[trigger.kind], trigger.law, at, trigger.evidence),
     )

@@ -18,9 +18,9 @@ from backend.roll_call.rules import Outcome
 from backend.standing.engine.decision_rules import (
     DISMISS,
     Role,
-    acknowledgement_objection,
-    decision_objections,
+    find_acknowledgement_objection,
     find_blockers,
+    find_decision_objections,
 )
 from backend.standing.engine.facts import (
     Acknowledgement,
@@ -175,7 +175,7 @@ class Timeline:
             self.ledger.refuse(key, decision.at, "prompt_unknown")
             return
         law = self.policies.on(prompt.event_day)
-        objections = decision_objections(decision, prompt, self.facts, law, decision.at)
+        objections = find_decision_objections(decision, prompt, self.facts, law, decision.at)
         if objections:
             self.ledger.refuse(key, decision.at, *objections)
         elif decision.outcome != DISMISS:
@@ -191,7 +191,7 @@ class Timeline:
     def _acknowledge(self, answer: Acknowledgement) -> None:
         decision = self._decisions.get(answer.decision_id)
         prompt = self.prompts.get(decision.prompt_id) if decision else None
-        objection = acknowledgement_objection(answer, decision, prompt)
+        objection = find_acknowledgement_objection(answer, decision, prompt)
         if objection is not None or prompt is None:
             self.ledger.refuse(f"acknowledgement:{answer.decision_id}", answer.at, objection or "")
         elif answer.accepted:

@@ -41,7 +41,7 @@ class Trace:
     facts: tuple[str, ...]
 
 
-def trace(rule: "Rule", law: StandingPolicy, at: datetime, facts: Iterable[str]) -> Trace:
+def build_trace(rule: "Rule", law: StandingPolicy, at: datetime, facts: Iterable[str]) -> Trace:
     """The trace of applying a rule at an instant, under the law of its event day."""
     return Trace(
         rule.rule_id,
@@ -162,11 +162,11 @@ def _find_encoder(kind: type) -> Callable[[Any], object]:
 _JSON = json.JSONEncoder(default=_encode, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def canonical(value: object) -> str:
+def encode_canonical(value: object) -> str:
     """The value as canonical JSON: equal values give equal bytes (sorted keys, no spaces, no escapes)."""
     return _JSON.encode(value)
 
 
-def document(value: object) -> Any:
+def decode_canonical(value: object) -> Any:
     """The value as plain JSON data, for storing and showing."""
-    return json.loads(canonical(value))
+    return json.loads(encode_canonical(value))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from backend.leave.rules import LeaveInterval, SchoolTerm, countable, days_used
+from backend.leave.rules import LeaveInterval, SchoolTerm, count_days_used, is_countable
 from backend.org.calendar import CalendarYearMissing, WorkingCalendar
 from backend.standing.engine.absence import AbsencePeriod, find_absence_periods
 from backend.standing.engine.facts import StudentFacts, check_key, leave_key
@@ -80,14 +80,14 @@ def _miss_triggers(snapshot: Snapshot) -> Iterable[PromptTrigger]:
 def _leave_triggers(snapshot: Snapshot) -> Iterable[PromptTrigger]:
     for term in snapshot.facts.terms if snapshot.leaves else ():
         try:
-            day = day_over_cap(snapshot, term)
+            day = find_day_over_cap(snapshot, term)
         except CalendarYearMissing:
             continue
         if day is not None:
             evidence = tuple(
                 leave_key(leave.leave_id)
                 for leave in snapshot.leaves
-                if any(used <= day for used in days_used([leave], snapshot.at, term.in_session))
+                if any(used <= day for used in count_days_used([leave], snapshot.at, term.in_session))
             )
             law = snapshot.policies.on(day)
             yield PromptTrigger(PromptKind.LEAVE_OVER_CAP, term.code, ("over_cap",), evidence, law)
@@ -102,15 +102,15 @@ def _absence_triggers(snapshot: Snapshot) -> Iterable[PromptTrigger]:
             yield PromptTrigger(PromptKind.ABSENCE, next(covering, ""), ("over_limit",), period.records, law)
 
 
-def day_over_cap(snapshot: Snapshot, term: SchoolTerm) -> date | None:
+def find_day_over_cap(snapshot: Snapshot, term: SchoolTerm) -> date | None:
     """The first leave day that exceeds the limit, each day counted by the law of that day.
 
     Raises `CalendarYearMissing` in teaching-day mode if the calendar year is not loaded.
     """
     used = 0
-    for day in days_used(snapshot.leaves, snapshot.at, term.in_session):
+    for day in count_days_used(snapshot.leaves, snapshot.at, term.in_session):
         law = snapshot.policies.on(day).leave
-        used += countable(term, law.day_count, snapshot.calendar)(day)
+        used += is_countable(term, law.day_count, snapshot.calendar)(day)
         if used >= law.prompt_from:
             return day
     return None
@@ -141,7 +141,7 @@ def is_still_justified(prompt: Prompt, snapshot: Snapshot) -> bool:
 def _is_still_over_cap(prompt: Prompt, snapshot: Snapshot) -> bool:
     term = next(term for term in snapshot.facts.terms if term.code == prompt.term)
     try:
-        reached = day_over_cap(snapshot, term)
+        reached = find_day_over_cap(snapshot, term)
     except CalendarYearMissing:
         return False  # the known days no longer reach the limit, and the remaining ones cannot be counted
     return reached is not None and reached <= prompt.event_day

@@ -13,7 +13,7 @@ from backend.core.errors import NotFound
 from backend.org.tables import OrgUnit
 from backend.standing.access import visible_students
 from backend.standing.engine.facts import Status
-from backend.standing.engine.trace import document, trace
+from backend.standing.engine.trace import build_trace, decode_canonical
 from backend.standing.explanations.change import EntryExplanationInput, explain_entry
 from backend.standing.explanations.fact_lines import load_fact_lines
 from backend.standing.explanations.model import Explanation, reader_for_role
@@ -46,13 +46,13 @@ async def load_warning_explanation(session: AsyncSession, actor: Actor, warning_
     """Explain a visible warning; raises `NotFound`."""
     warning = await _load_visible(session, actor, tables.StandingWarningRecord, warning_id)
     law = (await load_policy_history(session, warning.school_id)).on(legal_day(warning.at))
-    warning_trace = trace(WARNING_RULES[warning.code], law, warning.at, warning.facts)
+    warning_trace = build_trace(WARNING_RULES[warning.code], law, warning.at, warning.facts)
     warning_input = WarningExplanationInput(
         code=warning.code,
         term=warning.term_code,
         at=warning.at,
         proposed=warning.proposed,
-        trace=document(warning_trace),
+        trace=decode_canonical(warning_trace),
         law=law,
     )
     facts = await load_fact_lines(session, warning.student_id, warning.facts)

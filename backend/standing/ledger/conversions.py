@@ -20,7 +20,7 @@ from backend.org.terms import TermView, get_all_terms
 from backend.people.categories import StudyForm
 from backend.people.tables import Student
 from backend.roll_call.rules import ACTIVE_STANDINGS
-from backend.standing.ledger.queries import term_with_code, within
+from backend.standing.ledger.queries import is_within_term, load_term_with_code
 from backend.standing.store.tables import StandingEntry
 
 
@@ -50,7 +50,7 @@ class _Conversion:
     still_part_time: bool
 
 
-async def conversions_page(
+async def load_conversions_page(
     session: AsyncSession, actor: Actor, term: str, after: UUID | None, limit: int
 ) -> Sequence[Conversions]:
     """At most `limit` schools below the caller with ids after `after`, each with its own dates of the term.
@@ -62,7 +62,7 @@ async def conversions_page(
             reason_zh="转为非全日制的统计供上级教育部门查阅",
             reason_en="this report is for superior authorities",
         )
-    common = await term_with_code(session, actor, term)
+    common = await load_term_with_code(session, actor, term)
     page = (
         select(OrgUnit.id, OrgUnit.name)
         .where(OrgUnit.kind == "school", is_in_subtree(actor.org_path))
@@ -94,7 +94,7 @@ async def _load_conversions(
     entry, later = StandingEntry, aliased(StandingEntry)
     in_term = or_(
         *(
-            and_(entry.school_id == school_id, within(entry.at.expression, term))
+            and_(entry.school_id == school_id, is_within_term(entry.at.expression, term))
             for school_id, term in terms.items()
         )
     )

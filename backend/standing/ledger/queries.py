@@ -69,7 +69,7 @@ def select_entries() -> Select[*tuple[Any, ...]]:
     )
 
 
-async def ledger_of(session: AsyncSession, actor: Actor, student_id: UUID) -> Ledger:
+async def load_ledger(session: AsyncSession, actor: Actor, student_id: UUID) -> Ledger:
     """The ledger of a student. Raises `NotFound` if the caller may not see the student."""
     student = await _load_student(session, actor, student_id)
     rows = await session.execute(
@@ -103,7 +103,7 @@ class StatusOn:
     since_entry: UUID | None
 
 
-async def status_on(
+async def load_status_on(
     session: AsyncSession, actor: Actor, student_id: UUID, day: date | None, at: datetime
 ) -> StatusOn:
     """Reproduce the status on a day (default: today) from the ledger (HN334-2.4).
@@ -115,7 +115,7 @@ async def status_on(
         raise BadInput(
             field="on", reason_zh="日期不能晚于今天", reason_en="the day must not be in the future"
         )
-    ledger = await ledger_of(session, actor, student_id)
+    ledger = await load_ledger(session, actor, student_id)
     entries = [view.entry for view in ledger.entries]
     student = await session.get_one(Student, student_id)
     since = min([student.created_at, *(entry.at for entry in entries[:1])])
@@ -143,7 +143,7 @@ class ChangesSearch:
     cause: str | None = None
 
 
-async def changes_page(
+async def load_changes_page(
     session: AsyncSession,
     actor: Actor,
     search: ChangesSearch,
@@ -160,7 +160,9 @@ async def changes_page(
         page = page.where(StandingEntry.cause == search.cause)
     if search.term is not None:
         page = page.where(
-            within(StandingEntry.at.expression, await term_with_code(session, actor, search.term))
+            is_within_term(
+                StandingEntry.at.expression, await load_term_with_code(session, actor, search.term)
+            )
         )
     if before is not None:
         page = page.where(position < before)
@@ -176,7 +178,7 @@ def require_overview(actor: Actor) -> None:
         )
 
 
-async def term_with_code(session: AsyncSession, actor: Actor, code: str) -> TermView:
+async def load_term_with_code(session: AsyncSession, actor: Actor, code: str) -> TermView:
     """The term with the code in the caller's unit; raises `BadInput`."""
     for view in (await get_all_terms(session, [actor.org_id]))[actor.org_id]:
         if view.code == code:
@@ -184,7 +186,7 @@ async def term_with_code(session: AsyncSession, actor: Actor, code: str) -> Term
     raise BadInput(field="term", reason_zh="没有这个学期", reason_en="there is no such term")
 
 
-def within(instant: ColumnElement[datetime], term: TermView) -> ColumnElement[bool]:
+def is_within_term(instant: ColumnElement[datetime], term: TermView) -> ColumnElement[bool]:
     """Whether an instant lies within the legal days of a term."""
     begins = datetime.combine(term.starts_on, time(0), tzinfo=LEGAL_ZONE)
     ends = datetime.combine(term.ends_on + timedelta(days=1), time(0), tzinfo=LEGAL_ZONE)
@@ -215,7 +217,7 @@ class FeedItem:
     view: EntryView
 
 
-async def feed_page(session: AsyncSession, actor: Actor, after: int, limit: int) -> Sequence[FeedItem]:
+async def load_feed_page(session: AsyncSession, actor: Actor, after: int, limit: int) -> Sequence[FeedItem]:
     """At most `limit` entries after the number `after`, in the order of the feed."""
     require_overview(actor)
     page = (

@@ -75,7 +75,7 @@ async def load_outages_page(
     return [OutageView(*row) for row in await session.execute(page)]
 
 
-async def overlaps_declared_outage(session: AsyncSession, row: OutageRecord) -> bool:
+async def has_declared_overlap(session: AsyncSession, row: OutageRecord) -> bool:
     """Whether the same declaring unit already declared an overlapping outage of the same unit, whatever its state."""
     ends_at = func.coalesce(OutageRecord.ends_at, OutageEnded.ends_at, OutageRecord.lapses_at)
     overlapping = (

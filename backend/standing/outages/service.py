@@ -20,7 +20,7 @@ from backend.org.paths import division_of, is_below
 from backend.org.queries import get_unit_in_subtree, schools_below
 from backend.policy.installed import policy_at
 from backend.standing.outages import errors
-from backend.standing.outages.queries import OutageView, load_outage, overlaps_declared_outage
+from backend.standing.outages.queries import OutageView, has_declared_overlap, load_outage
 from backend.standing.store.tables import OutageDecision, OutageEnded, OutageRecord
 from backend.standing.tasks import enqueue_assessment
 
@@ -73,7 +73,7 @@ async def declare_outage(
         declared_at=at,
     )
     await _lock_unit(session, row.org_id)
-    if await overlaps_declared_outage(session, row):
+    if await has_declared_overlap(session, row):
         raise errors.OutageDeclaredBefore
     session.add(row)
     await session.flush()

@@ -26,11 +26,11 @@ from backend.standing.engine.decision_rules import (
     DISMISS,
     NOTICE,
     Role,
-    acknowledgement_objection,
-    decision_objections,
-    evidence_checks,
-    missing_evidence,
-    notice_in_time,
+    find_acknowledgement_objection,
+    find_decision_objections,
+    list_evidence_checks,
+    list_missing_evidence,
+    was_notice_in_time,
 )
 from backend.standing.engine.ledger import Cause, sanctions_in_force
 from backend.standing.explanations.phrases import EVIDENCE_PARTS, Bilingual, join_phrases
@@ -100,7 +100,7 @@ async def decide_prompt(
         found_reason=command.found_reason if command.outcome == DISMISS else None,
         found_text=command.found_text,
     )
-    objections = decision_objections(decision, case.prompt, case.facts, case.law, case.at)
+    objections = find_decision_objections(decision, case.prompt, case.facts, case.law, case.at)
     if objections:
         raise await _objection_error(session, case, command, objections)
     row = await _insert_decision(session, actor, case, decision)
@@ -167,7 +167,7 @@ async def _objection_error(
 
 async def _describe_missing_evidence(session: AsyncSession, case: PromptCase) -> dict[str, str]:
     """The titles of roll calls without a timely notice, and the parts of evidence that each roll call lacks."""
-    checks = evidence_checks(case.prompt, case.facts)
+    checks = list_evidence_checks(case.prompt, case.facts)
     rows = await session.execute(
         select(RollCall.id, RollCall.title).where(RollCall.id.in_([UUID(check.check_id) for check in checks]))
     )
@@ -175,8 +175,8 @@ async def _describe_missing_evidence(session: AsyncSession, case: PromptCase) ->
     unnoticed, missing = [], []
     for check in checks:
         title = f"《{titles.get(check.check_id, '')}》{check.closes_at.astimezone(LEGAL_ZONE):%Y-%m-%d}"
-        late = not notice_in_time(check, case.law, case.at)
-        parts = [*missing_evidence(check, case.law, case.at), *([NOTICE] if late else [])]
+        late = not was_notice_in_time(check, case.law, case.at)
+        parts = [*list_missing_evidence(check, case.law, case.at), *([NOTICE] if late else [])]
         unnoticed += [title] if late else []
         if parts:
             words = join_phrases(EVIDENCE_PARTS[part] for part in parts)
@@ -208,7 +208,7 @@ async def answer_dismissal(
     require_superior(actor, case.school_path)
     decision = next((each for each in case.facts.decisions if each.decision_id == str(dismissal.id)), None)
     answer = facts.Acknowledgement(str(dismissal.id), case.at, str(actor.account_id), command.accepted)
-    objection = acknowledgement_objection(answer, decision, case.prompt)
+    objection = find_acknowledgement_objection(answer, decision, case.prompt)
     if objection is not None:
         raise OBJECTION_ERRORS[objection]
     row = tables.DismissalAnswer(

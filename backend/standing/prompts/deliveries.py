@@ -80,7 +80,7 @@ async def record_delivery(
     require_superior(actor, case.school_path)
     if not case.prompt.raised_at <= command.received_at <= case.at:
         raise DeliveryTimeInvalid
-    if await _deadline_has_passed(session, case, command.received_at):
+    if await _has_passed_deadline(session, case, command.received_at):
         raise DeliveryTooOld
     delivery = Delivery(command.how, actor.account_id, command.note)
     delivered = await _insert_delivery(session, case, delivery, command.received_at)
@@ -103,12 +103,12 @@ async def deliver_prompt_by_notice(session: AsyncSession, event: NoticeReceived,
     if registrar.school_id != case.locked.subject.school_id:
         return
     delivered_at = min(max(event.received_at, case.prompt.raised_at), case.at)
-    if await _deadline_has_passed(session, case, delivered_at):
+    if await _has_passed_deadline(session, case, delivered_at):
         delivered_at = case.at  # reported too late: the deadline would end in the past
     await _insert_delivery(session, case, Delivery(event.channel, event.account_id), delivered_at)
 
 
-async def _deadline_has_passed(session: AsyncSession, case: PromptCase, received_at: datetime) -> bool:
+async def _has_passed_deadline(session: AsyncSession, case: PromptCase, received_at: datetime) -> bool:
     """Whether the deadline of a delivery at `received_at` is over by now. No effect may lie in the past."""
     now, calendar = case.at, await get_working_calendar(session)
     due = compute_deadline(received_at, case.law, calendar, case.facts.calendar_loads, now)

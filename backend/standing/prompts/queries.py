@@ -21,7 +21,7 @@ from backend.people.attachments import AttachmentView, load_attachments
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call.tables import RollCall
 from backend.standing.access import visible_students
-from backend.standing.engine.decision_rules import NOTICE, missing_evidence, notice_in_time
+from backend.standing.engine.decision_rules import NOTICE, list_missing_evidence, was_notice_in_time
 from backend.standing.engine.facts import RollCallFact
 from backend.standing.engine.prompts import OPEN_STATES, PromptKind, PromptState
 from backend.standing.policy import StandingPolicy
@@ -301,8 +301,8 @@ async def _load_roll_call_evidence(
 
 
 def _missing_parts(check: RollCallFact, law: StandingPolicy, at: datetime) -> tuple[str, ...]:
-    late = () if notice_in_time(check, law, at) else (NOTICE,)
-    return late + missing_evidence(check, law, at)
+    late = () if was_notice_in_time(check, law, at) else (NOTICE,)
+    return late + list_missing_evidence(check, law, at)
 
 
 async def _load_leave_evidence(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, EvidenceItem]:

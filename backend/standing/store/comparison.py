@@ -17,7 +17,7 @@ from backend.standing.engine.batch import digest_of
 from backend.standing.engine.facts import Status
 from backend.standing.engine.ledger import LedgerEntry
 from backend.standing.engine.prompts import Prompt
-from backend.standing.engine.trace import canonical, document
+from backend.standing.engine.trace import decode_canonical, encode_canonical
 from backend.standing.store import tables
 
 
@@ -106,7 +106,7 @@ class Comparison:
     replayed: Assessment
     now: StoredStanding
 
-    def differences(self, roll: Status | None) -> Iterable[Difference]:
+    def find_differences(self, roll: Status | None) -> Iterable[Difference]:
         """Every difference. `roll` is the status on the roll, or None if the question is about the past."""
         yield from self._compare_prompts()
         yield from self._compare_steps()
@@ -125,7 +125,7 @@ class Comparison:
                 yield Difference("prompt_without_basis", str(row.id), row.kind)
             else:
                 yield from _compare("prompt_differs", str(row.id), _stored_prompt(row), _prompt(prompt))
-        yield from self._missing("prompt_missing", derived, {str(row.id) for row in self.now.prompts})
+        yield from self._find_missing("prompt_missing", derived, {str(row.id) for row in self.now.prompts})
 
     def _compare_ledger(self) -> Iterable[Difference]:
         derived = {entry.entry_id: entry for entry in self.replayed.ledger}
@@ -135,14 +135,14 @@ class Comparison:
                 yield Difference("entry_without_basis", str(row.id), row.cause)
             else:
                 yield from _compare("entry_differs", str(row.id), _stored_entry(row), _entry(entry))
-        yield from self._missing("entry_missing", derived, {str(row.id) for row in self.now.entries})
+        yield from self._find_missing("entry_missing", derived, {str(row.id) for row in self.now.entries})
         stored_order = [str(row.id) for row in self.then.entries]
         stored = set(stored_order)
         order = [entry.entry_id for entry in self.replayed.ledger if entry.entry_id in stored]
         if len(order) == len(stored_order) and order != stored_order:
             yield Difference("entries_in_other_order", stored_order[0], stored_order, order)
 
-    def _missing(
+    def _find_missing(
         self, kind: str, derived: Mapping[str, Prompt | LedgerEntry], present: Collection[str]
     ) -> Iterable[Difference]:
         """Rows that the stored assessment lists and that do not exist."""
@@ -169,7 +169,9 @@ class Comparison:
             return
         last = self.then.entries[-1]
         after = Status(last.standing_after, last.study_form_after)
-        yield from _compare("status_differs", str(last.student_id), document(roll), document(after))
+        yield from _compare(
+            "status_differs", str(last.student_id), decode_canonical(roll), decode_canonical(after)
+        )
 
     def _compare_warnings(self) -> Iterable[Difference]:
         rows = {str(row.id): row for row in self.then.warnings}
@@ -191,7 +193,7 @@ class Comparison:
         for release in self.replayed.aid:
             row = rows.get(release.change_id)
             if row is not None:
-                stored, derived = document(row.at), document(release.at)
+                stored, derived = decode_canonical(row.at), decode_canonical(release.at)
                 yield from _compare("release_differs", release.change_id, stored, derived)
             elif release.change_id in released:
                 yield Difference("release_missing", release.change_id)
@@ -205,7 +207,7 @@ class Comparison:
             return
         if digest_of(row.assessment) != row.digest:
             yield Difference("picture_altered", str(row.student_id))
-        derived = {term.term: document(term.misses) for term in self.replayed.terms}
+        derived = {term.term: decode_canonical(term.misses) for term in self.replayed.terms}
         for term in row.assessment["terms"]:
             if term["term"] in derived:
                 yield from _compare("counts_differ", term["term"], term["misses"], derived[term["term"]])
@@ -213,10 +215,12 @@ class Comparison:
 
 def _compare(kind: str, key: str, stored: Any, replayed: Any) -> Iterable[Difference]:
     """A difference unless both are the same bytes. For two objects it contains only the values that differ."""
-    if canonical(stored) == canonical(replayed):
+    if encode_canonical(stored) == encode_canonical(replayed):
         return
     if isinstance(stored, dict) and isinstance(replayed, dict):
-        names = [name for name in stored if canonical(stored[name]) != canonical(replayed.get(name))]
+        names = [
+            name for name in stored if encode_canonical(stored[name]) != encode_canonical(replayed.get(name))
+        ]
         stored, replayed = (
             {name: stored[name] for name in names},
             {name: replayed[name] for name in names},
@@ -234,24 +238,24 @@ def _without_version(trace: dict[str, Any]) -> dict[str, Any]:
 
 def _stored_prompt(row: tables.PromptRecord) -> dict[str, Any]:
     names = ("kind", "grounds", "evidence", "event_day", "raised_at", "proposed")
-    values = {name: document(getattr(row, name)) for name in names}
+    values = {name: decode_canonical(getattr(row, name)) for name in names}
     return values | {"term": row.term_code, "trace": _without_version(row.trace)}
 
 
 def _prompt(prompt: Prompt) -> dict[str, Any]:
     names = ("kind", "grounds", "evidence", "event_day", "raised_at", "proposed", "term")
-    values = {name: document(getattr(prompt, name)) for name in names}
-    return values | {"trace": _without_version(document(prompt.trace))}
+    values = {name: decode_canonical(getattr(prompt, name)) for name in names}
+    return values | {"trace": _without_version(decode_canonical(prompt.trace))}
 
 
 def _stored_step(row: tables.PromptStep) -> dict[str, Any]:
     return {
         "state": row.state,
-        "delivered_at": document(row.delivered_at),
-        "due_at": document(row.due_at),
+        "delivered_at": decode_canonical(row.delivered_at),
+        "due_at": decode_canonical(row.due_at),
         "missing_year": row.missing_year,
         "dismissal": str(row.dismissal) if row.dismissal else None,
-        "closed_at": document(row.closed_at),
+        "closed_at": decode_canonical(row.closed_at),
         "closed_by": row.closed_by,
     }
 
@@ -260,24 +264,24 @@ def _step(prompt: Prompt) -> dict[str, Any]:
     deadline = prompt.deadline
     return {
         "state": prompt.state.value,
-        "delivered_at": document(prompt.delivered_at),
-        "due_at": document(deadline.at) if deadline else None,
+        "delivered_at": decode_canonical(prompt.delivered_at),
+        "due_at": decode_canonical(deadline.at) if deadline else None,
         "missing_year": deadline.missing_year if deadline else None,
         "dismissal": prompt.dismissal,
-        "closed_at": document(prompt.closed_at),
+        "closed_at": decode_canonical(prompt.closed_at),
         "closed_by": prompt.closed_by,
     }
 
 
 def _stored_entry(row: tables.StandingEntry) -> dict[str, Any]:
     return {
-        "at": document(row.at),
+        "at": decode_canonical(row.at),
         "cause": row.cause,
         "caused_by": row.caused_by,
         "outcome": row.outcome,
         "change_kind": row.change_kind,
-        "before": document(Status(row.standing_before, row.study_form_before)),
-        "after": document(Status(row.standing_after, row.study_form_after)),
+        "before": decode_canonical(Status(row.standing_before, row.study_form_before)),
+        "after": decode_canonical(Status(row.standing_after, row.study_form_after)),
         "prompt_id": str(row.prompt_id) if row.prompt_id else None,
         "reverses": str(row.reverses) if row.reverses else None,
         "trace": _without_version(row.trace),
@@ -286,5 +290,5 @@ def _stored_entry(row: tables.StandingEntry) -> dict[str, Any]:
 
 def _entry(entry: LedgerEntry) -> dict[str, Any]:
     names = ("at", "cause", "caused_by", "outcome", "change_kind", "before", "after", "prompt_id", "reverses")
-    values = {name: document(getattr(entry, name)) for name in names}
-    return values | {"trace": _without_version(document(entry.trace))}
+    values = {name: decode_canonical(getattr(entry, name)) for name in names}
+    return values | {"trace": _without_version(decode_canonical(entry.trace))}

@@ -64,7 +64,7 @@ class DismissalAnswer(Base):
 
     __tablename__ = "dismissal_answer"
     __tenancy__ = "student"
-    __table_args__ = (CheckConstraint("answered_by <> decided_by", name="not_their_own"),)
+    __table_args__ = (CheckConstraint("answered_by <> decided_by", name="by_another_account"),)
 
     decision_id: Mapped[UUID] = mapped_column(ForeignKey("prompt_decision.id"), primary_key=True)
     school_id: Mapped[UUID]
@@ -138,7 +138,7 @@ class ClaimDecision(Base):
     __tenancy__ = "student"
     __table_args__ = (
         ForeignKeyConstraint(["claim_id", "filed_by"], ["reason_claim.id", "reason_claim.filed_by"]),
-        CheckConstraint("decided_by <> filed_by", name="not_their_own"),
+        CheckConstraint("decided_by <> filed_by", name="by_another_account"),
     )
 
     claim_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -201,7 +201,7 @@ class OutageDecision(Base):
     __tenancy__ = "open"
     __table_args__ = (
         ForeignKeyConstraint(["outage_id", "declared_by"], ["outage.id", "outage.declared_by"]),
-        CheckConstraint("decided_by <> declared_by", name="not_their_own"),
+        CheckConstraint("decided_by <> declared_by", name="by_another_account"),
     )
 
     outage_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -288,7 +288,7 @@ class ChangeRequestStep(Base):
     __table_args__ = (
         ForeignKeyConstraint(["request_id", "filed_by"], ["change_request.id", "change_request.filed_by"]),
         CheckConstraint("outcome IN ('agreed', 'refused', 'withdrawn')", name="outcome"),
-        CheckConstraint("outcome = 'withdrawn' OR decided_by <> filed_by", name="not_their_own"),
+        CheckConstraint("outcome = 'withdrawn' OR decided_by <> filed_by", name="by_another_account"),
     )
 
     request_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -374,7 +374,7 @@ class AppealDecided(Base):
     __tenancy__ = "student"
     __table_args__ = (
         CheckConstraint("finding IN ('present', 'excused')", name="finding"),
-        CheckConstraint("decided_by <> filed_by", name="not_their_own"),
+        CheckConstraint("decided_by <> filed_by", name="by_another_account"),
     )
 
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeal_filed.id"), primary_key=True)

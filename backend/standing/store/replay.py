@@ -63,23 +63,23 @@ def _replay(
     """Compare the rows stored by the instant with the assessment at the instant they were stored."""
     assessment, saved_at = assess_at(at), stored.last_saved_at(at)
     if saved_at is None:
-        return Replay(student.student_id, assessment, None, (), _pending(assessment, stored), ())
+        return Replay(student.student_id, assessment, None, (), _select_pending(assessment, stored), ())
     then = stored.as_of(saved_at)
     is_newest = stored.standing is None or stored.standing.as_of <= at
     comparison = Comparison(then, assess_at(saved_at), stored)
-    differences = tuple(comparison.differences(student.status if is_newest else None))
+    differences = tuple(comparison.find_differences(student.status if is_newest else None))
     versions = {row.policy_version for row in then.prompts} | {row.policy_version for row in then.entries}
     return Replay(
         student.student_id,
         assessment,
         saved_at,
         differences,
-        _pending(assessment, stored),
+        _select_pending(assessment, stored),
         tuple(sorted(versions - {assessment.policy_version})),
     )
 
 
-def _pending(assessment: Assessment, stored: StoredStanding) -> tuple[str, ...]:
+def _select_pending(assessment: Assessment, stored: StoredStanding) -> tuple[str, ...]:
     prompts, entries = {str(row.id) for row in stored.prompts}, {str(row.id) for row in stored.entries}
     known = prompts | entries | stored.listed_ids
     derived = [prompt.prompt_id for prompt in assessment.prompts]

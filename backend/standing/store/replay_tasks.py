@@ -17,7 +17,7 @@ from backend.core.jobs import DEFAULT, Priority, enqueue_unless_waiting, job_app
 from backend.core.tenancy import Scope
 from backend.people.tables import StudentLock
 from backend.standing.batch_assessment import SingleSchool, batches
-from backend.standing.engine.trace import document
+from backend.standing.engine.trace import decode_canonical
 from backend.standing.store import tables
 from backend.standing.store.load import load_student_refs
 from backend.standing.store.lock import lock_for_assessment
@@ -127,5 +127,5 @@ async def verify_and_note(
         [result] = await replay_students(session, [locked.subject], locked.at)
         if not result.differences:
             return False
-        await note_difference(session, locked, document(result.differences), "replay")
+        await note_difference(session, locked, decode_canonical(result.differences), "replay")
     return True

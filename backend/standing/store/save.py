@@ -23,7 +23,7 @@ from backend.core.event import Event
 from backend.core.ids import new_id
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.batch import AssessmentRecord
-from backend.standing.engine.trace import canonical
+from backend.standing.engine.trace import encode_canonical
 from backend.standing.events import ReplayDifferenceFound, StudentWarned
 from backend.standing.store import tables
 from backend.standing.store.lock import (
@@ -142,7 +142,7 @@ async def note_difference(
         "id": new_id(),
         **student.keys,
         "found_by": found_by,
-        "digest": hashlib.sha256(canonical(list(differences)).encode()).digest(),
+        "digest": hashlib.sha256(encode_canonical(list(differences)).encode()).digest(),
         "differences": list(differences),
         "found_at": student.at,
     }
@@ -238,7 +238,7 @@ async def _save_read_model(
                 "policy_version": assessment.policy_version,
                 "digest": record.digest,
                 "locked_by": UUID(locked_by) if locked_by else None,
-                "assessment": RawJson(record.written),
+                "assessment": RawJson(record.canonical_json),
                 "next_at": next_instant(assessment),
             }
         )

@@ -14,7 +14,7 @@ from backend.core.tenancy import scope_of
 from backend.people.tables import Student
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.ledger import Cause, LedgerEntry
-from backend.standing.engine.trace import document
+from backend.standing.engine.trace import decode_canonical
 from backend.standing.events import AidReleased, StandingChanged
 from backend.standing.store import tables
 from backend.standing.store.lock import LockedAssessments, LockedStudent
@@ -70,7 +70,7 @@ async def _save_entry(
             reverses=UUID(entry.reverses) if entry.reverses else None,
             acting_account=None if entry.cause is Cause.EXPIRY else scope_of(session).account_id,
             policy_version=policy_version,
-            trace=document(entry.trace),
+            trace=decode_canonical(entry.trace),
             recorded_at=student.at,
         )
     )

@@ -16,7 +16,7 @@ from backend.core.database import equals_any
 from backend.core.event import Event
 from backend.core.tenancy import scope_of
 from backend.standing.engine.prompts import Prompt
-from backend.standing.engine.trace import canonical
+from backend.standing.engine.trace import encode_canonical
 from backend.standing.events import PromptMoved, PromptRaised
 from backend.standing.store import tables
 from backend.standing.store.lock import LockedAssessments, LockedStudent
@@ -79,7 +79,7 @@ def _prompt_rows(raised: Sequence[tuple[LockedStudent, Prompt]]) -> list[dict[st
     traces: dict[int, RawJson] = {}
     for _, prompt in raised:
         if id(prompt.trace) not in traces:  # students with the same facts share the trace
-            traces[id(prompt.trace)] = RawJson(canonical(prompt.trace))
+            traces[id(prompt.trace)] = RawJson(encode_canonical(prompt.trace))
     return [
         {
             "id": prompt.prompt_id,

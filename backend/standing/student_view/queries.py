@@ -44,7 +44,7 @@ class OwnStanding:
     prompts: Sequence[PromptRow]
 
 
-async def own_standing(session: AsyncSession, actor: Actor, at: datetime) -> OwnStanding:
+async def load_own_standing(session: AsyncSession, actor: Actor, at: datetime) -> OwnStanding:
     """The caller's standing as last assessed. Without a stored assessment every count is zero."""
     if actor.student_id is None or actor.school_id is None:
         raise NotPermitted(reason_zh="供学生本人查阅", reason_en="only the student can see this")
@@ -60,22 +60,22 @@ async def own_standing(session: AsyncSession, actor: Actor, at: datetime) -> Own
         status=Status(student.standing, student.study_form),
         law=policy_history(actor.org_path).on(legal_day(at)),
         term_code=term_code,
-        misses=_misses(assessment, term_code) if term_code else None,
-        leave=await _leave(session, actor, at) if term_code else None,
+        misses=_count_misses(assessment, term_code) if term_code else None,
+        leave=await _load_leave_balance(session, actor, at) if term_code else None,
         locked=bool(stored and stored.locked_by),
         warnings=assessment.get("warnings", []),
         prompts=await load_prompts_page(session, actor, open_prompts, at, None, OPEN_PROMPTS),
     )
 
 
-def _misses(assessment: Mapping[str, Any], term_code: str) -> MissCounts:
+def _count_misses(assessment: Mapping[str, Any], term_code: str) -> MissCounts:
     for term in assessment.get("terms", []):
         if term["term"] == term_code:
             return MissCounts(**term["misses"])
     return MissCounts(term_code, 0, 0, one_more_miss_prompts=False)
 
 
-async def _leave(session: AsyncSession, actor: Actor, at: datetime) -> LeaveBalance | None:
+async def _load_leave_balance(session: AsyncSession, actor: Actor, at: datetime) -> LeaveBalance | None:
     assert actor.student_id is not None
     try:
         return await load_leave_balance(session, actor.student_id, at)

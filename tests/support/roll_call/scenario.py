@@ -29,7 +29,7 @@ from backend.roll_call.check_in import frames as frame_store
 from backend.roll_call.check_in.challenges import issue_challenge
 from backend.roll_call.eligibility import RecordedRefusal
 from backend.roll_call.launch.audience import Audience
-from backend.roll_call.launch.notifications import announce
+from backend.roll_call.launch.notifications import announce_roll_call
 from backend.roll_call.launch.service import Launched, LaunchRollCall, launch_roll_call
 from backend.roll_call.outcomes import select_current_outcomes
 from backend.roll_call.settlement.service import Settlement, settle_roll_call
@@ -225,7 +225,7 @@ class RollCallScenario:
 
     # --- the roll call ---
 
-    async def launch(self, actor: Actor | None = None, *, told: bool = True, **changes: Any) -> Launched:
+    async def launch(self, actor: Actor | None = None, *, announced: bool = True, **changes: Any) -> Launched:
         """Launch a spot check over the school, open for one hour from now, announced unless `announced` is False."""
         at = self.clock()
         command = LaunchRollCall(
@@ -238,13 +238,13 @@ class RollCallScenario:
         actor = actor or self.bureau
         async with self.app_context.database.transaction(actor.scope) as session:
             launched = await launch_roll_call(session, actor, replace(command, **changes), at)
-        if told:
+        if announced:
             await self.announce(launched.roll_call)
         return launched
 
     async def announce(self, roll_call: RollCall) -> int:
         async with self.app_context.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
-            return await announce(session, roll_call.id, self.clock())
+            return await announce_roll_call(session, roll_call.id, self.clock())
 
     async def record_heartbeats(self, roll_call: RollCall, *, but: range = range(0)) -> None:
         """Record heartbeats through the window and four hours beyond, except for the minutes `but` of an outage."""
@@ -334,11 +334,11 @@ class RollCallScenario:
 
     async def verify(self, submission_id: UUID, school: SampleSchool | None = None) -> VerdictRecord:
         """Verify a submission, queued or not, and return the verdict."""
-        lease = await self.leased(submission_id, school)
+        lease = await self.lease_submission(submission_id, school)
         await verify_batch(self.app_context, [lease], TERMS)
         return await self.verdict(submission_id)
 
-    async def leased(self, submission_id: UUID, school: SampleSchool | None = None) -> Lease:
+    async def lease_submission(self, submission_id: UUID, school: SampleSchool | None = None) -> Lease:
         """Lease one submission, regardless of the queue; an earlier lease loses its fence."""
         lease_task = text(
             "UPDATE verification_task SET state = 'leased', attempts = attempts + 1, died_at = NULL,"

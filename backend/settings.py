@@ -1,11 +1,14 @@
 """Settings of a process, read once from `DIANMING_*` environment variables."""
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_LOOPBACK_TWINS = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
 
 
 class Settings(BaseSettings):
@@ -88,6 +91,18 @@ class Settings(BaseSettings):
         " window, in which every student can be served once",
     )
     request_body_limit: int = Field(default=8 * 1024 * 1024, description="largest accepted body, in bytes")
+
+    @cached_property
+    def accepted_urls(self) -> tuple[str, ...]:
+        """The addresses that `htu` of a DPoP proof may begin with: `public_url` and, in development, its loopback twin."""
+        url = self.public_url.rstrip("/")
+        twins = _LOOPBACK_TWINS if self.env == "development" else {}
+        parts = urlsplit(url)
+        twin = twins.get(parts.hostname or "")
+        if twin is None:
+            return (url,)
+        port = "" if parts.port is None else f":{parts.port}"
+        return (url, parts._replace(netloc=twin + port).geturl())
 
 
 class SettingsInvalid(Exception):

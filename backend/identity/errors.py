@@ -81,8 +81,46 @@ class ProofInvalid(Unauthenticated):
     code = "proof_invalid"
     scheme = "DPoP"
     challenge = "invalid_dpop_proof"
-    zh = "请求签名无效（{reason}）。请校准手机时间后重试。"
-    en = "The proof of this request is not valid ({reason}). Check the phone's clock and try again."
+    zh = "请求签名（DPoP）无效（{reason}），请更新应用后重试。"
+    en = "The DPoP proof of this request is not valid ({reason}). Update the app and try again."
+
+
+class ProofClockWrong(ProofInvalid):
+    """`iat` differs too much from the server's time, which `server_time` states so that the app can correct its clock."""
+
+    code = "proof_clock_wrong"
+    zh = (
+        "手机时间与服务器时间（{server_time}）相差超过 {seconds} 秒。请在系统设置中打开“自动设置时间”后重试。"
+    )
+    en = "The phone's clock differs from the server's time ({server_time}) by more than {seconds} s. Set the time automatically and try again."
+
+    def __init__(self, *, server_time: str, seconds: int) -> None:
+        self.extensions = {"server_time": server_time}
+        super().__init__(server_time=server_time, seconds=seconds)
+
+
+class ProofUrlWrong(ProofInvalid):
+    """`htu` is not the public address of this endpoint."""
+
+    code = "proof_htu_wrong"
+    zh = "请求签名（DPoP）的 htu 不是本接口的公开地址，应为 {expected}。"
+    en = "`htu` of the DPoP proof is not the public address of this endpoint; it must be {expected}."
+
+
+class ProofSignatureWrong(ProofInvalid):
+    """The proof was not signed by the key in its header."""
+
+    code = "proof_signature_wrong"
+    zh = "请求签名（DPoP）不是其中公钥对应的密钥所签。请用本机密钥重新签名；仍不行请重新绑定手机。"
+    en = "The DPoP proof was not signed by the key in its header. Sign it with the phone's key; if that fails, register the phone again."
+
+
+class ProofTokenWrong(ProofInvalid):
+    """`ath` is missing or is not the hash of the access token of this request (RFC 9449, 7)."""
+
+    code = "proof_ath_wrong"
+    zh = "请求签名（DPoP）的 ath 与访问令牌不符。请用当前令牌的 SHA-256 重新签名。"
+    en = "`ath` of the DPoP proof does not match the access token. Sign again with the SHA-256 of the current token."
 
 
 class ProofReplayed(Unauthenticated):

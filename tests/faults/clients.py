@@ -27,7 +27,7 @@ TIMEOUT = httpx.Timeout(4.0)
 TRIES, PAUSE = 40, 0.25
 NEXT_CODE = 31.0
 """Seconds until the next TOTP code."""
-UNCLEAR = {"proof_replayed", "proof_invalid", "token_expired"}
+UNCLEAR = {"proof_replayed", "proof_invalid", "proof_clock_wrong", "token_expired"}
 """Errors that do not tell whether the request took effect: a proxy sent it twice, or the clock was moved meanwhile."""
 FRAMES = 8
 

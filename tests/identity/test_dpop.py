@@ -1,5 +1,6 @@
 """DPoP proofs (RFC 9449) and thumbprints (RFC 7638), pure."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.demo.phone import Phone
-from backend.identity.errors import ProofInvalid
+from backend.identity.errors import ProofClockWrong, ProofInvalid
 from backend.identity.sign_in.dpop import ExpectedRequest, base64url, check_proof, public_jwk, thumbprint
 from tests.support.roll_call.student_phone import OFFLINE
 
@@ -33,10 +34,16 @@ def sign_proof(phone: Phone, header: dict[str, Any] | None = None, **claims: Any
     )
 
 
-def reason(token: str, request: ExpectedRequest) -> str:
+def refusal(token: str, request: ExpectedRequest) -> ProofInvalid:
     with pytest.raises(ProofInvalid) as refused:
         check_proof(token, request)
-    return str(refused.value.params["reason"])
+    return refused.value
+
+
+def reason(token: str, request: ExpectedRequest) -> str:
+    """The reason of `proof_invalid`, or the more specific code."""
+    error = refusal(token, request)
+    return str(error.params["reason"]) if error.code == "proof_invalid" else error.code
 
 
 def test_the_thumbprint_matches_rfc_7638() -> None:
@@ -59,11 +66,11 @@ def test_a_proof_for_this_request_is_accepted_and_identifies_its_key() -> None:
     ("claims", "expected"),
     [
         ({"htm": "POST"}, "htm"),
-        ({"htu": "http://testserver/v1/you"}, "htu"),
-        ({"htu": "http://elsewhere/v1/me"}, "htu"),
-        ({"htu": "https://testserver/v1/me"}, "htu"),
-        ({"htu": "http://[oops"}, "htu"),
-        ({"htu": None}, "htu"),
+        ({"htu": "http://testserver/v1/you"}, "proof_htu_wrong"),
+        ({"htu": "http://elsewhere/v1/me"}, "proof_htu_wrong"),
+        ({"htu": "https://testserver/v1/me"}, "proof_htu_wrong"),
+        ({"htu": "http://[oops"}, "proof_htu_wrong"),
+        ({"htu": None}, "proof_htu_wrong"),
         ({"jti": ""}, "jti"),
         ({"jti": "x" * 129}, "jti"),
         ({"jti": "a\0b"}, "jti"),
@@ -71,12 +78,31 @@ def test_a_proof_for_this_request_is_accepted_and_identifies_its_key() -> None:
         ({"iat": None}, "iat"),
         ({"iat": True}, "iat"),
         ({"iat": float("nan")}, "iat"),
-        ({"iat": NOW.timestamp() - 61}, "iat"),
-        ({"iat": NOW.timestamp() + 61}, "iat"),
+        ({"iat": NOW.timestamp() - 61}, "proof_clock_wrong"),
+        ({"iat": NOW.timestamp() + 61}, "proof_clock_wrong"),
+        ({"iat": 10**400}, "proof_clock_wrong"),
     ],
 )
 def test_a_proof_for_another_request_is_refused(claims: dict[str, Any], expected: str) -> None:
     assert reason(sign_proof(phone(), **claims), expected_request()) == expected
+
+
+def test_a_wrong_clock_is_told_the_time_of_the_server() -> None:
+    error = refusal(sign_proof(phone(), iat=NOW.timestamp() - 300), expected_request())
+    assert isinstance(error, ProofClockWrong)
+    assert error.extensions == {"server_time": "2026-03-02T08:00:00.000Z"}
+    assert "2026-03-02T08:00:00.000Z" in error.sentence("zh")
+
+
+def test_a_wrong_htu_is_told_the_right_one() -> None:
+    error = refusal(sign_proof(phone(), htu="http://localhost/v1/me"), expected_request())
+    assert error.params == {"expected": URL}
+
+
+def test_another_address_of_the_same_endpoint_is_accepted() -> None:
+    twin = replace(expected_request(), other_urls=("http://localhost/v1/me",))
+    assert check_proof(sign_proof(phone(), htu="http://localhost/v1/me"), twin).jti == "1"
+    assert reason(sign_proof(phone(), htu="http://localhost/v1/you"), twin) == "proof_htu_wrong"
 
 
 def test_query_and_fragment_of_the_uri_are_ignored() -> None:
@@ -85,12 +111,12 @@ def test_query_and_fragment_of_the_uri_are_ignored() -> None:
 
 @pytest.mark.parametrize("ath", [None, "", base64url(b"\0" * 32)])
 def test_a_proof_must_be_for_the_same_access_token(ath: str | None) -> None:
-    assert reason(sign_proof(phone(), ath=ath), expected_request("a-token")) == "ath"
+    assert reason(sign_proof(phone(), ath=ath), expected_request("a-token")) == "proof_ath_wrong"
 
 
 def test_a_proof_must_be_signed_by_the_key_it_contains() -> None:
     thief, owner = phone(), phone()
-    assert reason(sign_proof(thief, {"jwk": owner.jwk}), expected_request()) == "signature"
+    assert reason(sign_proof(thief, {"jwk": owner.jwk}), expected_request()) == "proof_signature_wrong"
 
 
 def test_a_malformed_proof_is_refused() -> None:

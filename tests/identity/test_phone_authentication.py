@@ -1,7 +1,7 @@
 """Authentication of phone requests: token, proof of its key, key and account, in one round trip (THREATS 7 and 8, invariant 12)."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -81,10 +81,19 @@ async def test_an_expired_token_is_renewed_with_the_key_alone(scenario: Identity
     assert (await phone.get("/v1/me")).status_code == 200
 
 
-async def test_a_proof_from_a_wrong_clock_is_refused(scenario: IdentityScenario) -> None:
+async def test_a_proof_from_a_wrong_clock_is_told_the_server_time(scenario: IdentityScenario) -> None:
     phone = await scenario.bind_phone(scenario.school.students[0])
-    phone.clock = lambda: scenario.clock.seconds() - 120
-    assert problem_code((await phone.get("/v1/me")).text) == "proof_invalid"
+
+    def slow() -> float:
+        return scenario.clock.seconds() - 300
+
+    phone.clock = slow
+    refused = await phone.get("/v1/me")
+    assert (refused.status_code, problem_code(refused.text)) == (401, "proof_clock_wrong")
+    told = datetime.fromisoformat(refused.json()["server_time"])
+    correction = told.timestamp() - slow()
+    phone.clock = lambda: slow() + correction
+    assert (await phone.get("/v1/me")).status_code == 200
 
 
 async def test_an_unbound_key_gets_no_token(scenario: IdentityScenario) -> None:

@@ -36,6 +36,11 @@ class Problem(BaseModel):
     detail_en: str = Field(examples=["Not found, or not yours to see. Check the identifier."])
     instance: str = Field(examples=["/v1/…"])
     errors: list[dict[str, Any]] | None = Field(default=None, description="per field, for malformed requests")
+    server_time: str | None = Field(
+        default=None,
+        description="with proof_clock_wrong: the server's time (RFC 3339), for the `iat` of the next proof",
+        examples=["2026-03-02T00:00:00.000Z"],
+    )
     attempted: str | None = Field(
         default=None,
         description="with intake_busy: the signed time of this attempt; send it along with the retry",

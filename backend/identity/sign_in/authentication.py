@@ -86,11 +86,13 @@ def phone_token_verifier(app_context: AppContext) -> PhoneTokenVerifier:
 
 
 def _check_proof(app_context: AppContext, request: HttpRequest, token: str | None, at: datetime) -> Proof:
+    public_url, *other_urls = app_context.settings.accepted_urls
     return check_proof(
         request.dpop or "",
         ExpectedRequest(
             method=request.method,
-            url=app_context.settings.public_url.rstrip("/") + request.path,
+            url=public_url + request.path,
+            other_urls=tuple(url + request.path for url in other_urls),
             at=at,
             max_age=_proof_age(legal_day(at), app_context.settings.province_code),
             access_token=token,

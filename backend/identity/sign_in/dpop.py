@@ -7,8 +7,9 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,13 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.core import jws
-from backend.identity.errors import ProofInvalid
+from backend.identity.errors import (
+    ProofClockWrong,
+    ProofInvalid,
+    ProofSignatureWrong,
+    ProofTokenWrong,
+    ProofUrlWrong,
+)
 
 MAX_BYTES = 4096
 KEY_CACHE_SIZE = 8192
@@ -41,13 +48,17 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedRequest:
-    """The request that a proof must be for: method, URL, time and, if there is one, access token."""
+    """The request that a proof must be for: method, URL, time and, if there is one, access token.
+
+    `other_urls` are further addresses of the same endpoint (`localhost` beside 127.0.0.1 in development).
+    """
 
     method: str
     url: str
     at: datetime
     max_age: timedelta
     access_token: str | None = None
+    other_urls: tuple[str, ...] = ()
 
 
 def base64url(data: bytes) -> str:
@@ -120,7 +131,7 @@ def check_proof(token: str, request: ExpectedRequest) -> Proof:
     try:
         proof.verify(key)
     except jws.SignatureWrong as error:
-        raise ProofInvalid(reason="signature") from error
+        raise ProofSignatureWrong from error
     try:
         claims = json.loads(proof.payload)
     except (ValueError, RecursionError) as error:
@@ -144,20 +155,27 @@ def _check_claims(claims: dict[str, Any], request: ExpectedRequest) -> None:
         raise ProofInvalid(reason="jti")
     if claims.get("htm") != request.method:
         raise ProofInvalid(reason="htm")
-    if not _is_same_uri(claims.get("htu"), request.url):
-        raise ProofInvalid(reason="htu")
-    issued = claims.get("iat")
-    if isinstance(issued, bool) or not isinstance(issued, int | float):
-        raise ProofInvalid(reason="iat")
-    at, span = request.at.timestamp(), request.max_age.total_seconds()
-    if (
-        not at - span <= issued <= at + span
-    ):  # compared without subtracting: a claim can exceed the range of floats
-        raise ProofInvalid(reason="iat")
+    if not any(_is_same_uri(claims.get("htu"), url) for url in (request.url, *request.other_urls)):
+        raise ProofUrlWrong(expected=request.url)
+    _check_issue_time(claims.get("iat"), request)
     if request.access_token is not None:
         digest = hashlib.sha256(request.access_token.encode()).digest()
         if claims.get("ath") != base64url(digest):
-            raise ProofInvalid(reason="ath")
+            raise ProofTokenWrong
+
+
+def _check_issue_time(issued: Any, request: ExpectedRequest) -> None:
+    if isinstance(issued, bool) or not isinstance(issued, int | float):
+        raise ProofInvalid(reason="iat")
+    if isinstance(issued, float) and math.isnan(issued):
+        raise ProofInvalid(reason="iat")
+    at, span = request.at.timestamp(), request.max_age.total_seconds()
+    # Compared without subtracting: a claim can exceed the range of floats.
+    if not at - span <= issued <= at + span:
+        raise ProofClockWrong(
+            server_time=request.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            seconds=round(span),
+        )
 
 
 def _is_same_uri(claimed: Any, url: str) -> bool:

@@ -1,0 +1,26 @@
+"""The addresses under which the API accepts DPoP proofs."""
+
+import pytest
+
+from backend.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("http://127.0.0.1:8000/", ("http://127.0.0.1:8000", "http://localhost:8000")),
+        ("http://localhost:8000", ("http://localhost:8000", "http://127.0.0.1:8000")),
+        ("http://localhost", ("http://localhost", "http://127.0.0.1")),
+        ("https://dianming.example/api", ("https://dianming.example/api",)),
+    ],
+)
+def test_localhost_and_its_address_are_equal_in_development(
+    settings: Settings, url: str, accepted: tuple[str, ...]
+) -> None:
+    assert settings.model_copy(update={"env": "development", "public_url": url}).accepted_urls == accepted
+
+
+@pytest.mark.parametrize("env", ["test", "production"])
+def test_only_the_public_address_is_accepted_elsewhere(settings: Settings, env: str) -> None:
+    changed = settings.model_copy(update={"env": env, "public_url": "http://127.0.0.1:8000"})
+    assert changed.accepted_urls == ("http://127.0.0.1:8000",)

@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = {
     "fence": ["bench.fence"],
+    "position": ["bench.position"],
     "face": ["bench.face"],
     "face-accuracy": ["bench.face_accuracy"],
     "liveness": ["bench.liveness"],

@@ -1,18 +1,13 @@
-"""Location fixes: validation, combining the fixes of one check, and risk signals.
+"""Location fixes: validation, and combining the fixes of one check.
 
 A fix is what a phone reported, which need not be true. Malformed and stale fixes are rejected; `geo.fence` judges the
-others with their accuracy. The signals at the end of this module feed a risk score that may lead to a review of a check.
-They decide nothing.
+others with their accuracy, and `geo.position_signals` looks for signs of a position that was not measured.
 """
 
-import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Protocol
-
-import numpy as np
 
 from geo.arrays import FloatArray
 from geo.datum import Datum, convert, is_on_globe, looks_swapped, on_globe
@@ -130,105 +125,3 @@ def combine(fixes: Sequence[Fix]) -> Fix:
     ages = [fix.age_s for fix in fixes if fix.age_s is not None]
     # max: rounding of the weights must not violate the lower bound
     return Fix(lon, lat, max(best, math.sqrt(squared_radius)), age_s=max(ages, key=abs, default=None))
-
-
-class SignalName(StrEnum):
-    """Ways in which the fixes of one check differ from those of a hand-held receiver."""
-
-    TELEPORT = "teleport"
-    FROZEN = "frozen"
-    ZERO_JITTER = "zero_jitter"
-    CONSTANT_ACCURACY = "constant_accuracy"
-    IMPOSSIBLE_ACCURACY = "impossible_accuracy"
-    REPEATED = "repeated"
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """One finding for the risk score: the measured value, and the policy's limit."""
-
-    name: SignalName
-    measured: float
-    limit: float
-
-
-@dataclass(frozen=True, slots=True)
-class SignalLimits:
-    """The policy's limits for the signals.
-
-    `min_fixes`: how many fixes are needed before equal values count. `max_speed_m_s`: a higher speed between two fixes,
-    after subtracting both radii, is a teleport. `min_jitter_m`: real receivers vary at least so much. `min_accuracy_m`: no
-    phone reaches a smaller radius.
-    """
-
-    min_fixes: int
-    max_speed_m_s: float
-    min_jitter_m: float
-    min_accuracy_m: float
-
-
-def risk_signals(fixes: Sequence[Fix], *, earlier: Sequence[Fix], limits: SignalLimits) -> tuple[Signal, ...]:
-    """Risk signals of the valid fixes of one check, in a fixed order.
-
-    `earlier` are fixes of the same student's earlier checks: a real receiver does not report the same 1e-7 degrees twice.
-    Honest phones show some signals too (without a sky view, an indoor phone repeats its network fix).
-    """
-    checks: tuple[Callable[[], Iterable[Signal]], ...] = (
-        lambda: _detect_teleport(fixes, limits),
-        lambda: _detect_sameness(fixes, limits),
-        lambda: _detect_impossible_accuracy(fixes, limits),
-        lambda: _detect_repetition(fixes, earlier),
-    )
-    return tuple(itertools.chain.from_iterable(check() for check in checks))
-
-
-def _detect_teleport(fixes: Sequence[Fix], limits: SignalLimits) -> Iterable[Signal]:
-    """The highest speed between consecutive fixes, if it is implausible."""
-    timed = sorted((fix for fix in fixes if fix.age_s is not None), key=lambda fix: -(fix.age_s or 0.0))
-    speeds = [_min_speed(before, after) for before, after in itertools.pairwise(timed)]
-    fastest = max(speeds, default=0.0)
-    if fastest > limits.max_speed_m_s:
-        yield Signal(SignalName.TELEPORT, fastest, limits.max_speed_m_s)
-
-
-def _min_speed(before: Fix, after: Fix) -> float:
-    """The minimum speed of the move in m/s, if both errors point the right way."""
-    here, there = before.in_wgs84(), after.in_wgs84()
-    x, y = LocalPlane(here.lon, here.lat).project(there.lon, there.lat)
-    apart = max(0.0, math.hypot(float(x[0]), float(y[0])) - here.accuracy_m - there.accuracy_m)
-    seconds = (before.age_s or 0.0) - (after.age_s or 0.0)
-    if apart == 0.0:
-        return 0.0
-    return apart / seconds if seconds > 0.0 else math.inf
-
-
-def _detect_sameness(fixes: Sequence[Fix], limits: SignalLimits) -> Iterable[Signal]:
-    """Coordinates or accuracies that vary less than those of a real receiver."""
-    if len(fixes) < limits.min_fixes:
-        return
-    if len({(fix.lon, fix.lat, fix.datum) for fix in fixes}) == 1:
-        yield Signal(SignalName.FROZEN, float(len(fixes)), float(limits.min_fixes))
-    elif (jitter := _max_spread(fixes)) < limits.min_jitter_m:
-        yield Signal(SignalName.ZERO_JITTER, jitter, limits.min_jitter_m)
-    if len({fix.accuracy_m for fix in fixes}) == 1:
-        yield Signal(SignalName.CONSTANT_ACCURACY, float(len(fixes)), float(limits.min_fixes))
-
-
-def _max_spread(fixes: Sequence[Fix]) -> float:
-    """The greatest distance in metres of any fix from the first."""
-    first, *rest = [fix.in_wgs84() for fix in fixes]
-    x, y = LocalPlane(first.lon, first.lat).project([fix.lon for fix in rest], [fix.lat for fix in rest])
-    return float(np.hypot(x, y).max())
-
-
-def _detect_impossible_accuracy(fixes: Sequence[Fix], limits: SignalLimits) -> Iterable[Signal]:
-    best = min((fix.accuracy_m for fix in fixes), default=math.inf)
-    if best < limits.min_accuracy_m:
-        yield Signal(SignalName.IMPOSSIBLE_ACCURACY, best, limits.min_accuracy_m)
-
-
-def _detect_repetition(fixes: Sequence[Fix], earlier: Sequence[Fix]) -> Iterable[Signal]:
-    known = {(fix.lon, fix.lat, fix.datum) for fix in earlier}
-    count = sum((fix.lon, fix.lat, fix.datum) in known for fix in fixes)
-    if count:
-        yield Signal(SignalName.REPEATED, float(count), 0.0)

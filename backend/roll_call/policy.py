@@ -1,5 +1,6 @@
 """Typed access to the policy parameters of a roll call, as of its launch day and place."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -16,7 +17,9 @@ from biometrics.liveness.risk import RiskRules
 from biometrics.matching.decision import EnrolmentRules
 from biometrics.tasks import FaceRules
 from geo.fence import FenceThresholds
+from geo.position_signals import SignalLimits, SignalName
 
+POSITION_PREFIX = "verification.position"
 FACE_PREFIX = "verification.face"
 LIVENESS_PREFIX = "verification.liveness"
 
@@ -60,6 +63,7 @@ class CheckInLimits:
     fixes_minimum: int
     fixes_maximum: int
     fix_age_s: float
+    sampling_s: float
     face_failures: int
 
 
@@ -83,6 +87,7 @@ def check_in_limits(policy: PolicyAt) -> CheckInLimits:
         fixes_minimum=policy.integer("verification.fence.min_fixes"),
         fixes_maximum=policy.integer("verification.fence.max_fixes"),
         fix_age_s=policy.duration("verification.fence.max_age").total_seconds(),
+        sampling_s=policy.duration("verification.fence.sampling_time").total_seconds(),
         face_failures=policy.integer("verification.face.max_failed_attempts"),
     )
 
@@ -105,6 +110,44 @@ def fence_thresholds(policy: PolicyAt) -> FenceThresholds:
         max_accuracy_m=policy.number("verification.fence.max_accuracy"),
         max_age_s=policy.duration("verification.fence.max_age").total_seconds(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PositionRules:
+    """How the signals of a position are found and weighed, and the score that asks for a second check."""
+
+    limits: SignalLimits
+    weights: Mapping[SignalName, float]
+    step_up_from: float
+
+
+def position_rules(policy: PolicyAt) -> PositionRules:
+    """Rules for the signals of a position. Raises KeyError unless the policy weighs exactly the known signals."""
+    weights = {
+        SignalName(str(row["signal"])): float(row["weight"])
+        for row in policy.table(f"{POSITION_PREFIX}.weights")
+    }
+    if len(weights) != len(SignalName):
+        raise KeyError(f"{POSITION_PREFIX}.weights")
+    return PositionRules(
+        limits=SignalLimits(
+            min_fixes=policy.integer("verification.fence.min_fixes"),
+            max_speed_m_s=policy.number(f"{POSITION_PREFIX}.max_speed"),
+            travel_slack_s=policy.duration(f"{POSITION_PREFIX}.travel_slack").total_seconds(),
+            min_jitter_m=policy.number(f"{POSITION_PREFIX}.min_jitter"),
+            min_accuracy_m=policy.number(f"{POSITION_PREFIX}.min_accuracy"),
+            satellite_accuracy_m=policy.number(f"{POSITION_PREFIX}.satellite_accuracy"),
+            min_sampling_s=policy.duration(f"{POSITION_PREFIX}.min_sampling").total_seconds(),
+            one_instant_s=policy.number(f"{POSITION_PREFIX}.one_instant"),
+        ),
+        weights=weights,
+        step_up_from=policy.ratio(f"{POSITION_PREFIX}.step_up_from"),
+    )
+
+
+def position_history(policy: PolicyAt) -> timedelta:
+    """The period whose earlier check-ins a position is compared with."""
+    return policy.duration(f"{POSITION_PREFIX}.history")
 
 
 def face_rules(policy: PolicyAt, engine_id: str) -> FaceRules:

@@ -70,6 +70,10 @@ _REASONS = {
         "定位无法确定您是否在校内，请到开阔处重试，或找辅导员现场核验。",
         "The location is too inaccurate to tell whether you are inside; try again in the open, or see your counselor.",
     ),
+    "location_doubtful": (
+        "定位数据不像是手机现场测得的，需要再次核验。请关闭模拟定位，打开“精确位置”，在原地停留约 10 秒后重试，或找辅导员现场核验；此情形不会直接记为未核验。",
+        "The location does not look measured by the phone, so a second check is needed. Turn off mock locations, allow precise location, stay where you are for about 10 s and try again, or see your counselor; this alone never counts as a miss.",
+    ),
     "device_rebound_recently": (
         "您近期更换过手机，需辅导员现场核验确认。",
         "You changed phones recently; ask your counselor to attest your presence on site.",

@@ -141,6 +141,7 @@ class Evidence:
     `fence`: inside, outside, uncertain. `face`: accept, step_up, reject, unusable. `liveness`: why the burst does not
     answer its challenge, empty if it does. `likeness`: why a picture looks like one that was used before. `reused`: a
     frame has the same hash as a frame of another submission. `in_cool_down`: the student changed phones recently.
+    `position_doubtful`: the signals of the position reach the score that asks for a second check.
     """
 
     frames_complete: bool
@@ -152,6 +153,7 @@ class Evidence:
     likeness: tuple[str, ...]
     reused: bool
     in_cool_down: bool
+    position_doubtful: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ MISMATCH = "face_mismatch"
 UNSURE = "face_unsure"
 UNANSWERED = "challenge_unanswered"
 SEEN_BEFORE = "picture_seen_before"
+POSITION_DOUBTFUL = "location_doubtful"
 
 
 def decide_verdict(evidence: Evidence) -> Verdict:
@@ -218,6 +221,8 @@ def _list_doubts(evidence: Evidence) -> Iterable[str]:
     if evidence.fence == "uncertain":
         yield "location_uncertain"
         yield from evidence.fence_reasons
+    if evidence.position_doubtful:
+        yield POSITION_DOUBTFUL
     if evidence.in_cool_down:
         yield "device_rebound_recently"
 

@@ -52,11 +52,12 @@ class FrameRules(BaseModel):
 
 
 class FixRules(BaseModel):
-    """How many location fixes to take, and how old each may be."""
+    """How many location fixes to take, over how many seconds, and how old each may be."""
 
     min_count: int
     max_count: int
     max_age_s: float
+    within_s: float = Field(description="sample for this long; a shorter sampling asks for a second check")
 
 
 class ActionOut(BaseModel):
@@ -118,6 +119,7 @@ class ChallengeOut(BaseModel):
                 min_count=figures.fixes_minimum,
                 max_count=figures.fixes_maximum,
                 max_age_s=figures.fix_age_s,
+                within_s=figures.sampling_s,
             ),
         )
 

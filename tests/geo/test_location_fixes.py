@@ -12,17 +12,12 @@ from geo.errors import FixAccuracyInvalid, FixMissing, FixNotFinite, FixOutOfRan
 from geo.local_projection import LocalPlane
 from geo.location_fixes import (
     Fix,
-    Signal,
-    SignalLimits,
-    SignalName,
     combine,
-    risk_signals,
     validate,
     validate_many,
 )
 
 GOOD = Fix(113.6, 34.7, 12.0, age_s=1.0)
-LIMITS = SignalLimits(min_fixes=3, max_speed_m_s=100.0, min_jitter_m=0.05, min_accuracy_m=1.0)
 METRE_NORTH = 1 / 110_940
 
 
@@ -151,72 +146,3 @@ def test_combined_fix_has_the_largest_known_age() -> None:
 def test_combining_no_fixes_is_an_error() -> None:
     with pytest.raises(FixMissing):
         combine([])
-
-
-def walking_fixes(count: int = 4, step_m: float = 1.3) -> list[Fix]:
-    """An honest walk: one fix per second, with changing position and accuracy."""
-    return [
-        Fix(113.6, 34.7 + i * step_m * METRE_NORTH, 9.0 + 0.7 * i, age_s=float(count - i))
-        for i in range(count)
-    ]
-
-
-def signal_names(fixes: list[Fix], earlier: list[Fix] | None = None) -> list[SignalName]:
-    return [signal.name for signal in risk_signals(fixes, earlier=earlier or [], limits=LIMITS)]
-
-
-def test_honest_walk_raises_no_signal() -> None:
-    assert signal_names(walking_fixes(), earlier=[replace(GOOD, lon=113.61)]) == []
-
-
-def test_implausible_jump_is_a_teleport_with_its_speed() -> None:
-    fixes = [*walking_fixes(), Fix(113.6, 34.7 + 5000 * METRE_NORTH, 10.0, age_s=0.0)]
-    (signal,) = risk_signals(fixes, earlier=[], limits=LIMITS)
-    assert signal.name is SignalName.TELEPORT
-    assert 4900 < signal.measured < 5000
-    assert signal.limit == 100.0
-
-
-def test_jump_within_both_circles_is_not_a_teleport() -> None:
-    assert (
-        signal_names([Fix(113.6, 34.7, 900, age_s=2.0), Fix(113.6, 34.7 + 900 * METRE_NORTH, 10, age_s=1.0)])
-        == []
-    )
-
-
-def test_two_places_at_the_same_time_are_a_teleport() -> None:
-    (signal,) = risk_signals(
-        [Fix(113.6, 34.7, 10, age_s=1.0), Fix(113.7, 34.7, 11, age_s=1.0)], earlier=[], limits=LIMITS
-    )
-    assert signal == Signal(SignalName.TELEPORT, math.inf, 100.0)
-
-
-def test_teleport_is_measured_in_one_datum() -> None:
-    lon, lat = convert(113.6, 34.7, source=Datum.WGS84, target=Datum.GCJ02)
-    assert signal_names([Fix(113.6, 34.7, 10, age_s=2.0), Fix(lon, lat, 11, Datum.GCJ02, age_s=1.0)]) == []
-
-
-def test_identical_coordinates_and_accuracies_are_frozen_and_constant() -> None:
-    fixes = [replace(GOOD, age_s=float(age)) for age in (3, 2, 1)]
-    assert signal_names(fixes) == [SignalName.FROZEN, SignalName.CONSTANT_ACCURACY]
-
-
-def test_less_movement_than_a_real_receiver_is_zero_jitter() -> None:
-    fixes = [Fix(113.6, 34.7 + i * 0.01 * METRE_NORTH, 9.0 + i, age_s=3.0 - i) for i in range(3)]
-    assert signal_names(fixes) == [SignalName.ZERO_JITTER]
-
-
-def test_two_equal_fixes_raise_no_signal() -> None:
-    assert signal_names([GOOD, GOOD]) == []
-
-
-def test_impossible_accuracy_is_detected() -> None:
-    assert signal_names([replace(GOOD, accuracy_m=0.5)]) == [SignalName.IMPOSSIBLE_ACCURACY]
-
-
-def test_coordinates_of_an_earlier_check_are_repeated() -> None:
-    assert signal_names(walking_fixes(), earlier=walking_fixes(count=2)) == [SignalName.REPEATED]
-
-
-def test_no_fix_raises_no_signal() -> None:
-    assert signal_names([]) == []

@@ -1,6 +1,7 @@
 """Analysis of one submission: position and face checks, the verdict, and the trace that lets a person follow it."""
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -18,6 +19,7 @@ from backend.roll_call.policy import (
     check_in_limits,
     face_rules,
     fence_thresholds,
+    position_rules,
     reuse_rules,
     roll_call_policy,
 )
@@ -33,6 +35,7 @@ from biometrics.pictures.quality import Reason
 from biometrics.pool import FacePoolClosed
 from biometrics.tasks import BurstResult, Shot
 from geo.fence import FenceDecision
+from geo.position_signals import PositionRisk, score_position
 
 _FACE = {Decision.ACCEPT: "accept", Decision.STEP_UP: "step_up", Decision.REJECT: "reject"}
 
@@ -73,6 +76,8 @@ async def analyse_submission(app_context: AppContext, inputs: VerificationInput)
     fence = _check_fence(inputs, envelope, law)
     if fence is not None:
         trace["fence"] = fence_trace(law, fence)
+    risk = _score_position(inputs, envelope, law)
+    trace["position"] = position_trace(law, risk, len(inputs.earlier_positions))
     complete = len(inputs.frame_keys) == submission.frame_count
     face, burst = FaceEvidence(), None
     if complete and inputs.reference is not None:
@@ -96,6 +101,7 @@ async def analyse_submission(app_context: AppContext, inputs: VerificationInput)
         likeness=face.likeness,
         reused=inputs.reused,
         in_cool_down=submission.in_cool_down,
+        position_doubtful=risk.score >= position_rules(law).step_up_from,
     )
     return Analysis(decide_verdict(evidence), trace, burst)
 
@@ -105,6 +111,12 @@ def _check_fence(inputs: VerificationInput, envelope: Envelope, law: PolicyAt) -
         return None
     fixes = [fix.to_fix() for fix in envelope.fixes]
     return decide_for_sites(fixes, inputs.sites, fence_thresholds(law))
+
+
+def _score_position(inputs: VerificationInput, envelope: Envelope, law: PolicyAt) -> PositionRisk:
+    rules = position_rules(law)
+    fixes = [fix.to_fix() for fix in envelope.fixes]
+    return score_position(fixes, earlier=inputs.earlier_positions, limits=rules.limits, weights=rules.weights)
 
 
 async def _check_burst(
@@ -179,6 +191,27 @@ def fence_trace(law: PolicyAt, fence: FenceDecision) -> dict[str, Any]:
         "reasons": [reason.value for reason in fence.reasons],
         "inside_at": thresholds.inside_at,
         "outside_at": thresholds.outside_at,
+    }
+
+
+def position_trace(law: PolicyAt, risk: PositionRisk, compared: int) -> dict[str, Any]:
+    """Return the signals of the position with their weights; `compared` is the number of earlier check-ins.
+
+    A speed without limit (two places at one time) is None, because JSON has no infinity.
+    """
+    return {
+        "score": round(risk.score, 6),
+        "step_up_from": position_rules(law).step_up_from,
+        "compared": compared,
+        "signals": [
+            {
+                "name": signal.name.value,
+                "measured": round(signal.measured, 6) if math.isfinite(signal.measured) else None,
+                "limit": signal.limit,
+                "weight": weight,
+            }
+            for signal, weight in risk.signals
+        ],
     }
 
 

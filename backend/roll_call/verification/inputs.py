@@ -1,13 +1,14 @@
 """The inputs of verification, loaded for several submissions of one school with a fixed number of queries."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ARRAY, Select, Uuid, cast, func, select, tuple_
+from sqlalchemy import ARRAY, Select, Uuid, cast, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.campus.fences import load_sites
@@ -15,11 +16,13 @@ from backend.core.app_context import AppContext
 from backend.core.errors import NotFound
 from backend.identity.face.match_references import ReferenceRequest, load_references
 from backend.identity.face.selfie_fingerprints import SelfieFingerprint, load_selfie_fingerprints
-from backend.roll_call.policy import roll_call_policy
+from backend.roll_call.envelope import parse_stored_envelope
+from backend.roll_call.policy import position_history, roll_call_policy
 from backend.roll_call.tables import (
     Challenge,
     Obligation,
     RollCall,
+    RollCallExtension,
     RollCallSite,
     Submission,
     SubmissionFrame,
@@ -27,6 +30,7 @@ from backend.roll_call.tables import (
 )
 from biometrics.errors import BiometricsError
 from biometrics.matching.scoring import MatchReference
+from geo.position_signals import EarlierCheck
 from geo.site import Site
 
 log = structlog.get_logger()
@@ -47,6 +51,7 @@ class VerificationInput:
     reference: MatchReference | None
     earlier: tuple[SelfieFingerprint, ...]
     reused: bool
+    earlier_positions: tuple[EarlierCheck, ...]
 
 
 async def load_inputs(
@@ -78,6 +83,7 @@ async def load_inputs(
     )
     seen_elsewhere = func.definer.submissions_with_reused_frames(cast(list(pending), ARRAY(Uuid)))
     reused = set(await session.scalars(select(seen_elsewhere)))
+    recent = await _load_recent_submissions(session, submissions, context)
     return [
         VerificationInput(
             submission=each,
@@ -89,6 +95,7 @@ async def load_inputs(
             reference=reference,
             earlier=tuple(earlier[each.student_id]),
             reused=each.id in reused,
+            earlier_positions=_earlier_positions(each, context.roll_calls[each.roll_call_id], recent),
         )
         for each, reference in zip(submissions, references, strict=True)
     ]
@@ -145,6 +152,55 @@ async def _load_sites(
         roll_call_id: await load_sites(session, versions[roll_call_id]) if versions[roll_call_id] else ()
         for roll_call_id in roll_call_ids
     }
+
+
+async def _load_recent_submissions(
+    session: AsyncSession, submissions: Sequence[Submission], context: _Context
+) -> dict[UUID, list[tuple[datetime, str]]]:
+    """Return arrival and envelope of the submissions within the period of comparison, by student.
+
+    The roll calls of the period are selected first: there are few, and the index of submissions begins with them.
+    """
+    history = max(position_history(roll_call_policy(each)) for each in context.roll_calls.values())
+    since = min(each.received_at for each in submissions) - history
+    until = max(each.received_at for each in submissions)
+    terms = {each.term_code for each in submissions}
+    extended = select(RollCallExtension.roll_call_id).where(RollCallExtension.until >= since)
+    recent_roll_calls = select(RollCall.id).where(
+        RollCall.term_code.in_(terms),
+        RollCall.opens_at <= until,
+        or_(RollCall.closes_at >= since, RollCall.id.in_(extended)),
+    )
+    roll_call_ids = (await session.scalars(recent_roll_calls)).all()
+    rows = await session.execute(
+        select(Submission.student_id, Submission.received_at, Submission.envelope).where(
+            Submission.term_code.in_(terms),
+            Submission.school_id == submissions[0].school_id,
+            Submission.roll_call_id.in_(roll_call_ids),
+            Submission.student_id.in_({each.student_id for each in submissions}),
+            Submission.received_at >= since,
+            Submission.received_at < until,
+        )
+    )
+    recent: dict[UUID, list[tuple[datetime, str]]] = defaultdict(list)
+    for student_id, received_at, envelope in rows:
+        recent[student_id].append((received_at, envelope))
+    return recent
+
+
+def _earlier_positions(
+    submission: Submission, roll_call: RollCall, recent: Mapping[UUID, Sequence[tuple[datetime, str]]]
+) -> tuple[EarlierCheck, ...]:
+    """Return the positions of the student's earlier submissions, as far back as the policy compares."""
+    since = submission.received_at - position_history(roll_call_policy(roll_call))
+    return tuple(
+        EarlierCheck(
+            [fix.to_fix() for fix in parse_stored_envelope(envelope).fixes],
+            (submission.received_at - received_at).total_seconds(),
+        )
+        for received_at, envelope in recent.get(submission.student_id, ())
+        if since <= received_at < submission.received_at
+    )
 
 
 async def _load_frame_keys(session: AsyncSession, submissions: Sequence[Submission]) -> dict[UUID, list[str]]:

@@ -88,11 +88,12 @@ def render_actions(person: int, actions: Iterable[str], first: int = 0) -> list[
 
 
 def make_fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str, Any]]:
-    """Make three fixes in WGS-84, a few centimetres apart."""
+    """Make three fixes in WGS-84 as a phone takes them: over eight seconds, about a metre apart."""
     lon, lat = place
     return [
-        {"lon": lon + step * 1e-7, "lat": lat, "accuracy_m": 10.0, "datum": "wgs84", "age_s": 1.0} | changes
-        for step in range(3)
+        {"lon": lon + step * 1e-5, "lat": lat, "accuracy_m": 10.0 + step, "datum": "wgs84", "age_s": age}
+        | changes
+        for step, age in enumerate((8.5, 4.5, 0.5))
     ]
 
 

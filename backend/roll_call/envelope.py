@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backend.core import jws
-from backend.roll_call.errors import EnvelopeMalformed, EnvelopeSignatureInvalid
+from backend.roll_call.errors import EnvelopeMalformed, EnvelopeSignatureInvalid, FixIncomplete
 from geo.datum import Datum
 from geo.location_fixes import Fix
 
 TYPE = "dianming-check-in+jws"
+_MEASURED = frozenset({"lon", "lat", "accuracy_m", "age_s"})
+"""Fields of a fix that come from the phone's location service."""
 
 
 class _StrictModel(BaseModel):
@@ -25,12 +27,15 @@ class _StrictModel(BaseModel):
 
 
 class FixPart(_StrictModel):
-    """A location fix: degrees in its datum, accuracy in metres, age in seconds when the envelope was signed."""
+    """A location fix: degrees in its datum, accuracy in metres, age in seconds when the envelope was signed.
+
+    The datum has no default: a wrong one moves a point by 500 m and more.
+    """
 
     lon: float
     lat: float
     accuracy_m: float
-    datum: Literal["wgs84", "gcj02", "bd09"] = "wgs84"
+    datum: Literal["wgs84", "gcj02", "bd09"]
     age_s: float
 
     def to_fix(self) -> Fix:
@@ -72,7 +77,7 @@ class OpenedEnvelope:
 def open_envelope(compact: str, key: ec.EllipticCurvePublicKey) -> OpenedEnvelope:
     """Verify the signature with the student's device key and parse the content.
 
-    Raises EnvelopeMalformed or EnvelopeSignatureInvalid.
+    Raises EnvelopeMalformed, EnvelopeSignatureInvalid or FixIncomplete.
     """
     token = _parse_jws(compact)
     if token.header.get("typ") != TYPE:
@@ -100,7 +105,19 @@ def _parse_content(payload: bytes) -> Envelope:
     try:
         return Envelope.model_validate_json(payload)
     except ValidationError as error:
+        if _lacks_position(error):
+            raise FixIncomplete(field=_error_path(error)) from error
         raise EnvelopeMalformed(reason=_error_path(error)) from error
+
+
+def _lacks_position(error: ValidationError) -> bool:
+    """Whether only values that the phone's location service supplies are missing or null. Then the app is not at fault."""
+    return all(
+        each["loc"][:1] == ("fixes",)
+        and each["loc"][-1] in _MEASURED
+        and (each["type"] == "missing" or each["input"] is None)
+        for each in error.errors()
+    )
 
 
 def _error_path(error: ValidationError) -> str:

@@ -176,6 +176,32 @@ class NonceExpired(CheckInRefusal):
     en = "The challenge has expired; start the check-in again."
 
 
+class NonceUsed(CheckInRefusal):
+    """Another envelope with this nonce was accepted; its receipt does not cover the content of this one."""
+
+    code = "nonce_used"
+    zh = "该核验口令已用于另一份提交。请重新获取核验口令，再提交新的数据。"
+    en = "This nonce was used by a different envelope. Request a new challenge and submit again."
+
+
+class FixesTooFew(CheckInRefusal):
+    """Not enough location fixes: the phone has not located itself often enough."""
+
+    code = "fixes_too_few"
+    status = 422
+    zh = "只有 {count} 个定位点，至少需要 {minimum} 个。请打开手机定位，在原地停留约 {seconds} 秒后重试。"
+    en = "Only {count} location fixes were sent; {minimum} are needed. Turn location on, stay where you are for about {seconds} s and try again."
+
+
+class FixIncomplete(CheckInRefusal):
+    """A fix without coordinates, accuracy or age: the phone has no usable position, or precise location is off."""
+
+    code = "fix_incomplete"
+    status = 422
+    zh = "定位数据不完整（缺少 {field}）。请打开手机定位并允许应用使用“精确位置”，等定位稳定后重试；仍不行请找辅导员现场核验。"
+    en = "The location is incomplete ({field} is missing). Turn location on, allow precise location for the app and try again; if it fails again, see your counselor."
+
+
 class FixRefused(CheckInRefusal):
     code = "fix_refused"
     status = 422
@@ -250,6 +276,36 @@ class AttestationQuotaExhausted(DomainError):
     status = 409
     zh = "本班现场核验名额（{quota} 人）已用完，请报学校管理员处理。"
     en = "The quota of {quota} on-site attestations for this class is used up; tell your registrar."
+
+
+class AttesterQuotaExhausted(DomainError):
+    code = "attester_quota_exhausted"
+    status = 409
+    zh = "您在本次核验中的现场核验名额（{quota} 人）已用完，请报学校管理员处理。"
+    en = "Your quota of {quota} on-site attestations in this roll call is used up; tell your registrar."
+
+
+class CardCodesExhausted(DomainError):
+    """Too many wrong codes by this attester, or for this card. Stops guessing; every wrong code is recorded."""
+
+    code = "card_codes_exhausted"
+    status = 429
+    zh = "学生卡核验码输错次数过多，请 {minutes} 分钟后再试，或请学校管理员补发学生卡。输错记录已留存。"
+    en = "Too many wrong card codes. Try again in {minutes} minutes, or ask your registrar for a new card. The wrong codes are recorded."
+
+
+class AttesterOutsideSite(DomainError):
+    code = "attester_outside_site"
+    status = 409
+    zh = "您不在所选的备案办学地址内，不能办理现场核验。请到校内与学生当面核验。"
+    en = "You are not inside the chosen filed site, so you cannot attest. Go there and meet the student in person."
+
+
+class AttesterPositionUncertain(DomainError):
+    code = "attester_position_uncertain"
+    status = 409
+    zh = "您的定位不够精确，无法确定是否在备案办学地址内。请打开精确定位，到开阔处重试。"
+    en = "Your position is too uncertain to tell whether you are inside the filed site. Allow precise location and try again in the open."
 
 
 class RegistrationsUsedUp(DomainError):

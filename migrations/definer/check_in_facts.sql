@@ -15,7 +15,8 @@ CREATE OR REPLACE FUNCTION definer.check_in_facts(p_jkt text[], p_jti text[], p_
 RETURNS TABLE (n bigint, fresh boolean, account_id uuid, account_status text, key_status text, student_id uuid,
   school_id uuid, cool_down_until timestamptz, place text, launched_at timestamptz, opens_at timestamptz, closes_at timestamptz,
   duty text, duty_reason text, voided boolean, settled boolean, outcome text, without_face boolean, gaps text[],
-  findings jsonb, nonce_until timestamptz, earlier_id uuid, earlier_receipt text, earlier_due timestamptz, recent bigint)
+  findings jsonb, nonce_until timestamptz, earlier_id uuid, earlier_receipt text, earlier_due timestamptz,
+  earlier_digest bytea, recent bigint)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -70,7 +71,7 @@ BEGIN
     (SELECT c.expires_at FROM challenge c WHERE c.term_code = call.term_code AND c.school_id = o.school_id
      AND c.nonce = request.nonce AND c.student_id = d.student_id AND c.roll_call_id = call.id
      AND c.key_thumbprint = request.jkt),
-    earlier.id, earlier.receipt::text, earlier.frames_due_at,
+    earlier.id, earlier.receipt::text, earlier.frames_due_at, earlier.envelope_digest,
     (SELECT count(*) FROM submission s WHERE s.term_code = call.term_code AND s.roll_call_id = call.id
      AND s.student_id = d.student_id AND s.received_at > request.at - interval '1 minute')
   FROM unnest(p_jkt, p_jti, p_roll_call, p_nonce, p_at) WITH ORDINALITY AS request(jkt, jti, roll_call, nonce, at, i)

@@ -263,7 +263,9 @@ async def test_captured_envelope_of_another_student_is_refused(
     ("changes", "code"),
     [
         ({"frames": []}, "envelope_malformed"),
-        ({"fixes": make_fixes()[:2]}, "envelope_malformed"),
+        ({"fixes": make_fixes()[:2]}, "fixes_too_few"),
+        ({"fixes": []}, "fixes_too_few"),
+        ({"fixes": make_fixes(accuracy_m=None)}, "fix_incomplete"),
         ({"fixes": make_fixes() * 7}, "envelope_malformed"),
         ({"fixes": make_fixes(accuracy_m=float("nan"))}, "fix_not_finite"),
         ({"fixes": make_fixes(lat=95.0)}, "fix_out_of_range"),
@@ -343,6 +345,24 @@ async def test_retry_gets_the_original_receipt_even_after_the_close(
     assert (first.first, again.first) == (True, False)
     assert (again.receipt, again.submission_id) == (first.receipt, first.submission_id)
     assert await scenario.load_refusals(student) == []
+
+
+@pytest.mark.clause("HN334-3.4")
+async def test_used_nonce_with_another_envelope_is_refused(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    nonce = await scenario.nonce(student, launched.roll_call.id)
+    first, other = (envelope(student, launched.roll_call.id, nonce, render_burst(1, n)) for n in (0, 50))
+    received = await scenario.send(student, launched.roll_call.id, first)
+    refused = await scenario.send(student, launched.roll_call.id, other)
+    assert await recorded_refusal(scenario, student, refused) == "nonce_used"
+    assert refused.error.status == 409  # type: ignore[union-attr]
+    again = await scenario.send(student, launched.roll_call.id, first)
+    assert isinstance(received, Acknowledgement)
+    assert isinstance(again, Acknowledgement)
+    assert again.receipt == received.receipt
+    assert await scenario.count_submissions(student) == 1
 
 
 async def test_twenty_simultaneous_pairs_are_stored_once_each(

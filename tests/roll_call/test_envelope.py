@@ -15,7 +15,7 @@ from backend.core.jws import signed_digest
 from backend.demo.phone import Phone
 from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope, parse_stored_envelope
 from backend.roll_call.errors import CheckInRefusal, EnvelopeMalformed, EnvelopeSignatureInvalid
-from tests.support.roll_call.student_phone import OFFLINE, make_envelope_content
+from tests.support.roll_call.student_phone import OFFLINE, make_envelope_content, make_fixes
 
 PHONE = Phone(OFFLINE)
 KEY = PHONE.key.public_key()
@@ -85,6 +85,31 @@ def test_missing_field_is_named(field: str) -> None:
     refusal = refusal_of(PHONE.sign(plain, typ=TYPE))
     assert isinstance(refusal, EnvelopeMalformed)
     assert refusal.params == {"reason": field}
+
+
+def test_missing_datum_is_refused_by_name() -> None:
+    fixes = make_fixes()
+    del fixes[1]["datum"]
+    refusal = refusal_of(PHONE.sign(payload(fixes=fixes), typ=TYPE))
+    assert (refusal.code, refusal.params) == ("envelope_malformed", {"reason": "fixes.1.datum"})
+
+
+@pytest.mark.parametrize("field", ["lon", "lat", "accuracy_m", "age_s"])
+@pytest.mark.parametrize("missing", [True, False])
+def test_value_that_the_phone_could_not_measure_gets_advice(field: str, missing: bool) -> None:
+    fixes = [fix | {field: None} for fix in make_fixes()]
+    for fix in fixes:
+        if missing:
+            del fix[field]
+    refusal = refusal_of(PHONE.sign(payload(fixes=fixes), typ=TYPE))
+    assert (refusal.code, refusal.params) == ("fix_incomplete", {"field": f"fixes.0.{field}"})
+    assert "精确位置" in refusal.sentence("zh")
+    assert "update the app" not in refusal.sentence("en")
+
+
+def test_fault_of_the_app_is_named_before_a_missing_position() -> None:
+    refusal = refusal_of(PHONE.sign(payload(fixes=make_fixes(accuracy_m=None), nonce="short"), typ=TYPE))
+    assert refusal.code == "envelope_malformed"
 
 
 @pytest.mark.parametrize(

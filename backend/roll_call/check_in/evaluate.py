@@ -61,8 +61,8 @@ async def receive_batch(
 ) -> list[Answer | Deferred]:
     """Evaluate each request and store it with its receipt, or record why it was refused. The caller commits.
 
-    A retry of an envelope whose nonce this student already used gets the original receipt, even after the close: an
-    acknowledged envelope stays acknowledged. A request is deferred if another transaction holds its locks, and so is a
+    A retry of an envelope that this student already sent gets the original receipt, even after the close: an
+    acknowledged envelope stays acknowledged. Another envelope with the same nonce is refused. A request is deferred if another transaction holds its locks, and so is a
     second request of the same student, which must see the result of the first. With `wait`, a single request waits for
     its locks instead.
     """
@@ -113,6 +113,8 @@ def evaluate_request(
         if not isinstance(opened, OpenedEnvelope):
             raise opened
         if facts.earlier_id is not None:
+            if facts.earlier_digest != request.digest:
+                raise errors.NonceUsed
             return Acknowledgement(facts.earlier_id, facts.earlier_receipt, facts.earlier_due, first=False)
         _check_envelope(request, opened.content, facts, figures)
     except errors.CheckInRefusal as refusal:
@@ -169,7 +171,11 @@ def _check_content(content: Envelope, figures: CheckInLimits) -> None:
         raise errors.EnvelopeMalformed(reason="frames.size")
     if len({frame.sha256 for frame in content.frames}) != len(content.frames):
         raise errors.EnvelopeMalformed(reason="frames.sha256")
-    if not figures.fixes_minimum <= len(content.fixes) <= figures.fixes_maximum:
+    if len(content.fixes) < figures.fixes_minimum:
+        raise errors.FixesTooFew(
+            count=len(content.fixes), minimum=figures.fixes_minimum, seconds=round(figures.sampling_s)
+        )
+    if len(content.fixes) > figures.fixes_maximum:
         raise errors.EnvelopeMalformed(reason="fixes")
     try:
         for fix in content.fixes:

@@ -77,6 +77,8 @@ class CheckInFacts:
     earlier_id: UUID | None
     earlier_receipt: str
     earlier_due: datetime
+    earlier_digest: bytes | None
+    """Of the envelope that already used this nonce: only the same content is a retry."""
     recent: int
     """How many envelopes of this student were accepted in the last minute."""
 

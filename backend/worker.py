@@ -42,6 +42,7 @@ TASK_MODULES = (
     "backend.notice.tasks",
     "backend.roll_call.progress.tasks",
     "backend.roll_call.settlement.tasks",
+    "backend.roll_call.attestation.tasks",
     "backend.appeal.tasks",
     "backend.standing.tasks",
     "backend.standing.store.replay_tasks",

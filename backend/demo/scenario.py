@@ -296,15 +296,19 @@ class RollCallScenario:
             "code": code,
             "site_version_id": sites[0]["site_version_id"],
             "reason": role.zh,
+            "position": student.position_samples(ReportedPosition())[-1],
         }
         done = expect(await counselor.post(f"/v1/roll-calls/{roll_call_id}/attestations", body), 201)
-        role.seen.append("辅导员现场核验" + ("（抽中复核）" if done["sampled"] else ""))
-        if done["sampled"]:
+        role.seen.append("辅导员现场核验")
+        self.report.check("an attester is not told who is sampled", "sampled" not in done)
+        samples = await self.organisation.province.get_all_pages("/v1/attestation-samples", state="open")
+        if student.student_id in {each["student_id"] for each in samples}:
             path = f"/v1/roll-calls/{roll_call_id}/attestations/{student.student_id}/review"
             own = await counselor.post(path, {"upheld": True, "note": "自己复核自己"})
             self.report.check("a counselor cannot review their own attestation", own.status_code == 403)
             review = {"upheld": True, "note": "上级视频核对本人在校"}
             expect(await self.organisation.province.post(path, review), 201)
+            role.seen[-1] += "（抽中复核）"
         self.log(f"  {student.name}（{role.zh}）：{role.seen[-1]}")
 
     async def urge_missing_students(self, roll_call_id: str) -> None:

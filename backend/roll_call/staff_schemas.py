@@ -1,13 +1,15 @@
 """Request and response schemas of roll calls in the staff API."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
+from backend.roll_call.attestation.review import SampledAttestation
 from biometrics.liveness.actions import Action
+from geo.datum import Datum
 
 RollCallKind = Literal["spot_check", "registration", "rehearsal", "school_own"]
 
@@ -172,6 +174,16 @@ class ResultOut(BaseModel):
     decided_at: datetime | None
 
 
+class AttesterPositionIn(Schema):
+    """Where the counselor's browser is now. All fields are required; the datum is never guessed."""
+
+    lon: float = Field(description="degrees in the datum", examples=[113.5312])
+    lat: float = Field(description="degrees in the datum", examples=[34.8203])
+    accuracy_m: float = Field(description="radius of the 95 % circle in metres", examples=[18.0])
+    datum: Datum = Field(examples=["wgs84"])
+    age_s: float = Field(description="seconds since the position was taken", examples=[1.0])
+
+
 class AttestIn(Schema):
     """A counselor sees the student on a filed site and enters the code of the student's card."""
 
@@ -179,15 +191,55 @@ class AttestIn(Schema):
     code: Annotated[str, StringConstraints(pattern=r"^[0-9]{8}$")] = Field(examples=["20481357"])
     site_version_id: UUID
     reason: ShortText = Field(examples=["手机损坏"])
+    position: AttesterPositionIn
 
 
 class AttestationOut(BaseModel):
-    """A recorded attestation; a sampled one needs a review."""
+    """A recorded attestation. Whether it is sampled for review is told to the reviewing side only."""
 
     student_id: UUID
     site_version_id: UUID
-    sampled: bool
     at: datetime
+
+
+class AttestationSampleOut(BaseModel):
+    """A sampled attestation for the reviewing side, with its review and its escalation."""
+
+    roll_call_id: UUID
+    student_id: UUID
+    school_id: UUID
+    class_id: UUID
+    site_version_id: UUID
+    reason: str = Field(examples=["手机损坏"])
+    attested_by: UUID
+    session_id: UUID = Field(description="sign-in session of the attester")
+    position: dict[str, Any] = Field(description="where the attester was, and the evaluation")
+    at: datetime
+    state: Literal["open", "overdue", "reviewed"]
+    overdue_since: datetime | None
+    upheld: bool | None = Field(description="the result of the review; null until there is one")
+    reviewed_by: UUID | None
+
+    @classmethod
+    def of(cls, sample: SampledAttestation) -> Self:
+        """Build the response for a sample."""
+        row, review, escalation = sample.attestation, sample.review, sample.escalation
+        return cls(
+            roll_call_id=row.roll_call_id,
+            student_id=row.student_id,
+            school_id=row.school_id,
+            class_id=row.class_id,
+            site_version_id=row.site_version_id,
+            reason=row.reason,
+            attested_by=row.attested_by,
+            session_id=row.session_id,
+            position=row.position,
+            at=row.at,
+            state=sample.state,
+            overdue_since=escalation.due_at if escalation else None,
+            upheld=review.upheld if review else None,
+            reviewed_by=review.reviewed_by if review else None,
+        )
 
 
 class ReviewIn(Schema):

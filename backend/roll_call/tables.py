@@ -19,6 +19,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from backend.core.database import Base
+from backend.roll_call.attestation_tables import (
+    Attestation,
+    AttestationEscalation,
+    AttestationReview,
+    StudentCode,
+    WrongCardCode,
+)
 from backend.roll_call.partitioning import (
     PARTITION_BY_TERM,
     mapper_key,
@@ -37,6 +44,7 @@ from backend.roll_call.submission_tables import (
 
 __all__ = [
     "Attestation",
+    "AttestationEscalation",
     "AttestationReview",
     "Challenge",
     "HalfYearRegistration",
@@ -58,6 +66,7 @@ __all__ = [
     "VerdictRecord",
     "VerificationTask",
     "VerificationThroughput",
+    "WrongCardCode",
 ]
 
 
@@ -296,66 +305,6 @@ class OutcomeCountPending(Base):
     missed: Mapped[int]
     excused: Mapped[int]
     undetermined: Mapped[int]
-
-
-class StudentCode(Base):
-    """The code on a student's card for the non-face route, stored as a hash. Only the newest code is valid."""
-
-    __tablename__ = "student_code"
-    __tenancy__ = "school"
-    __table_args__ = (Index("ix_student_code_student", "student_id", "issued_at"),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    school_id: Mapped[UUID]
-    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
-    code_hash: Mapped[bytes]
-    issued_by: Mapped[UUID]
-    issued_at: Mapped[datetime]
-
-
-class Attestation(Base):
-    """A counselor saw the student on a filed site and entered the code of the student's card."""
-
-    __tablename__ = "attestation"
-    __tenancy__ = "student"
-    __mapper_args__ = mapper_key("roll_call_id", "student_id")
-    __table_args__ = (
-        roll_call_foreign_key(),
-        PARTITION_BY_TERM,
-    )
-
-    roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
-    student_id: Mapped[UUID] = mapped_column(primary_key=True)
-    school_id: Mapped[UUID] = mapped_column(primary_key=True)
-    term_code: Mapped[str] = mapped_column(primary_key=True)
-    class_id: Mapped[UUID]
-    site_version_id: Mapped[UUID]
-    reason: Mapped[str]
-    attested_by: Mapped[UUID]
-    sampled: Mapped[bool]
-    at: Mapped[datetime]
-
-
-class AttestationReview(Base):
-    """The review of an attestation by a person other than the attester."""
-
-    __tablename__ = "attestation_review"
-    __tenancy__ = "student"
-    __mapper_args__ = mapper_key("roll_call_id", "student_id")
-    __table_args__ = (
-        CheckConstraint("reviewed_by <> attested_by", name="second_person"),
-        PARTITION_BY_TERM,
-    )
-
-    roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
-    student_id: Mapped[UUID] = mapped_column(primary_key=True)
-    school_id: Mapped[UUID] = mapped_column(primary_key=True)
-    term_code: Mapped[str] = mapped_column(primary_key=True)
-    attested_by: Mapped[UUID]
-    reviewed_by: Mapped[UUID]
-    upheld: Mapped[bool]
-    note: Mapped[str]
-    at: Mapped[datetime]
 
 
 class Reminder(Base):

@@ -18,7 +18,7 @@ StaffSignIn = Annotated[SessionState, Depends(_authenticate)]
 
 
 async def _caller(app_context: AppContextDep, sign_in: StaffSignIn) -> Caller:
-    return Caller(app_context, sign_in.actor)
+    return Caller(app_context, sign_in.actor, session_id=sign_in.session_id)
 
 
 StaffCaller = Annotated[Caller, Depends(_caller)]

@@ -213,6 +213,8 @@ def _create_staff_action_tables() -> None:
         sa.Column("site_version_id", sa.Uuid(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("attested_by", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("position", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("sampled", sa.Boolean(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         _roll_call_key("attestation"),
@@ -221,6 +223,7 @@ def _create_staff_action_tables() -> None:
         ),
         postgresql_partition_by=partitioning.BY_TERM,
     )
+    op.create_index("ix_attestation_sampled", "attestation", ["at"], postgresql_where=sa.text("sampled"))
     op.create_table(
         "attestation_review",
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
@@ -239,6 +242,22 @@ def _create_staff_action_tables() -> None:
         postgresql_partition_by=partitioning.BY_TERM,
     )
     op.create_table(
+        "attestation_escalation",
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
+        sa.Column("reviewing_path", sa.String(), nullable=False),
+        sa.Column("reported_to", sa.Uuid(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "roll_call_id", "student_id", "school_id", "term_code", name=op.f("pk_attestation_escalation")
+        ),
+        postgresql_partition_by=partitioning.BY_TERM,
+    )
+    _create_wrong_card_code_table()
+    op.create_table(
         "half_year_registration",
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("year", sa.Integer(), nullable=False),
@@ -252,9 +271,33 @@ def _create_staff_action_tables() -> None:
     )
     protect_school_table("reminder", "SELECT, INSERT")
     protect_school_table("student_code", "SELECT, INSERT")
-    protect_student_readable_table("attestation")
-    protect_student_readable_table("attestation_review")
+    protect_school_table("attestation", "SELECT, INSERT")
+    protect_school_table("attestation_review", "SELECT, INSERT")
+    protect_school_table("attestation_escalation", "SELECT, INSERT")
+    protect_school_table("wrong_card_code", "SELECT, INSERT")
     protect_student_table("half_year_registration", grants="SELECT, INSERT")
+
+
+def _create_wrong_card_code_table() -> None:
+    op.create_table(
+        "wrong_card_code",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("attested_by", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["student_id"], ["student.id"], name=op.f("fk_wrong_card_code_student_id_student")
+        ),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_wrong_card_code_roll_call_id_roll_call")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_wrong_card_code")),
+    )
+    op.create_index("ix_wrong_card_code_attester", "wrong_card_code", ["attested_by", "at"])
+    op.create_index("ix_wrong_card_code_student", "wrong_card_code", ["student_id", "at"])
 
 
 def _enable_row_level_security() -> None:

@@ -255,6 +255,18 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.standing.ledger.queries:load_changes_page",
         "standing_entry WHERE school_id = $1 AND at >= $2 AND at < $3",
     ),
+    "ix_attestation_sampled": (
+        "backend.roll_call.attestation.escalation:load_unreviewed_samples",
+        "attestation WHERE sampled AND at <= $1 ORDER BY at LIMIT 200",
+    ),
+    "ix_wrong_card_code_attester": (
+        "backend.roll_call.attestation.card_codes:require_codes_left",
+        "wrong_card_code WHERE attested_by = $1 AND at > $2",
+    ),
+    "ix_wrong_card_code_student": (
+        "backend.roll_call.attestation.card_codes:require_codes_left",
+        "wrong_card_code WHERE student_id = $1 AND at > $2",
+    ),
     "ix_standing_warning_student": (
         "backend.standing.store.replay:load_stored",
         "standing_warning WHERE student_id = ANY ($1) ORDER BY at",
@@ -265,7 +277,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "student WHERE id_number_index = $1",
     ),
     "ix_student_code_student": (
-        "backend.roll_call.attestation:_require_valid_code",
+        "backend.roll_call.attestation.card_codes:is_valid_code",
         "student_code WHERE student_id = $1 ORDER BY issued_at DESC LIMIT 1",
     ),
     "ix_student_standing_next_at": ("definer.due_standings", "student_standing WHERE next_at <= $1"),

@@ -11,6 +11,7 @@ from tests.faults.driver import LEASE_SECONDS, SETTLEMENT_TIMEOUT
 from tests.faults.long_run import FRAMES_TIMEOUT, OPENS_AFTER, WINDOW, LongRun
 from tests.faults.services import RunServices
 from tests.faults.verdict import Plan
+from tests.support.roll_call.attester import attester_position
 
 OUTAGE_SECONDS = 1500.0
 """Seconds of simulated outage, by the deployment's clock."""
@@ -115,6 +116,7 @@ class CrashPointRun(LongRun):
             "code": coded.body["code"],
             "site_version_id": sites.body["items"][0]["site_version_id"],
             "reason": "手机损坏",
+            "position": attester_position(),
         }
         path = f"/v1/roll-calls/{roll_call}/attestations"
         await counselor.post("attestation", path, body, insist=True, student=profile.id)

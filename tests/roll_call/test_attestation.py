@@ -12,16 +12,18 @@ from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.people.tables import Student
-from backend.roll_call.attestation import (
-    AttestPresence,
-    ReviewAttestation,
-    attest_presence,
-    issue_student_code,
-    review_attestation,
-)
+from backend.policy import PolicyAt
+from backend.roll_call.attestation.card_codes import issue_student_code
+from backend.roll_call.attestation.position import AttesterPosition
+from backend.roll_call.attestation.review import ReviewAttestation, review_attestation
+from backend.roll_call.attestation.service import AttestPresence, attest_presence
 from backend.roll_call.errors import (
     AlreadyPresent,
     AttestationQuotaExhausted,
+    AttesterOutsideSite,
+    AttesterPositionUncertain,
+    AttesterQuotaExhausted,
+    CardCodesExhausted,
     NotOpenYet,
     PresenceNotOwed,
     ResultClosed,
@@ -32,8 +34,16 @@ from backend.roll_call.errors import (
 from backend.roll_call.results import load_missing_page
 from backend.roll_call.rules import Outcome
 from backend.roll_call.settlement.determination import DetermineOutcome, determine_outcome
-from backend.roll_call.tables import Attestation, AttestationReview, OutcomeEntry, RollCall, RollCallSite
+from backend.roll_call.tables import (
+    Attestation,
+    AttestationReview,
+    OutcomeEntry,
+    RollCall,
+    RollCallSite,
+    WrongCardCode,
+)
 from backend.roll_call.voiding import void_roll_call
+from geo.location_fixes import Fix
 from tests.support.province import (
     SampleClass,
     SampleStudent,
@@ -43,8 +53,14 @@ from tests.support.province import (
     registrar_account,
 )
 from tests.support.roll_call.scenario import GRACE, MICROSECOND, RollCallScenario
+from tests.support.roll_call.student_phone import INSIDE, OUTSIDE
 
 pytestmark = pytest.mark.clause("HN334-3.4")
+SESSION = new_id()
+
+
+def make_attester_position(place: tuple[float, float] = INSIDE, accuracy_m: float = 12.0) -> AttesterPosition:
+    return AttesterPosition(Fix(*place, accuracy_m, age_s=1.0), SESSION)
 
 
 async def issue_card(scenario: RollCallScenario, pupil: SampleStudent, actor: Actor | None = None) -> str:
@@ -61,13 +77,24 @@ async def attest(
     *,
     actor: Actor | None = None,
     site: UUID | None = None,
+    place: tuple[float, float] = INSIDE,
+    accuracy_m: float = 12.0,
 ) -> Attestation:
+    """Attest as the API does: a wrong code is committed and then refused."""
     actor = actor or counselor_account(scenario.school, scenario.school.classes[0])
     async with scenario.app_context.database.transaction(actor.scope) as session:
         command = AttestPresence(
-            roll_call.id, pupil.id, code, site or await load_site(scenario, roll_call), "手机损坏"
+            roll_call.id,
+            pupil.id,
+            code,
+            site or await load_site(scenario, roll_call),
+            "手机损坏",
+            make_attester_position(place, accuracy_m),
         )
-        return await attest_presence(session, actor, command, scenario.clock(), scenario.app_context.keys)
+        answer = await attest_presence(session, actor, command, scenario.clock(), scenario.app_context.keys)
+    if isinstance(answer, StudentCodeWrong):
+        raise answer
+    return answer
 
 
 async def load_site(scenario: RollCallScenario, roll_call: RollCall) -> UUID:
@@ -239,6 +266,79 @@ async def test_quota_of_a_class_holds_for_concurrent_attestations(
     assert sum(isinstance(answer, AttestationQuotaExhausted) for answer in answers) == 1
 
 
+# --- position, codes and quotas of the attester ---
+
+
+async def test_attester_must_be_inside_the_site(scenario: RollCallScenario, klass: SampleClass) -> None:
+    launched = await scenario.launch()
+    pupil = klass.students[0]
+    code = await issue_card(scenario, pupil)
+    with pytest.raises(AttesterOutsideSite):
+        await attest(scenario, launched.roll_call, pupil, code, place=OUTSIDE)
+    with pytest.raises(AttesterPositionUncertain):
+        await attest(scenario, launched.roll_call, pupil, code, accuracy_m=900.0)
+    written = await attest(scenario, launched.roll_call, pupil, code)
+    assert (written.session_id, written.position["lon"]) == (SESSION, INSIDE[0])
+
+
+async def test_wrong_card_codes_are_counted_and_limited(
+    scenario: RollCallScenario, klass: SampleClass
+) -> None:
+    launched = await scenario.launch()
+    pupil = klass.students[0]
+    code = await issue_card(scenario, pupil)
+    wrong = f"{(int(code) + 1) % 10**8:08d}"
+    answers = await asyncio.gather(
+        *(attest(scenario, launched.roll_call, pupil, wrong) for _ in range(8)), return_exceptions=True
+    )
+    assert sum(isinstance(answer, StudentCodeWrong) for answer in answers) == 5
+    assert sum(isinstance(answer, CardCodesExhausted) for answer in answers) == 3
+    with pytest.raises(CardCodesExhausted):
+        await attest(scenario, launched.roll_call, pupil, code)
+    async with scenario.owner_transaction() as session:
+        counted = await session.scalars(select(WrongCardCode).where(WrongCardCode.student_id == pupil.id))
+        assert len(counted.all()) == 5
+
+
+async def test_quota_of_an_attester_covers_all_classes(
+    scenario: RollCallScenario, klass: SampleClass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = await scenario.launch()
+    integer = PolicyAt.integer
+    monkeypatch.setattr(
+        PolicyAt,
+        "integer",
+        lambda policy, name: 1 if name == "attestation.attester_quota" else integer(policy, name),
+    )
+    first, second = klass.students[:2]
+    counselor = counselor_account(scenario.school, klass)
+    await attest(scenario, launched.roll_call, first, await issue_card(scenario, first), actor=counselor)
+    with pytest.raises(AttesterQuotaExhausted):
+        await attest(
+            scenario, launched.roll_call, second, await issue_card(scenario, second), actor=counselor
+        )
+    await attest(scenario, launched.roll_call, second, await issue_card(scenario, second))
+
+
+async def test_wrong_codes_of_an_attester_count_over_all_cards(
+    scenario: RollCallScenario, klass: SampleClass
+) -> None:
+    launched = await scenario.launch()
+    counselor = counselor_account(scenario.school, klass)
+    codes = {pupil: await issue_card(scenario, pupil) for pupil in klass.students}
+    for pupil in (*klass.students, *klass.students[:2]):
+        wrong = f"{(int(codes[pupil]) + 1) % 10**8:08d}"
+        with pytest.raises(StudentCodeWrong):
+            await attest(scenario, launched.roll_call, pupil, wrong, actor=counselor)
+    last = klass.students[2]
+    with pytest.raises(CardCodesExhausted):
+        await attest(scenario, launched.roll_call, last, codes[last], actor=counselor)
+    await attest(scenario, launched.roll_call, last, codes[last])
+    scenario.clock.at = launched.roll_call.closes_at
+    first = klass.students[0]
+    await attest(scenario, launched.roll_call, first, codes[first], actor=counselor)
+
+
 # --- reviews ---
 
 
@@ -397,6 +497,7 @@ async def test_settlement_waits_for_attestation_being_stored(
         await issue_card(scenario, pupil),
         await load_site(scenario, roll_call),
         "手机损坏",
+        make_attester_position(),
     )
     async with scenario.app_context.database.transaction(counselor.scope) as session:
         await attest_presence(session, counselor, command, roll_call.closes_at, scenario.app_context.keys)

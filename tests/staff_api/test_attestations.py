@@ -11,6 +11,7 @@ from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.staff_api.roll_calls.attestations import router
 from tests.support.province import counselor_account, registrar_account
+from tests.support.roll_call.attester import attester_position
 from tests.support.roll_call.scenario import GRACE, RollCallScenario, create_scenario
 from tests.support.staff_client import StaffClient, is_same_refusal, staff_client
 
@@ -41,6 +42,7 @@ async def attestation_body(
         "code": issued.json()["code"],
         "site_version_id": site["site_version_id"],
         "reason": "手机损坏",
+        "position": attester_position(),
     }
 
 
@@ -55,6 +57,7 @@ async def test_an_attestation_and_its_review(api: StaffClient, scenario: RollCal
     assert (wrong.status_code, wrong.json()["code"]) == (422, "student_code_wrong")
     written = await api.post(counselor, path, body)
     assert written.status_code == 201, written.text
+    assert set(written.json()) == {"student_id", "site_version_id", "at"}
     assert (await scenario.outcomes(launched.roll_call.id))[student.id].method == "attested"
     review = f"{path}/{student.id}/review"
     own = await api.post(counselor, review, {"upheld": True, "note": "本人"})

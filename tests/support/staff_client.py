@@ -61,7 +61,8 @@ def staff_client(app_context: AppContext, *routers: APIRouter) -> StaffClient:
     accounts: dict[UUID, Actor] = {}
 
     def signed_in(request: Request) -> Caller:
-        return Caller(app_context, accounts[UUID(request.headers[ACCOUNT_HEADER])])
+        account_id = UUID(request.headers[ACCOUNT_HEADER])
+        return Caller(app_context, accounts[account_id], session_id=account_id)
 
     app.dependency_overrides[get_args(StaffCaller)[1].dependency] = signed_in
     transport = ASGITransport(app, raise_app_exceptions=False)

@@ -32,8 +32,11 @@ from backend.leave.service import DecideLeave, Half, HalfDay, RequestLeave, deci
 from backend.notice.tables import Notice, NoticeDelivery
 from backend.org.terms import NewTerm, get_term, open_term
 from backend.people.counselors import AssignClasses, assign_classes
-from backend.roll_call.attestation import AttestPresence, attest_presence, issue_student_code
+from backend.roll_call.attestation.card_codes import issue_student_code
+from backend.roll_call.attestation.position import AttesterPosition
+from backend.roll_call.attestation.service import AttestPresence, attest_presence
 from backend.roll_call.launch.audience import Audience
+from geo.location_fixes import Fix
 from tests.support.campus import parsed_outline
 from tests.support.identity.scenario import FAST_PASSWORD_HASH, AdjustableClock, FakeRealNameVerifier
 from tests.support.identity.scenario import IdentityScenario as IdentityStage
@@ -50,7 +53,7 @@ from tests.support.province import (
     student_account,
 )
 from tests.support.roll_call.scenario import RollCallScenario as RollStage
-from tests.support.roll_call.student_phone import StudentWithPhone, render_burst
+from tests.support.roll_call.student_phone import INSIDE, StudentWithPhone, render_burst
 from tests.tenancy.cases import CASE_MODULES
 
 WINDOW = timedelta(hours=1)
@@ -412,7 +415,8 @@ class _ScenarioBuilder:
         counselor = counselor_account(school, klass)
         if school is self.world.school:
             counselor = replace(counselor, counselor_id=await self._counselor_of(self.accounts["counselor"]))
-        command = AttestPresence(roll_call_id, pupil.id, code, version_id, "手机损坏")
+        position = AttesterPosition(Fix(*INSIDE, 12.0, age_s=1.0), new_id())
+        command = AttestPresence(roll_call_id, pupil.id, code, version_id, "手机损坏", position)
         async with app_context.database.transaction(counselor.scope) as session:
             await attest_presence(session, counselor, command, self.at, app_context.keys)
 

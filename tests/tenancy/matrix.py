@@ -13,6 +13,7 @@ from backend.core.ids import new_id
 from backend.org.calendar import FIXED_HOLIDAYS
 from tests.support.campus import polygon, rectangle
 from tests.support.province import unique_school_code
+from tests.support.roll_call.attester import attester_position
 from tests.tenancy.cases import CASE_MODULES
 from tests.tenancy.fixtures import TenancyScenario
 from tests.tenancy.rows import Computed, IdOf, Row
@@ -248,8 +249,10 @@ STAFF: tuple[Row, ...] = (
             "code": Computed(lambda scenario: scenario.records["school"]["bystander_code"]),
             "site_version_id": IdOf("site_version"),
             "reason": "手机损坏",
+            "position": attester_position(),
         },
     ),
+    Row("GET /v1/attestation-samples", "ok       ok     ok        403"),
     Row(
         "POST /v1/roll-calls/{roll_call_id}/attestations/{student_id}/review",
         "ok       ok/409 403       403",

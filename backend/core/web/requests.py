@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -123,6 +124,8 @@ class Caller:
     actor: Actor
     received_at: datetime | None = None
     """When the request had arrived, before it waited for anything; None where that is irrelevant."""
+    session_id: UUID | None = None
+    """The sign-in session of a staff request; None for phones."""
 
     @property
     def at(self) -> datetime:

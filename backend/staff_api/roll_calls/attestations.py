@@ -5,19 +5,25 @@ from uuid import UUID
 from fastapi import APIRouter
 from sqlalchemy import select
 
+from backend.core.errors import DomainError
+from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
 from backend.roll_call.access import access_roll_call
-from backend.roll_call.attestation import (
-    AttestPresence,
+from backend.roll_call.attestation.card_codes import issue_student_code
+from backend.roll_call.attestation.position import AttesterPosition
+from backend.roll_call.attestation.review import (
     ReviewAttestation,
-    attest_presence,
-    issue_student_code,
+    ReviewState,
+    SampleFilter,
+    load_samples_page,
     review_attestation,
 )
+from backend.roll_call.attestation.service import AttestPresence, attest_presence
 from backend.roll_call.rules import Outcome
 from backend.roll_call.settlement.determination import DetermineOutcome, determine_outcome
 from backend.roll_call.staff_schemas import (
     AttestationOut,
+    AttestationSampleOut,
     AttestIn,
     CodeOut,
     DetermineIn,
@@ -28,6 +34,7 @@ from backend.roll_call.staff_schemas import (
 )
 from backend.roll_call.tables import RollCallSite
 from backend.staff_api.caller import StaffCaller
+from geo.location_fixes import Fix
 
 router = APIRouter(prefix="/v1", tags=["人工核验 · checks by people"])
 
@@ -62,15 +69,40 @@ async def list_frozen_sites(caller: StaffCaller, roll_call_id: UUID) -> list[Sit
 @router.post(
     "/roll-calls/{roll_call_id}/attestations",
     status_code=201,
-    responses=problem_responses(401, 403, 404, 409, 422),
+    responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
 async def post_attestation(caller: StaffCaller, roll_call_id: UUID, body: AttestIn) -> AttestationOut:
-    """现场核验（非人脸） · Attest a student's presence on a filed site, with the code of the student's card; by a counselor."""
-    command = AttestPresence(roll_call_id, body.student_id, body.code, body.site_version_id, body.reason)
+    """现场核验（非人脸） · Attest a student's presence with the code of the student's card; by a counselor who is on the filed site."""
+    assert caller.session_id is not None
+    position = AttesterPosition(Fix(**body.position.model_dump()), caller.session_id)
+    command = AttestPresence(
+        roll_call_id, body.student_id, body.code, body.site_version_id, body.reason, position
+    )
     async with caller.transaction() as session:
         row = await attest_presence(session, caller.actor, command, caller.at, caller.app_context.keys)
-    return AttestationOut(
-        student_id=row.student_id, site_version_id=row.site_version_id, sampled=row.sampled, at=row.at
+    if isinstance(row, DomainError):  # its count is committed
+        raise row
+    return AttestationOut(student_id=row.student_id, site_version_id=row.site_version_id, at=row.at)
+
+
+@router.get("/attestation-samples", responses=problem_responses(401, 403, 422))
+async def list_attestation_samples(
+    caller: StaffCaller,
+    state: ReviewState | None = None,
+    roll_call_id: UUID | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[AttestationSampleOut]:
+    """抽中复核的现场核验（仅复核单位可见） · List the sampled attestations that you may review, oldest first."""
+    async with caller.transaction() as session:
+        rows = await load_samples_page(
+            session, caller.actor, SampleFilter(state, roll_call_id), decode_time_cursor(cursor), limit + 1
+        )
+        items = [AttestationSampleOut.of(row) for row in rows[:limit]]
+    last = items[-1] if len(rows) > limit else None
+    return Page(
+        items=items,
+        next_cursor=encode_cursor(last.at.isoformat(), str(last.student_id)) if last else None,
     )
 
 

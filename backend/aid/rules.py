@@ -232,6 +232,8 @@ class _LedgerBuilder:
         self._postings: list[Posting] = []
         self._due: dict[tuple[str, date], int] = {}
         self._overpayments: list[Payment] = []
+        self._withheld: dict[AidChange, dict[tuple[str, date], int]] = {}
+        """What each change in force withholds, in the order in which the changes were released."""
 
     def grant(self, award: Award) -> None:
         self._awards[award.award_id] = award
@@ -258,6 +260,7 @@ class _LedgerBuilder:
     def withdraw(self, change: AidChange) -> None:
         """Withdraw exactly the unpaid part of the term's aid (HN334-4.1d)."""
         assert change.released_at is not None
+        withheld = self._withheld[change] = {}
         for award_id, month in sorted(self._due):
             award = self._awards[award_id]
             if award.term == change.term and award.kind in self._kinds:
@@ -265,15 +268,24 @@ class _LedgerBuilder:
                 accounts = (Account.DUE, Account.WITHDRAWN)
                 cause = f"change:{change.change_id}"
                 self._post(change.released_at, (award_id, month), accounts, unpaid, cause)
+                withheld[award_id, month] = unpaid
 
     def reinstate(self, change: AidChange) -> None:
-        """Post counter-entries for exactly what the change withdrew (HN334-4.2)."""
+        """Post counter-entries for what the change withheld, unless another change in force withholds it (HN334-4.2).
+
+        The other change then withholds that part too, and its own reversal gives it back (reading 24).
+        """
         assert change.reversed_at is not None
-        withdrawn = [item for item in self._postings if item.cause == f"change:{change.change_id}"]
-        for item in withdrawn:
+        withheld = self._withheld.pop(change, {})
+        other = next((each for each in self._withheld if each.term == change.term), None)
+        if other is not None:
+            rest = self._withheld[other]
+            for key, fen in withheld.items():
+                rest[key] = rest.get(key, 0) + fen
+            return
+        for key, fen in sorted(withheld.items()):
             accounts = (Account.WITHDRAWN, Account.DUE)
-            key = (item.award_id, item.month)
-            self._post(change.reversed_at, key, accounts, item.fen, f"reversal:{change.reversed_by}")
+            self._post(change.reversed_at, key, accounts, fen, f"reversal:{change.reversed_by}")
         self._apply_overpayments(change.reversed_at)
 
     def _apply_overpayments(self, at: datetime) -> None:

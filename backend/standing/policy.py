@@ -34,6 +34,7 @@ class StandingPolicy:
     absence_months: int
     absence_alert_days: int
     deadline_days: int
+    days_after_refusal: int
     reminder_days: tuple[int, ...]
     on_expiry: str
     blockers: tuple[str, ...]
@@ -60,6 +61,7 @@ class StandingPolicy:
             absence_months=policy.integer("absence.withdrawal_after"),
             absence_alert_days=policy.integer("absence.alert_after"),
             deadline_days=policy.integer("decision.deadline"),
+            days_after_refusal=policy.integer("decision.after_refused_dismissal"),
             reminder_days=policy.integers("decision.reminders"),
             on_expiry=policy.text("decision.on_expiry"),
             blockers=policy.texts("decision.expiry_blockers"),

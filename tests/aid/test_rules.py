@@ -1,5 +1,6 @@
 """Properties of the pure rules: eligibility, amounts, and a ledger that always balances."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import product
 
@@ -131,6 +132,26 @@ def test_withdrawal_takes_exactly_the_unpaid_amount(
         if item.target is Account.WITHDRAWN:
             assert item.fen == due[key]
         due[key] = due.get(key, 0) + item.fen * ((item.target is Account.DUE) - (item.source is Account.DUE))
+
+
+@pytest.mark.clause("HN334-4.2")
+@pytest.mark.clause("R24")
+@given(facts(), st.booleans())
+def test_reversing_one_of_two_changes_gives_nothing_back(
+    drawn_facts: tuple[list[Award], list[Payment], list[AidChange]], first: bool
+) -> None:
+    awards, payments, _ = drawn_facts
+    changes = [AidChange(f"c{number}", "T", END + timedelta(days=number), None, None) for number in (0, 1)]
+    undone, kept = changes if first else reversed(changes)
+    undone = replace(undone, reversed_by="r", reversed_at=END + timedelta(days=2))
+    both = replace(kept, reversed_by="s", reversed_at=END + timedelta(days=3))
+    in_term = [award.award_id for award in awards if award.term == "T"]
+    as_of = END + timedelta(days=4)
+    one = compute_accounts(awards, payments, [undone, kept], KINDS, as_of)
+    assert one.balance(Account.DUE, in_term) == 0
+    none = compute_accounts(awards, payments, [undone, both], KINDS, as_of)
+    without = compute_accounts(awards, payments, [], KINDS, as_of)
+    assert [none.balance(each) for each in Account] == [without.balance(each) for each in Account]
 
 
 @pytest.mark.clause("HN334-4.2")

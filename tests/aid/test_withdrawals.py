@@ -15,6 +15,8 @@ from backend.leave.rules import SchoolTerm
 from backend.org.terms import get_all_terms
 from backend.standing.store.tables import AidReleaseRecord, ReasonClaimRecord, ReplayDifference, StandingEntry
 from tests.support.aid import AidScenario
+from tests.support.appeal import AppealScenario
+from tests.support.standing.change_requests import ChangeRequestScenario
 
 pytestmark = pytest.mark.clause("HN334-4.1d")
 
@@ -139,6 +141,36 @@ async def test_reversal_restores_the_balances_before_the_change(aid: AidScenario
     assert withdrawal.fen == reinstatement.fen
     assert reinstatement.entry_id != entry.id
     assert len(await aid.standing_scenario.events("AidReinstated")) == 1
+
+
+@pytest.mark.clause("HN334-4.2")
+@pytest.mark.clause("R24")
+async def test_reversing_one_of_two_changes_keeps_the_aid_withdrawn(aid: AidScenario) -> None:
+    scenario = aid.standing_scenario
+    await aid.award()
+    before = await aid.load_account_balances()
+    first = await aid.execute_change()
+    withdrawn = await aid.load_account_balances()
+    changes = ChangeRequestScenario(scenario)
+    await changes.change("L2", changes.bureau, changes.province)
+    assert await scenario.status() == ("01", "full_time")
+    scenario.set_clock(days=1)
+    await scenario.run_misses(2)
+    await scenario.recompute()
+    await changes.decide()
+    await scenario.run_events("AidReleased")
+    assert await scenario.status() == ("01", "part_time")
+    await aid.reverse_change(first)
+    assert await aid.load_account_balances() == withdrawn
+    assert [filing.kind for filing in await aid.load_filings()] == ["withdrawal"]
+    appeals = AppealScenario(scenario)
+    [second] = [entry for entry in await appeals.load_entries() if entry.cause == "decision"]
+    appeal = await appeals.against_change(second.id)
+    await appeals.decide(appeal)
+    await scenario.run_events("StandingChanged")
+    assert await aid.load_account_balances() == before
+    assert [filing.kind for filing in await aid.load_filings()] == ["withdrawal", "reinstatement"]
+    assert await scenario.rows(ReplayDifference) == []
 
 
 @pytest.mark.clause("HN334-4.2")

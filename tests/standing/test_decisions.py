@@ -270,7 +270,7 @@ async def test_a_pending_dismissal_blocks_the_execution(scenario: StandingScenar
     await scenario.recompute()
     assert await scenario.rows(StandingEntry) == []
     await answer(scenario, made.id, accepted=False)
-    assert await load_prompt_state(scenario, prompt_id) == "executed"
+    assert await load_prompt_state(scenario, prompt_id) == "running"
 
 
 async def test_a_prompt_with_a_pending_dismissal_cannot_be_decided(scenario: StandingScenario) -> None:
@@ -292,6 +292,37 @@ async def test_a_dismissal_needs_a_reason_from_the_catalogue(
     async with scenario.transaction(scenario.registrar) as session:
         with pytest.raises(refusal):
             await decide_prompt(session, scenario.registrar, command, scenario.at)
+
+
+@pytest.mark.clause("R22")
+async def test_refusal_after_the_deadline_leaves_two_working_days(scenario: StandingScenario) -> None:
+    prompt_id = await raise_received_prompt(scenario)
+    made = await dismiss(scenario, prompt_id)
+    due_at = (await scenario.step(prompt_id)).due_at
+    assert due_at is not None
+    scenario.roll_call_scenario.clock.at = due_at + timedelta(hours=9)
+    await answer(scenario, made.id, accepted=False)
+    step = await scenario.step(prompt_id)
+    assert step.state == "running"
+    assert step.due_at is not None
+    assert step.due_at >= due_at + timedelta(days=3)
+    await decide(scenario, prompt_id, "suspension", reasons="病休")
+    assert (await scenario.step(prompt_id)).state == "decided"
+
+
+@pytest.mark.clause("R22")
+async def test_extended_deadline_executes_at_its_end(scenario: StandingScenario) -> None:
+    prompt_id = await raise_received_prompt(scenario)
+    made = await dismiss(scenario, prompt_id)
+    due_at = (await scenario.step(prompt_id)).due_at
+    assert due_at is not None
+    scenario.roll_call_scenario.clock.at = due_at + timedelta(hours=9)
+    await answer(scenario, made.id, accepted=False)
+    extended = (await scenario.step(prompt_id)).due_at
+    assert extended is not None
+    scenario.roll_call_scenario.clock.at = extended
+    await scenario.recompute()
+    assert (await scenario.step(prompt_id)).state == "executed"
 
 
 async def test_a_dismissal_is_answered_only_once(scenario: StandingScenario) -> None:

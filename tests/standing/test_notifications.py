@@ -283,7 +283,7 @@ async def test_a_replay_difference_notifies_only_the_superior(
     ]
 
 
-async def test_a_change_without_basis_notifies_registrar_and_superior(
+async def test_a_change_without_basis_notifies_everyone_concerned(
     scenario: StandingScenario, staff: Staff
 ) -> None:
     warning_id = new_id()
@@ -299,10 +299,14 @@ async def test_a_change_without_basis_notifies_registrar_and_superior(
         event = StudentWarned(**owner_columns, path=scenario.school.path, warning_id=warning_id)
         await emit(session, event, scenario.at)
     await scenario.run_events("StudentWarned")
-    assert await load_notice_recipients(scenario, staff, warning_id) == [
-        ("change_without_basis", staff.registrar),
-        ("change_without_basis_superior", staff.superior),
-    ]
+    assert await load_notice_recipients(scenario, staff, warning_id) == sorted(
+        [
+            ("change_without_basis", staff.counselor),
+            ("change_without_basis", staff.registrar),
+            ("change_without_basis_student", scenario.pupil.id),
+            ("change_without_basis_superior", staff.superior),
+        ]
+    )
 
 
 def test_every_state_closed_without_effect_has_notice_texts() -> None:

@@ -16,13 +16,15 @@ from backend.standing.engine.misses import CheckStatus, Exclusions, check_status
 from backend.standing.policy import PolicyHistory
 
 MONTHS_A_YEAR = 12
+REHEARSAL = "rehearsal"
+"""The kind of roll call whose misses prove nothing (reading 20)."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbsencePeriod:
     """A run of recorded absences; `ended_at` is None while it continues.
 
-    `records` are the keys of the absences up to the limit, in order. `alert_on` is the day of the alert. `limit_day` is
+    `records` are the keys of the absences up to the limit, in order; `absences` are all of them with their days. `alert_on` is the day of the alert. `limit_day` is
     the last day within the law's number of months; the next day raises the prompt. Both are None if they lie beyond
     the terms on file.
     """
@@ -30,6 +32,7 @@ class AbsencePeriod:
     starts_on: date
     ended_at: datetime | None
     records: tuple[str, ...]
+    absences: tuple[tuple[str, date], ...]
     alert_on: date | None
     limit_day: date | None
 
@@ -77,12 +80,16 @@ def find_absence_periods(
 def _recorded_presence(
     facts: StudentFacts, policies: PolicyHistory, exclusions: Exclusions, as_of: datetime
 ) -> list[_Presence]:
-    """Results of checks of any kind, and the attendance records of counselors."""
+    """Results of checks of any kind, and the attendance records of counselors.
+
+    A rehearsal proves presence when passed and proves nothing when missed (reading 20).
+    """
     records: list[_Presence] = []
     for check in facts.checks:
         if check.closes_at <= as_of:
             status, _ = check_status(check, facts, policies.on(event_day(check)), exclusions, as_of)
-            if status is not CheckStatus.EXCLUDED:
+            proves_nothing = status is CheckStatus.MISSED and check.kind == REHEARSAL
+            if status is not CheckStatus.EXCLUDED and not proves_nothing:
                 key = check_key(check.check_id)
                 records.append(_Presence(check.closes_at, key, status is CheckStatus.PASSED))
     for record in facts.attendance:
@@ -102,7 +109,8 @@ def _period(
     records = tuple(
         absence.key for absence in absences if limit_day is None or legal_day(absence.at) <= limit_day
     )
-    return AbsencePeriod(first, ended_at, records, alert_on, limit_day)
+    days = tuple((absence.key, legal_day(absence.at)) for absence in absences)
+    return AbsencePeriod(first, ended_at, records, days, alert_on, limit_day)
 
 
 def add_months(day: date, months: int) -> date:

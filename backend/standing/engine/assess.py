@@ -29,8 +29,8 @@ from backend.standing.engine.ids import derived_id, warning_id
 from backend.standing.engine.ledger import LedgerEntry, Lock, RefusedAct
 from backend.standing.engine.misses import CheckStatus, MissCounts, count_misses
 from backend.standing.engine.prompts import Prompt, PromptKind
-from backend.standing.engine.timeline import AidRelease, Timeline
-from backend.standing.engine.triggers import Snapshot, are_still_missed
+from backend.standing.engine.timeline import CHANGE_WITHOUT_BASIS, AidRelease, Timeline
+from backend.standing.engine.triggers import Snapshot, has_basis
 from backend.standing.policy import PolicyHistory
 
 
@@ -148,7 +148,7 @@ def _summarise_term(snapshot: Snapshot, term: SchoolTerm) -> TermSummary:
         for item in snapshot.sequence
         if item.term == term.code
     )
-    counts = count_misses(snapshot.sequence, term.code, law)
+    counts = count_misses(snapshot.sequence, term.code, snapshot.policies, law)
     return TermSummary(term.code, positions, counts, leave, missing_year)
 
 
@@ -205,12 +205,15 @@ def _warning(
 
 
 def _unjustified_change_warnings(timeline: Timeline) -> list[StandingWarning]:
-    """Changes whose misses were excused later. A closed case is never judged again (reading 14), so only warn."""
+    """Changes whose facts no longer reach the limit, such as misses excused later, or a pass found between two misses.
+
+    A closed case is never judged again (reading 14), so only warn. Readings 12 and 16 say how to restore.
+    """
     warnings = []
-    code, student_id = "change_without_basis", timeline.facts.student_id
+    code, student_id = CHANGE_WITHOUT_BASIS, timeline.facts.student_id
     for entry in timeline.ledger.sanctions_in_force():
         prompt = timeline.prompts[entry.prompt_id or ""]
-        if prompt.kind is PromptKind.MISSES and not are_still_missed(prompt.evidence, timeline.snapshot):
+        if not has_basis(prompt, timeline.snapshot):
             facts = (f"change:{entry.entry_id}", *prompt.evidence)
             changed_id = derived_id("warning", (student_id, code, facts))
             warnings.append(StandingWarning(changed_id, code, prompt.term, facts, None))

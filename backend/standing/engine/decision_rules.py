@@ -121,10 +121,11 @@ def list_missing_evidence(check: RollCallFact, law: StandingPolicy, as_of: datet
 
 
 def find_blockers(
-    prompt: Prompt, facts: StudentFacts, law: StandingPolicy, as_of: datetime
+    prompt: Prompt, facts: StudentFacts, law: StandingPolicy, as_of: datetime, *, rests_on_undetermined: bool
 ) -> tuple[str, ...]:
     """What blocks an automatic execution at the instant (reading 12).
 
+    `rests_on_undetermined`: the limit is reached only if an undetermined check is not a pass (reading 16).
     The law says which blockers apply, and in which order; a missing calendar year always blocks.
     """
     checks = list_evidence_checks(prompt, facts)
@@ -137,6 +138,7 @@ def find_blockers(
         "notice_undelivered": prompt.delivered_at is None
         or any(not was_notice_in_time(check, law, as_of) for check in checks),
         "incomplete_evidence": any(list_missing_evidence(check, law, as_of) for check in checks),
+        "undetermined_check": rests_on_undetermined,
     }
     blockers = [name for name in law.blockers if blocks[name]]
     if prompt.deadline is not None and prompt.deadline.missing_year is not None:

@@ -6,7 +6,7 @@ A reversal is a separate entry. The status after it is computed from all entries
 approved changes stay in force, and nothing remains of the reversed change.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +16,7 @@ from backend.roll_call.rules import ACTIVE_STANDINGS
 from backend.standing.engine.decision_rules import find_appeal_objection
 from backend.standing.engine.facts import Appeal, Edit, Reversal, Status, StudentFacts, check_key
 from backend.standing.engine.ids import derived_id
-from backend.standing.engine.misses import Exclusions
+from backend.standing.engine.misses import ANSWERED, Exclusions
 from backend.standing.engine.prompts import Prompt
 from backend.standing.engine.trace import DECIDED, EDITED, EXPIRY, RESTORED, Trace, build_trace
 from backend.standing.policy import PolicyHistory
@@ -33,6 +33,8 @@ class Cause(StrEnum):
 
 
 SANCTIONS = frozenset({Cause.DECISION, Cause.EXPIRY})
+FindUnfounded = Callable[[Appeal], Collection[str]]
+"""Returns the ids of the sanctions in force that an upheld appeal leaves without basis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class LedgerWriter:
         self.refused: list[RefusedAct] = []
         self._used_approvals: set[str] = set()
         self._excluded: dict[str, str] = {}
+        self._answered: set[str] = set()
         self._present: set[str] = set()
 
     @property
@@ -123,7 +126,13 @@ class LedgerWriter:
 
     @property
     def exclusions(self) -> Exclusions:
-        return Exclusions(dict(self._excluded), frozenset(self._present))
+        answered = {
+            key: ANSWERED
+            for entry in self.sanctions_in_force()
+            if entry.entry_id in self._answered
+            for key in entry.trace.facts
+        }
+        return Exclusions(answered | self._excluded, frozenset(self._present))
 
     def sanctions_in_force(self) -> tuple[LedgerEntry, ...]:
         return sanctions_in_force(self.entries)
@@ -143,6 +152,10 @@ class LedgerWriter:
         """Exclude facts from counting; the first reason stays."""
         for key in keys:
             self._excluded.setdefault(key, why)
+
+    def settle_sanctions(self) -> None:
+        """The facts of the sanctions in force no longer count, until the sanction is reversed (reading 18)."""
+        self._answered.update(entry.entry_id for entry in self.sanctions_in_force())
 
     def refuse(self, fact: str, at: datetime, *reasons: str) -> None:
         self.refused.append(RefusedAct(fact, at, reasons))
@@ -206,14 +219,17 @@ class LedgerWriter:
 
     # --- appeals ---
 
-    def apply_appeal(self, appeal: Appeal, at: datetime) -> None:
-        """Refuse an inadmissible appeal when it is filed; apply an upheld appeal when it is decided."""
+    def apply_appeal(self, appeal: Appeal, at: datetime, find_unfounded: FindUnfounded) -> None:
+        """Refuse an inadmissible appeal when it is filed; apply an upheld appeal when it is decided.
+
+        `find_unfounded` names the sanctions that lose their basis by the appeal; it counts with the current exclusions.
+        """
         objection = self._appeal_objection(appeal)
         if objection is not None:
             if at == appeal.filed_at:
                 self.refuse(f"appeal:{appeal.appeal_id}", at, objection)
         elif appeal.upheld and at == appeal.decided_at:
-            self._uphold(appeal, at)
+            self._uphold(appeal, at, find_unfounded)
 
     def _appeal_objection(self, appeal: Appeal) -> str | None:
         levels = self.policies.on(legal_day(appeal.filed_at)).appeal_levels
@@ -222,18 +238,23 @@ class LedgerWriter:
             return "no_such_change"
         return find_appeal_objection(appeal, self.facts, levels)
 
-    def _uphold(self, appeal: Appeal, at: datetime) -> None:
-        """Reverse every sanction based on an overturned result; exclude the misses of an overturned sanction."""
+    def _uphold(self, appeal: Appeal, at: datetime, find_unfounded: FindUnfounded) -> None:
+        """Reverse every sanction based on an overturned result; exclude the misses of an overturned sanction.
+
+        A result outside the evidence can carry a sanction too: a pass between two misses ends their run (reading 16).
+        """
         key = check_key(appeal.target_id)
         if appeal.target == "check" and appeal.finding == "present":
             self._present.add(appeal.target_id)
         elif appeal.target == "check":
             self.exclude((key,), "appeal_upheld")
+        unfounded = find_unfounded(appeal)
         for entry in self.sanctions_in_force():
             overturned = appeal.target == "change" and entry.entry_id == appeal.target_id
             if overturned:
                 self.exclude(entry.trace.facts, "appeal_upheld")
-            if overturned or (appeal.target == "check" and key in entry.trace.facts):
+            based_on_result = appeal.target == "check" and key in entry.trace.facts
+            if overturned or based_on_result or entry.entry_id in unfounded:
                 self._append_reversal(entry, Cause.APPEAL, appeal.appeal_id, at)
 
     # --- edits ---

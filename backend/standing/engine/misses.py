@@ -35,6 +35,12 @@ class SequenceItem:
     why: str
 
 
+ANSWERED, EARLIER_TERM = "answered", "earlier_term"
+SETTLED = frozenset({ANSWERED, EARLIER_TERM})
+"""Reasons that end the effect of a fact on later counts without contesting it: a sanction in force answers for it, or
+its term was over when the student returned (reading 18)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exclusions:
     """Facts that later acts (a dismissal, a reversal, an appeal) excluded from counting.
@@ -59,6 +65,22 @@ def latest_outcome(check: RollCallFact, as_of: datetime) -> Outcome | None:
 
 
 # --- the status of one check ---
+
+
+def find_undetermined(facts: StudentFacts, exclusions: Exclusions, as_of: datetime) -> frozenset[str]:
+    """The ids of closed checks of any kind that may still turn out to be a pass: no result, or an undetermined one.
+
+    A check that was voided, relaunched or excluded by a later act is not among them (reading 16).
+    """
+    return frozenset(
+        check.check_id
+        for check in facts.checks
+        if check.closes_at <= as_of
+        and latest_outcome(check, as_of) in {None, Outcome.UNDETERMINED}
+        and check.check_id not in exclusions.present
+        and check_key(check.check_id) not in exclusions.reasons
+        and _cancellation(check, facts, as_of) is None
+    )
 
 
 def check_status(
@@ -211,15 +233,22 @@ class MissCounts:
     """Whether no limit is reached yet and the next miss reaches one."""
 
 
-def count_misses(sequence: Sequence[SequenceItem], term: str, law: StandingPolicy) -> MissCounts:
-    """Count the misses of one term. A new term starts at zero (reading 3)."""
+def count_misses(
+    sequence: Sequence[SequenceItem], term: str, policies: PolicyHistory, law: StandingPolicy
+) -> MissCounts:
+    """Count the misses of one term; `law` judges the next miss. A new term starts at zero (reading 3).
+
+    If the law has become stricter since the last miss, the counts can already be at the new limit or above. Nothing
+    follows from that before the next miss (reading 14), so the next miss is still the one that prompts.
+    """
     statuses = [
         item.status for item in sequence if item.term == term and item.status is not CheckStatus.EXCLUDED
     ]
+    reached = any(hit.term == term for hit in find_threshold_hits(sequence, policies))
     cumulative = statuses.count(CheckStatus.MISSED)
     consecutive = next(
         (number for number, status in enumerate(reversed(statuses)) if status is CheckStatus.PASSED),
         len(statuses),
     )
     left = min(law.consecutive - consecutive, law.cumulative - cumulative)
-    return MissCounts(term, consecutive, cumulative, left == 1)
+    return MissCounts(term, consecutive, cumulative, left <= 1 and not reached)

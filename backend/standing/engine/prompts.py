@@ -84,12 +84,17 @@ class Deadline:
 
 def compute_deadline(
     delivered_at: datetime,
+    dismissal_refused_at: datetime | None,
     law: StandingPolicy,
     calendar: WorkingCalendar,
     loads: tuple[CalendarYearLoaded, ...],
     as_of: datetime,
 ) -> Deadline:
-    """The deadline as it was known at the instant. Without the calendar there is none (reading 7)."""
+    """The deadline as it was known at the instant. Without the calendar there is none (reading 7).
+
+    After a refused dismissal the registrar has at least `decision.after_refused_dismissal` working days for another
+    decision; a longer rest of the period stays as it is (reading 22).
+    """
     delivered_on = legal_day(delivered_at)
     reminders: list[Reminder] = []
     try:
@@ -97,6 +102,9 @@ def compute_deadline(
             Reminder(number, calendar.add_working_days(delivered_on, number)) for number in law.reminder_days
         )
         due = calendar.deadline_instant(delivered_at, law.deadline_days)
+        if dismissal_refused_at is not None:
+            again = calendar.deadline_instant(dismissal_refused_at, law.days_after_refusal)
+            due = max(due, again)
     except CalendarYearMissing as missing:
         return Deadline(None, int(missing.params["year"]), tuple(reminders))
     years = range(delivered_on.year, legal_day(due - TICK).year + 1)
@@ -131,6 +139,8 @@ class Prompt:
     """What would stop an automatic execution now (reading 12), even before the deadline."""
     dismissal: str | None = None
     """The dismissing decision while the superior has not answered it."""
+    dismissal_refused_at: datetime | None = None
+    """When the superior last refused a dismissal; the registrar then has some days for another decision."""
     closed_at: datetime | None = None
     closed_by: str | None = None
     """The decision, `policy`, or the reason for the withdrawal."""

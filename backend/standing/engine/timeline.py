@@ -11,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
+from backend.core.clock import legal_day
 from backend.leave.rules import day_starts
 from backend.org.calendar import WorkingCalendar
 from backend.roll_call.rules import Outcome
@@ -34,13 +36,21 @@ from backend.standing.engine.facts import (
     check_key,
     leave_key,
 )
-from backend.standing.engine.ledger import Cause, LedgerWriter
-from backend.standing.engine.misses import CheckStatus
+from backend.standing.engine.ledger import Cause, LedgerEntry, LedgerWriter
+from backend.standing.engine.misses import EARLIER_TERM, CheckStatus
 from backend.standing.engine.prompts import Prompt, PromptState, compute_deadline, raise_prompt
-from backend.standing.engine.triggers import Snapshot, find_triggers, is_still_justified, take_snapshot
+from backend.standing.engine.triggers import (
+    Snapshot,
+    find_triggers,
+    has_basis,
+    is_still_justified,
+    rests_on_undetermined,
+    take_snapshot,
+)
 from backend.standing.policy import PolicyHistory, StandingPolicy
 
 EXECUTE = "execute"
+CHANGE_WITHOUT_BASIS = "change_without_basis"
 
 Act = Edit | Reversal | Appeal | PromptDelivery | Decision | Acknowledgement
 
@@ -108,11 +118,11 @@ class Timeline:
         match act:
             case Edit():
                 if self.ledger.apply_edit(act):
-                    self._exclude_past_facts(act.at)
+                    self._return_to_presence(act.at)
             case Reversal():
                 self.ledger.apply_reversal(act)
             case Appeal():
-                self.ledger.apply_appeal(act, at)
+                self.ledger.apply_appeal(act, at, partial(self._find_unfounded, at=at))
 
     def _apply_to_prompts(self, act: Act) -> None:
         match act:
@@ -123,15 +133,50 @@ class Timeline:
             case Acknowledgement():
                 self._acknowledge(act)
 
-    def _exclude_past_facts(self, at: datetime) -> None:
-        """A student who returns to full-time study is not sanctioned again for facts of the time before."""
+    def _return_to_presence(self, at: datetime) -> None:
+        """The student must attend again. Facts of this term go on counting, except those that a sanction answered.
+
+        Reading 18: a return wipes nothing else. Counts belong to a term (reading 3), so facts of a term that ended
+        before the return have no more effect.
+        """
+        self.ledger.settle_sanctions()
+        over = (term.ends_on for term in self.facts.terms if term.ends_on < legal_day(at))
+        since = max(over, default=None)
+        if since is None:
+            return
         snapshot = take_snapshot(self.facts, self.policies, self.calendar, self.ledger.exclusions, at)
         missed = [
-            check_key(item.check.check_id) for item in snapshot.sequence if item.status is CheckStatus.MISSED
+            check_key(item.check.check_id)
+            for item in snapshot.sequence
+            if item.status is CheckStatus.MISSED and item.event_day <= since
         ]
-        leaves = [leave_key(leave.leave_id) for leave in self.facts.leaves if leave.starts_at <= at]
-        absences = [attendance_key(record.record_id) for record in self.facts.attendance if record.at <= at]
-        self.ledger.exclude((*missed, *leaves, *absences), "answered")
+        leaves = [
+            leave_key(leave.leave_id) for leave in self.facts.leaves if legal_day(leave.starts_at) <= since
+        ]
+        absences = [
+            key for period in snapshot.absence_periods for key, day in period.absences if day <= since
+        ]
+        self.ledger.exclude((*missed, *leaves, *absences), EARLIER_TERM)
+
+    def _find_unfounded(self, appeal: Appeal, at: datetime) -> frozenset[str]:
+        """The sanctions whose limit is no longer reached, if the appealed check took part in the count (reading 16)."""
+        appealed = next((check for check in self.facts.checks if check.check_id == appeal.target_id), None)
+        if appeal.target != "check" or appealed is None:
+            return frozenset()
+        snapshot = take_snapshot(self.facts, self.policies, self.calendar, self.ledger.exclusions, at)
+        return frozenset(
+            entry.entry_id
+            for entry in self.ledger.sanctions_in_force()
+            if self._first_evidence_at(entry) <= appealed.closes_at <= entry.at
+            and not has_basis(self.prompts[entry.prompt_id or ""], snapshot)
+        )
+
+    def _first_evidence_at(self, entry: LedgerEntry) -> datetime:
+        """When the first check or record in the evidence of a sanction took place; otherwise the sanction's instant."""
+        facts = self.facts
+        instants = {check_key(check.check_id): check.closes_at for check in facts.checks}
+        instants |= {attendance_key(record.record_id): record.at for record in facts.attendance}
+        return min((instants[key] for key in entry.trace.facts if key in instants), default=entry.at)
 
     # --- prompts ---
 
@@ -198,7 +243,7 @@ class Timeline:
             self._dismiss(prompt, answer.decision_id, answer.at)
         else:
             state = PromptState.RUNNING if prompt.delivered_at else PromptState.UNDELIVERED
-            self._put(replace(prompt, state=state, dismissal=None))
+            self._put(replace(prompt, state=state, dismissal=None, dismissal_refused_at=answer.at))
 
     def _dismiss(self, prompt: Prompt, decision_id: str, at: datetime) -> None:
         """The justified reason of a dismissal excludes all facts in the prompt's evidence."""
@@ -215,14 +260,20 @@ class Timeline:
             law = self.policies.on(prompt.event_day)
             if prompt.delivered_at is not None:
                 loads = self.facts.calendar_loads
-                deadline = compute_deadline(prompt.delivered_at, law, self.calendar, loads, at)
+                deadline = compute_deadline(
+                    prompt.delivered_at, prompt.dismissal_refused_at, law, self.calendar, loads, at
+                )
                 prompt = replace(prompt, deadline=deadline)
                 self._schedule(deadline.at, at)
-            prompt = replace(prompt, blockers=find_blockers(prompt, self.facts, law, at))
+            prompt = replace(prompt, blockers=self._find_blockers(prompt, law, at))
             self._put(prompt)
             waiting = prompt.state in {PromptState.RUNNING, PromptState.BLOCKED}
             if waiting and prompt.deadline is not None and prompt.deadline.has_passed(at):
                 self._expire(prompt, law, at)
+
+    def _find_blockers(self, prompt: Prompt, law: StandingPolicy, at: datetime) -> tuple[str, ...]:
+        doubtful = rests_on_undetermined(prompt, self.snapshot)
+        return find_blockers(prompt, self.facts, law, at, rests_on_undetermined=doubtful)
 
     def _expire(self, prompt: Prompt, law: StandingPolicy, at: datetime) -> None:
         """Execute what the prompt proposed, or escalate to the superior, by the policy of its day (reading 12)."""
@@ -238,13 +289,18 @@ class Timeline:
     # --- aid ---
 
     def _release_aid(self, at: datetime) -> None:
-        """Aid is withdrawn only when no blocker of an execution remains (HN334-4.1d, reading 12)."""
+        """Aid is withdrawn only when no blocker of an execution remains (HN334-4.1d, reading 12).
+
+        A change that lost its basis in the meantime withdraws nothing: the superior or an appeal will reverse it.
+        """
         for entry in self.ledger.sanctions_in_force():
             known = self.releases.get(entry.entry_id)
             if entry.prompt_id is None or (known is not None and known.at is not None):
                 continue
             prompt = self.prompts[entry.prompt_id]
-            blockers = find_blockers(prompt, self.facts, self.policies.on(prompt.event_day), at)
+            blockers = self._find_blockers(prompt, self.policies.on(prompt.event_day), at)
+            if not has_basis(prompt, self.snapshot):
+                blockers = (*blockers, CHANGE_WITHOUT_BASIS)
             self.releases[entry.entry_id] = AidRelease(entry.entry_id, None if blockers else at, blockers)
 
 

@@ -105,9 +105,10 @@ ABSENCE = Rule(
 EXPIRY = Rule(
     "decision.expiry",
     "HN334-4.1b",
-    ("R7", "R12"),
+    ("R7", "R12", "R16", "R22"),
     (
         "decision.deadline",
+        "decision.after_refused_dismissal",
         "decision.on_expiry",
         "decision.expiry_blockers",
         "decision.required_evidence",

@@ -4,7 +4,7 @@ Misses (HN334-4.1b), leave over the limit (HN334-3.5b, reading 4), absence witho
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from backend.leave.rules import LeaveInterval, SchoolTerm, count_days_used, is_countable
@@ -12,11 +12,13 @@ from backend.org.calendar import CalendarYearMissing, WorkingCalendar
 from backend.standing.engine.absence import AbsencePeriod, find_absence_periods
 from backend.standing.engine.facts import StudentFacts, check_key, leave_key
 from backend.standing.engine.misses import (
+    SETTLED,
     CheckStatus,
     Exclusions,
     SequenceItem,
     build_sequence,
     find_threshold_hits,
+    find_undetermined,
 )
 from backend.standing.engine.prompts import Prompt, PromptKind, PromptTrigger
 from backend.standing.policy import PolicyHistory
@@ -117,6 +119,35 @@ def find_day_over_cap(snapshot: Snapshot, term: SchoolTerm) -> date | None:
 
 
 # --- whether a prompt is still justified ---
+
+
+def has_basis(prompt: Prompt, snapshot: Snapshot) -> bool:
+    """Whether the facts known now justify the prompt, even if its own evidence no longer counts.
+
+    The evidence of a sanction stops counting when the student returns (`SETTLED`). The sanction keeps its basis.
+    """
+    kept = {
+        key: why
+        for key, why in snapshot.exclusions.reasons.items()
+        if not (why in SETTLED and key in prompt.evidence)
+    }
+    if len(kept) != len(snapshot.exclusions.reasons):
+        snapshot = _count_again(snapshot, replace(snapshot.exclusions, reasons=kept))
+    return is_still_justified(prompt, snapshot)
+
+
+def rests_on_undetermined(prompt: Prompt, snapshot: Snapshot) -> bool:
+    """Whether the limit is reached only if an undetermined check is not a pass (reading 16)."""
+    undetermined = find_undetermined(snapshot.facts, snapshot.exclusions, snapshot.at)
+    if not undetermined or not has_basis(prompt, snapshot):
+        return False
+    exclusions = snapshot.exclusions
+    passed = _count_again(snapshot, replace(exclusions, present=exclusions.present | undetermined))
+    return not has_basis(prompt, passed)
+
+
+def _count_again(snapshot: Snapshot, exclusions: Exclusions) -> Snapshot:
+    return take_snapshot(snapshot.facts, snapshot.policies, snapshot.calendar, exclusions, snapshot.at)
 
 
 def is_still_justified(prompt: Prompt, snapshot: Snapshot) -> bool:

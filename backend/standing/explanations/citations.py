@@ -149,6 +149,10 @@ FIGURE_FORMATS: Mapping[str, tuple[Bilingual, Callable[[Any, str | None, Standin
         Bilingual("学校收到提示后的处理期限", "the school's time to decide after receipt"),
         _format_number,
     ),
+    "decision.after_refused_dismissal": (
+        Bilingual("免予处理未获同意后至少余下的期限", "time left at least after a refused dismissal"),
+        _format_number,
+    ),
     "decision.on_expiry": (
         Bilingual("期满没有处理时", "if there is no decision in time"),
         partial(_format_code, ON_EXPIRY),

@@ -83,6 +83,13 @@ BLOCKERS: Mapping[str, Bilingual] = {
     ),
     "notice_undelivered": Bilingual("有通知未及时送达", "a notice was not delivered in time"),
     "incomplete_evidence": Bilingual("证据不齐", "the evidence is incomplete"),
+    "undetermined_check": Bilingual(
+        "有一次核验结果待定，如认定为通过，则达不到次数",
+        "a check without a determined result, without which the limit is not reached",
+    ),
+    "change_without_basis": Bilingual(
+        "学籍变动的依据已发生变化", "the facts behind the change no longer reach the limit"
+    ),
     "calendar_year_missing": Bilingual(
         "{year} 年的工作日历尚未载入，期限无法计算",
         "the working calendar of {year} is not loaded, so the deadline cannot be computed",
@@ -204,6 +211,7 @@ CHECK_STATUSES: Mapping[str, Bilingual] = {
     "outside_one_term": Bilingual("时段不在一个学期内", "not inside one term"),
     "overlapping_window": Bilingual("与另一次核验时段重叠", "its window overlapped with another check"),
     "answered": Bilingual("此前的变动已处理过", "already sanctioned by an earlier change"),
+    "earlier_term": Bilingual("属于恢复前的学期", "belongs to a term before the return"),
     "reversed": Bilingual("所致变动已被撤销", "the change it caused was reversed"),
     "dismissed": Bilingual("提示已免予处理", "its prompt was dismissed"),
 }

@@ -71,7 +71,7 @@ WARNING_RULES: Mapping[str, Rule] = {
         ("absence.alert_after", "absence.withdrawal_after"),
     ),
     "change_without_basis": Rule(
-        "warning.change_without_basis", "HN334-4.2", ("R14",), ("appeal.filing.days", "appeal.levels")
+        "warning.change_without_basis", "HN334-4.2", ("R14", "R16"), ("appeal.filing.days", "appeal.levels")
     ),
 }
 """The rule that each warning cites. Warnings are stored without a trace because no decision rests on them."""

@@ -41,7 +41,7 @@ from backend.standing.store.lock import policy_history
 
 CLOSED_WITHOUT_EFFECT = frozenset({PromptState.DISMISSED, PromptState.WITHDRAWN})
 CHANGE_WITHOUT_BASIS = "change_without_basis"
-"""A warning for registrar and superior, not for the student: a change has lost its basis."""
+"""The warning that a change has lost its basis. The school, its superior and the student receive texts of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +189,15 @@ async def _change_text(
 
 
 async def notify_student_warned(session: AsyncSession, event: StudentWarned, at: datetime) -> None:
-    """Warn the student and the counselor; if a change has lost its basis, notify the registrar instead."""
+    """Warn the student and the counselor; if a change has lost its basis, tell the registrar too (reading 16)."""
     context = NotificationContext.of(event, "warning_id")
     warning = await session.get_one(tables.StandingWarningRecord, context.id)
     if warning.code == CHANGE_WITHOUT_BASIS:
         message = context.message(CHANGE_WITHOUT_BASIS, texts.CHANGE_WITHOUT_BASIS)
-        await post_notices(session, select_registrars(context), message, IN_APP, at)
+        for people in (select_registrars(context), select_counselors(context, at)):
+            await post_notices(session, people, message, IN_APP, at)
+        told = context.message(f"{CHANGE_WITHOUT_BASIS}_student", texts.CHANGE_WITHOUT_BASIS_TO_STUDENT)
+        await post_notices(session, select_student(context), told, IN_APP, at)
         return
     cap = policy_history(context.path).on(legal_day(warning.at)).leave.cap
     to_student = context.message("student_warned", texts.warning_to_student(warning.code, cap))

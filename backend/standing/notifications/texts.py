@@ -142,8 +142,9 @@ TO_REGISTRAR = {
 DISMISSAL_REFUSED = Text(
     Bilingual("上级未同意免予处理", "Your superior did not agree to a dismissal"),
     Bilingual(
-        "上级未同意一项免予处理意见，意见全文见应用。请在期限内重新作出决定。",
-        "Your superior did not agree to a dismissal; the app shows the opinion. Decide again before the deadline ends.",
+        "上级未同意一项免予处理意见，意见全文见应用。请在应用所示期限之前重新作出决定；原期限已满或将满的，期限已顺延。",
+        "Your superior did not agree to a dismissal; the app shows the opinion. Decide again before the deadline in the app. "
+        "If the original deadline was over or close, it has been extended.",
     ),
 )
 
@@ -291,13 +292,24 @@ _COUNSELOR_WARNINGS = {
     ),
 }
 
+CHANGE_WITHOUT_BASIS_TO_STUDENT = Text(
+    Bilingual("您的一项学籍变动可能失去依据", "A change of your status may have lost its basis"),
+    Bilingual(
+        "您的学籍变动所依据的事实后来有了变化，按现有事实已达不到规定的条件。学校和上级主管部门已收到通知。"
+        "系统不会自动改动已了结的事项；您可以在应用中查看依据并提出申诉，申诉成立的，学籍状态即予恢复。",
+        "The facts behind a change of your status have changed and no longer reach the limit. Your school and its superior have "
+        "been told. Closed cases are never changed automatically: see the basis in the app and appeal. If the appeal is "
+        "upheld, your status is restored.",
+    ),
+)
 CHANGE_WITHOUT_BASIS = Text(
     Bilingual("一项学籍变动可能失去依据", "A change may have lost its basis"),
     Bilingual(
-        "一名学生学籍变动所依据的未核验记录，后来被认定为有正当理由。系统不会自动改动已了结的事项，请核查，"
-        "必要时撤销该变动，或告知学生可以申诉。",
-        "Misses behind a student's change were excused later. Closed cases are never changed automatically: check it, reverse "
-        "the change if necessary, or tell the student about the right to appeal.",
+        "一名学生学籍变动所依据的事实后来有了变化：例如未核验有正当理由，或待定的核验已认定为通过。按现有事实已达不到规定的条件。"
+        "系统不会自动改动已了结的事项，请核查，必要时撤销该变动，或告知学生可以申诉。",
+        "The facts behind a student's change have changed: for example, a miss was excused, or an undetermined check was found "
+        "to be a pass. They no longer reach the limit. Closed cases are never changed automatically: check it, reverse the "
+        "change if necessary, or tell the student about the right to appeal.",
     ),
 )
 REPLAY_DIFFERENCE = Text(

@@ -111,7 +111,7 @@ async def deliver_prompt_by_notice(session: AsyncSession, event: NoticeReceived,
 async def _has_passed_deadline(session: AsyncSession, case: PromptCase, received_at: datetime) -> bool:
     """Whether the deadline of a delivery at `received_at` is over by now. No effect may lie in the past."""
     now, calendar = case.at, await get_working_calendar(session)
-    due = compute_deadline(received_at, case.law, calendar, case.facts.calendar_loads, now)
+    due = compute_deadline(received_at, None, case.law, calendar, case.facts.calendar_loads, now)
     return due.at is not None and due.at <= now
 
 

@@ -134,6 +134,10 @@ WITHDRAWN_BECAUSE: Mapping[str, Bilingual] = {
     "standing_changed": Bilingual(
         "学籍状态已经改变，不再需要参加核验。", "The standing has changed, so roll calls no longer apply."
     ),
+    "evidence_incomplete": Bilingual(
+        "证据不足且无法补齐，上级已结束该提示；缺少证据的核验不再计入。",
+        "The evidence was incomplete, so the superior closed the prompt. Checks without complete evidence do not count.",
+    ),
     "basis_gone": Bilingual(
         "所依据的记录已被认可理由、更正或作废，不再成立。",
         "The records it was based on were excused, corrected or voided.",

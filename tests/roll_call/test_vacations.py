@@ -35,7 +35,7 @@ async def launch_on(
     opens_at = datetime.combine(day, time.min, tzinfo=LEGAL_ZONE) + timedelta(hours=hours)
     scenario.clock.at = opens_at - timedelta(hours=1)
     registrar = registrar_account(scenario.school)
-    await scenario.launch(registrar, kind=kind, told=False, opens_at=opens_at, closes_at=opens_at + WINDOW)
+    await scenario.launch(registrar, kind=kind, announced=False, opens_at=opens_at, closes_at=opens_at + WINDOW)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,5 +73,5 @@ async def test_one_schools_vacation_does_not_stop_a_check_of_the_city(
     scenario: RollCallScenario, vacation: Vacation
 ) -> None:
     scenario.clock.at = datetime.combine(vacation.ends_on, time(9), tzinfo=LEGAL_ZONE)
-    launched = await scenario.launch(scenario.bureau, audience=Audience(), told=False)
+    launched = await scenario.launch(scenario.bureau, audience=Audience(), announced=False)
     assert launched.owed > 0

@@ -35,7 +35,9 @@ async def launch_on(
     opens_at = datetime.combine(day, time.min, tzinfo=LEGAL_ZONE) + timedelta(hours=hours)
     scenario.clock.at = opens_at - timedelta(hours=1)
     registrar = registrar_account(scenario.school)
-    await scenario.launch(registrar, kind=kind, announced=False, opens_at=opens_at, closes_at=opens_at + WINDOW)
+    await scenario.launch(
+        registrar, kind=kind, announced=False, opens_at=opens_at, closes_at=opens_at + WINDOW
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

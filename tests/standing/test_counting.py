@@ -11,6 +11,7 @@ from backend.roll_call.tables import RollCall
 from backend.roll_call.voiding import void_roll_call
 from backend.staff_api.roll_calls.roll_calls import router
 from backend.standing.claims.service import DecideClaim, FileClaim, decide_claim, file_claim
+from backend.standing.explanations.phrases import CHECK_STATUSES
 from backend.standing.student_view.counting import NOT_COUNTED, judge_miss
 from tests.support.roll_call.mobile_client import create_mobile_http
 from tests.support.staff_client import StaffClient, staff_client
@@ -95,6 +96,11 @@ def counts_of(answer: httpx.Response) -> dict[UUID, tuple[bool | None, str | Non
         UUID(item["id"]): (item["counts_as_miss"], item["not_counted_reason"])
         for item in answer.json()["items"]
     }
+
+
+def test_every_reason_in_an_explanation_has_a_text_in_the_list() -> None:
+    statuses = {"passed", "missed", "out", "present", "undetermined", "unsettled", "excused"}
+    assert set(CHECK_STATUSES) - statuses <= set(NOT_COUNTED)
 
 
 def test_a_result_that_is_no_miss_says_nothing() -> None:

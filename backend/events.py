@@ -19,6 +19,7 @@ from backend.aid import notifications as aid_notifications
 from backend.aid.ledger_service import post_student_aid
 from backend.appeal import events as appeal
 from backend.appeal import notifications as appeal_notifications
+from backend.appeal.ending import end_appeals_without_object
 from backend.core.app_context import AppContext
 from backend.core.event import Event, StudentEvent
 from backend.core.tables import OutboxDelivery, OutboxEvent
@@ -136,6 +137,10 @@ async def _notify_guardians_of_limit(
 ) -> None:
     if event.kind is PromptKind.LEAVE_OVER_CAP:
         await guardians.notify_over_limit(session, event.student_id, event.prompt_id, at)
+
+
+async def _end_appeals(session: AsyncSession, event: standing.StandingChanged, at: datetime) -> None:
+    await end_appeals_without_object(session, event, at)
 
 
 _ASSESS_LEAVE: Consumer[leave.LeaveEvent] = Consumer(
@@ -257,6 +262,7 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
                     standing_notifications.notify_standing_changed,
                 ),
                 Consumer("reinstate_aid", _school_and_accounts_scope, _post_student_aid),
+                Consumer("end_appeals", _school_and_accounts_scope, _end_appeals),
             ),
             _on(
                 standing.ReasonClaimFiled,

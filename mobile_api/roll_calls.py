@@ -32,6 +32,12 @@ from backend.roll_call.student_schemas import (
     SubmissionOut,
 )
 from backend.roll_call.tables import RollCall
+from backend.standing.student_view.counting import (
+    Positions,
+    judge_miss,
+    load_counting_version,
+    load_positions,
+)
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["核验 · roll calls"])
@@ -52,8 +58,15 @@ def _challenge_time(view: student_queries.StudentRollCall, keys: KeyRing) -> dat
     return max(roll_call.notify_at, roll_call.opens_at) + fraction * max_arrival_jitter(roll_call)
 
 
-def _render_roll_call(view: student_queries.StudentRollCall, at: datetime, keys: KeyRing) -> OwnRollCallOut:
+def _render_roll_call(
+    view: student_queries.StudentRollCall, positions: Positions, at: datetime, keys: KeyRing
+) -> OwnRollCallOut:
     roll_call, outcome = view.roll_call, view.outcome
+    result = outcome.outcome if outcome else None
+    counting = judge_miss(
+        positions, view.obligation.student_id, roll_call.id, roll_call.kind, result, voided=view.voided
+    )
+    words = counting.words if counting else None
     state = _roll_call_state(roll_call, at, voided=view.voided)
     advice = reason_texts.what_to_do(
         state,
@@ -71,10 +84,14 @@ def _render_roll_call(view: student_queries.StudentRollCall, at: datetime, keys:
         duty=view.obligation.duty,
         duty_reason=view.obligation.reason,
         state=state,
-        outcome=outcome.outcome if outcome else None,
+        outcome=result,
         outcome_reason=outcome.reason if outcome else None,
-        what_to_do_zh=advice.zh,
-        what_to_do_en=advice.en,
+        counts_as_miss=counting.why is None if counting else None,
+        not_counted_reason=counting.why if counting else None,
+        not_counted_zh=words.zh if words else None,
+        not_counted_en=words.en if words else None,
+        what_to_do_zh=words.zh if words else advice.zh,
+        what_to_do_en=words.en if words else advice.en,
         server_time=at,
         ask_after_s=max(0.0, (_challenge_time(view, keys) - at).total_seconds()),
     )
@@ -97,19 +114,24 @@ async def list_roll_calls(
     assert caller.actor.student_id is not None
     async with caller.transaction() as session:
         tag = weak_etag(
-            limit, cursor, await student_queries.load_view_version(session, caller.actor.student_id, at)
+            limit,
+            cursor,
+            await student_queries.load_view_version(session, caller.actor.student_id, at),
+            await load_counting_version(session, caller.actor.student_id),
         )
         if (unchanged := not_modified_response(tag, if_none_match)) is not None:
             return unchanged
         rows = await student_queries.load_student_roll_calls(
             session, caller.actor.student_id, at, after, limit + 1
         )
+        positions = await load_positions(session, [caller.actor.student_id])
     response.headers["ETag"] = tag
     page = rows[:limit]
     last = page[-1].roll_call if len(rows) > limit else None
     next_cursor = encode_cursor(last.opens_at.isoformat(), str(last.id)) if last else None
     return Page(
-        items=[_render_roll_call(row, at, caller.app_context.keys) for row in page], next_cursor=next_cursor
+        items=[_render_roll_call(row, positions, at, caller.app_context.keys) for row in page],
+        next_cursor=next_cursor,
     )
 
 
@@ -128,8 +150,9 @@ async def get_roll_call(
         if (unchanged := not_modified_response(tag, if_none_match)) is not None:
             return unchanged
         view = await student_queries.load_student_roll_call(session, caller.actor, roll_call_id, at)
+        positions = await load_positions(session, [view.obligation.student_id])
     response.headers["ETag"] = tag
-    return _render_roll_call(view, at, caller.app_context.keys)
+    return _render_roll_call(view, positions, at, caller.app_context.keys)
 
 
 async def _roll_call_etag(session: AsyncSession, caller: Caller, roll_call_id: UUID) -> str:
@@ -140,7 +163,9 @@ async def _roll_call_etag(session: AsyncSession, caller: Caller, roll_call_id: U
     )
     if not announced:
         raise NotFound
-    return weak_etag(roll_call_id, student_id, rest)
+    return weak_etag(
+        roll_call_id, student_id, rest, await load_counting_version(session, caller.actor.student_id)
+    )
 
 
 @router.post(
@@ -236,8 +261,8 @@ async def get_submission(caller: PhoneCaller, submission_id: UUID) -> Submission
     "/me/half-year-registrations", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
 async def post_registration(caller: PhoneCaller) -> RegistrationOut:
-    """非全日制学生学籍注册（每年两次） · A part-time student's registration, twice a year (HN334-2.2)."""
+    """非全日制学生学籍注册（每学期注册期内一次） · A part-time student's registration, once in each term's period (HN334-2.2)."""
     async with caller.transaction() as session:
         place = division_of(caller.actor.org_path)
         row = await half_year_registration.register_half_year(session, caller.actor, place, caller.at)
-    return RegistrationOut(year=row.year, number=row.number, at=row.at)
+    return RegistrationOut(term_code=row.term_code, year=row.year, number=row.number, at=row.at)

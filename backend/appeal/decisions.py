@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.appeal import events
@@ -26,6 +27,7 @@ from backend.appeal.tables import AppealImpartiality, GaokaoFinding
 from backend.core import audit, outbox
 from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotPermitted
+from backend.identity.tables import Account
 from backend.roll_call.outcomes import (
     OutcomeDecision,
     find_current_outcome,
@@ -68,7 +70,7 @@ async def decide_appeal(
     await lock_appeal(session, command.appeal_id)
     appeal = await load_appeal(session, actor, command.appeal_id)
     require_open(appeal)
-    took_part = await _require_impartial(session, actor, appeal.filed)
+    took_part, sole_account = await _require_impartial(session, actor, appeal.filed)
     ruling = Ruling(command.upheld, _validate_finding(appeal.filed, command), command.reasons)
     decided = await record_ruling(session, actor, locked, appeal.filed, ruling)
     session.add(
@@ -78,12 +80,13 @@ async def decide_appeal(
             filed_by=decided.filed_by,
             decided_by=decided.decided_by,
             took_part=sorted(took_part),
+            sole_account=sole_account,
         )
     )
     await session.flush()
     if command.upheld:
         await _apply_upheld_appeal(session, appeal.filed, decided, locked)
-    _audit(session, appeal.filed, decided, locked)
+    _audit(session, appeal.filed, decided, locked, sole_account=sole_account)
     await outbox.emit(session, events.AppealDecided(**event_fields(appeal, locked.subject.path)), locked.at)
     await recompute_locked(session, locked)
     return await load_appeal(session, actor, command.appeal_id)
@@ -99,13 +102,32 @@ def _require_deciding_unit(actor: Actor, appeal: AppealView) -> None:
         raise NotTheDecidingUnit(unit=appeal.unit_name)
 
 
-async def _require_impartial(session: AsyncSession, actor: Actor, filed: AppealFiled) -> frozenset[UUID]:
-    """The accounts that may not decide, as of now; raises `ConflictOfInterest` if the actor is one of them."""
+async def _require_impartial(
+    session: AsyncSession, actor: Actor, filed: AppealFiled
+) -> tuple[frozenset[UUID], bool]:
+    """The accounts that may not decide as of now, and whether the only account of the province decides all the same.
+
+    The province is the last level. If it has a single account, an appeal would otherwise stay open for ever; the
+    decision then records that no impartial account existed. Raises `ConflictOfInterest` in every other case.
+    """
     parties = await load_parties(session, filed.student_id, filed.target, filed.target_id)
     excluded = parties.accounts | await load_earlier_deciders(session, filed)
-    if actor.account_id in excluded | {filed.filed_by}:
-        raise ConflictOfInterest
-    return excluded
+    if actor.account_id not in excluded | {filed.filed_by}:
+        return excluded, False
+    if filed.filed_by != actor.account_id and await _is_sole_account_of_province(session, actor):
+        return excluded, True
+    raise ConflictOfInterest
+
+
+async def _is_sole_account_of_province(session: AsyncSession, actor: Actor) -> bool:
+    if actor.role != "province":
+        return False
+    accounts = await session.scalars(
+        select(Account.id).where(
+            Account.org_id == actor.org_id, Account.kind == "province", Account.status == "active"
+        )
+    )
+    return list(accounts) == [actor.account_id]
 
 
 def _validate_finding(filed: AppealFiled, command: DecideAppeal) -> AppealFinding:
@@ -160,12 +182,20 @@ async def _correct_outcome(
         )
 
 
-def _audit(session: AsyncSession, filed: AppealFiled, decided: AppealDecided, locked: LockedStudent) -> None:
+def _audit(
+    session: AsyncSession,
+    filed: AppealFiled,
+    decided: AppealDecided,
+    locked: LockedStudent,
+    *,
+    sole_account: bool,
+) -> None:
     after = {
         "upheld": decided.upheld,
         "finding": decided.finding if filed.target == "check" and decided.upheld else None,
         "target": filed.target,
         "target_id": filed.target_id,
+        "sole_account": sole_account,
     }
     act = audit.Act("appeal_decided", "appeal", str(filed.id), locked.subject.path, after=after)
     audit.record(session, act, locked.at)

@@ -55,6 +55,9 @@ STATES: Mapping[AppealState, Bilingual] = {
     AppealState.UPHELD: Bilingual("申诉成立", "upheld"),
     AppealState.REJECTED: Bilingual("申诉不成立", "rejected"),
     AppealState.WITHDRAWN: Bilingual("已撤回", "withdrawn"),
+    AppealState.ENDED: Bilingual(
+        "已终止（异动已另行撤销）", "ended, because the change was reversed in another way"
+    ),
 }
 APPELLANTS: Mapping[str, Bilingual] = {
     "student": Bilingual("学生", "the student"),
@@ -142,7 +145,7 @@ def _next_steps(
             yield from _upheld_steps(appeal)
         case AppealState.REJECTED:
             yield from _rejected_steps(appeal, law, reader)
-        case AppealState.WITHDRAWN:
+        case AppealState.WITHDRAWN | AppealState.ENDED:
             yield NOTHING_TO_DO
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.appeal import events
 from backend.appeal.queries import AppealView, select_appeals
+from backend.appeal.rules import AppealState
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound
 from backend.identity.recipients import (
@@ -85,9 +86,22 @@ async def notify_appeal_message(
 
 
 async def notify_appeal_withdrawn(session: AsyncSession, event: events.AppealWithdrawn, at: datetime) -> None:
-    """Notify everyone who was notified of the filing."""
+    """Notify everyone who was notified of the filing, of a withdrawal or of the end of an appeal."""
     appeal = await _load_appeal(session, event.appeal_id)
     zh, en = TARGETS[appeal.filed.target]
+    if appeal.state is AppealState.ENDED:
+        text = _build_message(
+            appeal,
+            "appeal_ended",
+            ("申诉已终止", "Appeal ended"),
+            (
+                f"对{zh}的申诉已自行终止：该异动已另行撤销，无须再作决定。",
+                f"The appeal against {en} ended by itself: the change was reversed in another way.",
+            ),
+        )
+        await post_notices(session, unit_staff(appeal.case.unit_id, AUTHORITY_ROLES), text, IN_APP, at)
+        await _notify_school_and_student(session, appeal, text, at)
+        return
     text = _build_message(
         appeal,
         "appeal_withdrawn",

@@ -42,7 +42,7 @@ class AppealView:
     @property
     def state(self) -> AppealState:
         if self.withdrawn is not None:
-            return AppealState.WITHDRAWN
+            return AppealState.WITHDRAWN if self.withdrawn.withdrawn_by else AppealState.ENDED
         if self.decided is None:
             return AppealState.OPEN
         return AppealState.UPHELD if self.decided.upheld else AppealState.REJECTED
@@ -69,7 +69,8 @@ _STATES: dict[AppealState, ColumnElement[bool]] = {
     AppealState.OPEN: IS_OPEN,
     AppealState.UPHELD: AppealDecided.upheld.is_(True),
     AppealState.REJECTED: AppealDecided.upheld.is_(False),
-    AppealState.WITHDRAWN: AppealWithdrawn.appeal_id.is_not(None),
+    AppealState.WITHDRAWN: AppealWithdrawn.withdrawn_by.is_not(None),
+    AppealState.ENDED: and_(AppealWithdrawn.appeal_id.is_not(None), AppealWithdrawn.withdrawn_by.is_(None)),
 }
 
 

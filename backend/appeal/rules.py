@@ -39,6 +39,8 @@ class AppealState(StrEnum):
     UPHELD = "upheld"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
+    ENDED = "ended"
+    """The change under appeal was reversed in another way, so there is nothing left to decide."""
 
 
 @dataclass(frozen=True, slots=True)

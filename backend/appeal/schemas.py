@@ -124,7 +124,10 @@ class AppealOut(BaseModel):
     deciding_unit_id: UUID
     deciding_unit: str = Field(examples=["郑州市教育局"])
     filed_at: datetime
-    state: str = Field(description="open, upheld, rejected, withdrawn", examples=["open"])
+    state: str = Field(
+        description="open, upheld, rejected, withdrawn, or ended: the change was reversed in another way",
+        examples=["open"],
+    )
     due_at: datetime | None = Field(
         description="应在此刻前决定；工作日历未载入时为空 · null while the calendar is missing"
     )

@@ -92,13 +92,16 @@ class AppealReminder(Base):
 
 
 class AppealImpartiality(Base):
-    """The accounts that took part in the matter under appeal, as of the decision; the decider is not among them."""
+    """The accounts that took part in the matter under appeal, as of the decision.
+
+    The decider is not among them, unless it was the only account of the province (`sole_account`).
+    """
 
     __tablename__ = "appeal_impartiality"
     __tenancy__ = "school"
     __table_args__ = (
         CheckConstraint("decided_by <> filed_by", name="by_another_account"),
-        CheckConstraint("decided_by <> ALL (took_part)", name="took_no_part"),
+        CheckConstraint("sole_account OR decided_by <> ALL (took_part)", name="took_no_part"),
     )
 
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeal_decided.appeal_id"), primary_key=True)
@@ -106,6 +109,7 @@ class AppealImpartiality(Base):
     filed_by: Mapped[UUID]
     decided_by: Mapped[UUID]
     took_part: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
+    sole_account: Mapped[bool] = mapped_column(default=False)
 
 
 class GaokaoFinding(Base):

@@ -25,7 +25,9 @@ from backend.standing.engine.assess import Assessment, assess
 from backend.standing.engine.facts import (
     Attendance,
     CalendarYearLoaded,
+    CompletedEvidence,
     Edit,
+    LeaveAnswer,
     Outage,
     ProvinceApproval,
     ReasonClaim,
@@ -166,6 +168,8 @@ REFERENCES = {
     "roll_call": (("replaces", "roll_call"),),
     "reason_claim": (("roll_call", "roll_call"), ("leave", "leave")),
     "acknowledgement": (("decision", "decision"),),
+    "evidence": (("roll_call", "roll_call"),),
+    "leave_answer": (("leave", "leave"),),
     "appeal": (("roll_call", "roll_call"), ("previous", "appeal")),
     "payment": (("aid", "aid"),),
 }
@@ -179,11 +183,15 @@ def _recorded_facts(case: shape.Case) -> StudentFacts:
         initial=Status(case.student.standing, case.student.study_form),
         terms=tuple(
             SchoolTerm(
-                term.code, term.since, term.to, tuple((item.since, item.to) for item in term.vacations)
+                term.code,
+                term.since,
+                term.to,
+                tuple((item.since, item.to) for item in term.vacations),
+                tuple(item.declared for item in term.vacations),
             )
             for term in case.terms
         ),
-        checks=tuple(_check(fact.roll_call) for fact in facts if fact.roll_call),
+        checks=tuple(_check(fact.roll_call, facts) for fact in facts if fact.roll_call),
         leaves=tuple(_leave(fact.leave) for fact in facts if fact.leave),
         claims=tuple(_claim(fact.reason_claim) for fact in facts if fact.reason_claim),
         outages=tuple(_outage(fact.outage) for fact in facts if fact.outage),
@@ -193,6 +201,11 @@ def _recorded_facts(case: shape.Case) -> StudentFacts:
             ProvinceApproval(fact.approval.id, fact.approval.at) for fact in facts if fact.approval
         ),
         calendar_loads=tuple(CalendarYearLoaded(year.year, year.at) for year in case.calendar.loaded),
+        leave_answers=tuple(
+            LeaveAnswer(fact.leave_answer.leave, fact.leave_answer.at, fact.leave_answer.accepted)
+            for fact in facts
+            if fact.leave_answer
+        ),
     )
 
 
@@ -200,7 +213,7 @@ EVIDENCE = frozenset({"window", "availability", "submissions", "versions"})
 """The evidence that the product stores for each student of a roll call, other than the notice."""
 
 
-def _check(fact: shape.RollCall) -> RollCallFact:
+def _check(fact: shape.RollCall, facts: Iterable[shape.Fact]) -> RollCallFact:
     opens = fact.opens or instant(f"{fact.on} {OPENS}")
     closes = fact.closes or instant(f"{fact.on} {CLOSES}")
     notified = fact.notified or (
@@ -222,6 +235,11 @@ def _check(fact: shape.RollCall) -> RollCallFact:
         evidence=EVIDENCE - set(fact.missing_evidence),
         voided_at=fact.voided,
         replaces=fact.replaces,
+        completed=tuple(
+            CompletedEvidence(item.evidence.part, item.evidence.at, item.evidence.delivered)
+            for item in facts
+            if item.evidence and item.evidence.roll_call == fact.id
+        ),
     )
 
 

@@ -49,6 +49,7 @@ class Calendar(Shape):
 class Vacation(Shape):
     since: Day = Field(alias="from")
     to: Day
+    declared: Instant | None = None
 
 
 class Term(Shape):
@@ -153,6 +154,27 @@ class DecisionFact(Shape):
     found_text: str = ""
 
 
+class EvidenceFact(Shape):
+    """The superior completes the evidence of a roll call; `delivered` for the part `notice`."""
+
+    roll_call: Id
+    at: Instant
+    part: Literal["notice", "submissions"]
+    delivered: Instant | None = None
+
+
+class ClosureFact(Shape):
+    prompt: str
+    at: Instant
+    by: str = "superior-1"
+
+
+class LeaveAnswerFact(Shape):
+    leave: Id
+    at: Instant
+    accepted: bool
+
+
 class AcknowledgementFact(Shape):
     decision: Id
     at: Instant
@@ -232,6 +254,9 @@ class Fact(Shape):
     prompt_delivered: Delivered | None = None
     decision: DecisionFact | None = None
     acknowledgement: AcknowledgementFact | None = None
+    evidence: EvidenceFact | None = None
+    closure: ClosureFact | None = None
+    leave_answer: LeaveAnswerFact | None = None
     appeal: AppealFact | None = None
     reversal: ReversalFact | None = None
     edit: EditFact | None = None

@@ -18,6 +18,7 @@ from backend.standing.engine.facts import (
     Acknowledgement,
     Appeal,
     Decision,
+    EvidenceClosure,
     PromptDelivery,
     Reversal,
     StudentFacts,
@@ -43,6 +44,8 @@ def resolve(
             additions.append((fact.decision.at, partial(_add_decision, fact.decision, references)))
         elif fact.acknowledgement:
             additions.append((fact.acknowledgement.at, partial(_add_acknowledgement, fact.acknowledgement)))
+        elif fact.closure:
+            additions.append((fact.closure.at, partial(_add_closure, fact.closure, references)))
         elif fact.appeal:
             additions.append((fact.appeal.filed, partial(_add_appeal, fact.appeal, references)))
         elif fact.reversal:
@@ -105,6 +108,13 @@ def _add_decision(
 def _add_acknowledgement(fact: shape.AcknowledgementFact, facts: StudentFacts, _: Assessment) -> StudentFacts:
     new = Acknowledgement(fact.decision, fact.at, fact.by, fact.accepted)
     return replace(facts, acknowledgements=(*facts.acknowledgements, new))
+
+
+def _add_closure(
+    fact: shape.ClosureFact, references: _References, facts: StudentFacts, assessment: Assessment
+) -> StudentFacts:
+    new = EvidenceClosure(references.prompt(fact.prompt, assessment), fact.at, fact.by)
+    return replace(facts, evidence_closures=(*facts.evidence_closures, new))
 
 
 def _add_appeal(

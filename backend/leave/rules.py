@@ -20,12 +20,16 @@ TICK = timedelta.resolution
 
 @dataclass(frozen=True, slots=True)
 class SchoolTerm:
-    """A term of the student's school. First and last days of term and vacations are inclusive."""
+    """A term of the student's school. First and last days of term and vacations are inclusive.
+
+    `declared_at` says for each vacation when it was declared (None or no entry: before any event).
+    """
 
     code: str
     starts_on: date
     ends_on: date
     vacations: tuple[tuple[date, date], ...] = ()
+    declared_at: tuple[datetime | None, ...] = ()
 
     def covers(self, day: date) -> bool:
         return self.starts_on <= day <= self.ends_on
@@ -33,6 +37,14 @@ class SchoolTerm:
     def in_session(self, day: date) -> bool:
         """Whether the day is in the term and not in a vacation."""
         return self.covers(day) and not any(first <= day <= last for first, last in self.vacations)
+
+    def touches_vacation(self, first: date, last: date, known_at: datetime) -> bool:
+        """Whether a day from `first` to `last` lies in a vacation that had been declared by the instant."""
+        declared = (*self.declared_at, *(None for _ in self.vacations[len(self.declared_at) :]))
+        return any(
+            (at is None or at <= known_at) and starts_on <= last and first <= ends_on
+            for (starts_on, ends_on), at in zip(self.vacations, declared, strict=True)
+        )
 
 
 class LeaveState(StrEnum):

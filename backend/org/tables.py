@@ -61,6 +61,7 @@ class VacationRecord(Base):
     name: Mapped[str]
     starts_on: Mapped[date]
     ends_on: Mapped[date]
+    declared_at: Mapped[datetime]
 
 
 class LoadedCalendarYear(Base):

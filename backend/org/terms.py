@@ -7,8 +7,8 @@ the units below may only vary the dates and vacations of that code. Misses are c
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from psycopg.errors import LockNotAvailable
@@ -38,11 +38,12 @@ from backend.org.tables import OrgUnit, Term, VacationRecord
 
 @dataclass(frozen=True, slots=True)
 class Vacation:
-    """Days without school within a term; both days are included."""
+    """Days without school within a term; both days are included. `declared_at` is None until it is recorded."""
 
     name: str
     starts_on: date
     ends_on: date
+    declared_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ async def open_term(session: AsyncSession, actor: Actor, term: NewTerm, at: date
     if term_id is None:
         raise TermOverlaps
     for vacation in term.vacations:
-        _add_vacation(session, term_id, vacation)
+        _add_vacation(session, term_id, vacation, at)
     await session.flush()
     record(session, Act("term_opened", "term", str(term_id), unit.path, after=_audit_values(term)), at)
     return TermView(term_id, unit.id, term.code, term.starts_on, term.ends_on, term.vacations)
@@ -111,7 +112,7 @@ async def declare_vacation(
     unit = await get_unit_in_subtree(session, actor, term.org_id)
     if not _is_within(vacation, term):
         raise TermOrder
-    _add_vacation(session, term.id, vacation)
+    _add_vacation(session, term.id, vacation, at)
     await session.flush()
     after = {
         "name": vacation.name,
@@ -134,7 +135,7 @@ def _is_within(vacation: Vacation, term: NewTerm | Term) -> bool:
     return term.starts_on <= vacation.starts_on <= vacation.ends_on <= term.ends_on
 
 
-def _add_vacation(session: AsyncSession, term_id: UUID, vacation: Vacation) -> None:
+def _add_vacation(session: AsyncSession, term_id: UUID, vacation: Vacation, at: datetime) -> None:
     session.add(
         VacationRecord(
             id=new_id(),
@@ -142,6 +143,7 @@ def _add_vacation(session: AsyncSession, term_id: UUID, vacation: Vacation) -> N
             name=vacation.name,
             starts_on=vacation.starts_on,
             ends_on=vacation.ends_on,
+            declared_at=at,
         )
     )
 
@@ -183,6 +185,15 @@ async def require_one_term(session: AsyncSession, unit_id: UUID, first: date, la
     if first_term.code != last_term.code:
         raise DaysInTwoTerms(first=first.isoformat(), last=last.isoformat())
     return first_term.code
+
+
+async def find_vacation_days(
+    session: AsyncSession, unit_ids: Collection[UUID], first: date, last: date
+) -> list[date]:
+    """Return the days from `first` to `last` that lie in a vacation of any of the units, in order."""
+    views = [view for views in (await get_all_terms(session, unit_ids)).values() for view in views]
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return [day for day in days if any(view.in_vacation(day) for view in views)]
 
 
 async def get_terms(session: AsyncSession, unit_ids: Collection[UUID], day: date) -> dict[UUID, TermView]:
@@ -239,7 +250,7 @@ async def load_term_views(session: AsyncSession, terms: Iterable[Term]) -> list[
         .order_by(VacationRecord.starts_on)
     )
     for row in rows:
-        vacations[row.term_id].append(Vacation(row.name, row.starts_on, row.ends_on))
+        vacations[row.term_id].append(Vacation(row.name, row.starts_on, row.ends_on, row.declared_at))
     return [
         TermView(term.id, term.org_id, term.code, term.starts_on, term.ends_on, tuple(vacations[term.id]))
         for term in terms

@@ -21,6 +21,15 @@ class WindowInvalid(DomainError):
     en = "The window breaks the rules: {reason_en}"
 
 
+class WindowInVacation(DomainError):
+    """A day of the window lies in a declared vacation (reading 17)."""
+
+    code = "window_in_vacation"
+    status = 422
+    zh = "点名时段包含假期：{days}。请改在上课期间。"
+    en = "The window includes days of a vacation: {days}. Choose days on which school is in session."
+
+
 class AudienceEmpty(DomainError):
     """No student in the audience owes presence."""
 
@@ -306,6 +315,24 @@ class AttesterPositionUncertain(DomainError):
     status = 409
     zh = "您的定位不够精确，无法确定是否在备案办学地址内。请打开精确定位，到开阔处重试。"
     en = "Your position is too uncertain to tell whether you are inside the filed site. Allow precise location and try again in the open."
+
+
+class RegistrationNotOpen(DomainError):
+    """No term's registration period includes today (reading 21)."""
+
+    code = "registration_not_open"
+    status = 409
+    zh = "现在不在学籍注册时间内。{next_zh}。"
+    en = "Registration is not open now. {next_en}."
+
+
+class RegisteredThisTerm(DomainError):
+    """One registration in each term's registration period (reading 21)."""
+
+    code = "registered_this_term"
+    status = 409
+    zh = "本学期（{term_code}）已完成学籍注册，无须再次注册。{next_zh}。"
+    en = "You are already registered for the term {term_code}. {next_en}."
 
 
 class RegistrationsUsedUp(DomainError):

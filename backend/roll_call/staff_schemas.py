@@ -169,6 +169,16 @@ class ResultOut(BaseModel):
     reason: str | None
     reason_zh: str | None
     reason_en: str | None
+    counts_as_miss: bool | None = Field(
+        description="未按时核验是否计入次数；null 表示没有未核验或尚未统计 · whether a miss counts towards a prompt;"
+        " null: no miss, or not assessed yet",
+        examples=[None],
+    )
+    not_counted_reason: str | None = Field(
+        description="为何不计入 · code of why the miss does not count", examples=[None]
+    )
+    not_counted_zh: str | None
+    not_counted_en: str | None
     method: str | None
     seq: int | None
     decided_at: datetime | None

@@ -32,6 +32,16 @@ class OwnRollCallOut(BaseModel):
         description="present, missed, excused, undetermined; null while open", examples=[None]
     )
     outcome_reason: str | None
+    counts_as_miss: bool | None = Field(
+        description="未按时核验是否计入次数；null 表示没有未核验或尚未统计 · whether a miss counts towards a prompt;"
+        " null: no miss, or not assessed yet",
+        examples=[None],
+    )
+    not_counted_reason: str | None = Field(
+        description="为何不计入 · code of why the miss does not count", examples=[None]
+    )
+    not_counted_zh: str | None
+    not_counted_en: str | None
     what_to_do_zh: str
     what_to_do_en: str
     server_time: datetime
@@ -192,8 +202,9 @@ class OwnAttemptsOut(BaseModel):
 
 
 class RegistrationOut(BaseModel):
-    """A part-time student's registration of the year (HN334-2.2)."""
+    """A part-time student's registration for a term; `number` counts those of the year (HN334-2.2)."""
 
+    term_code: str = Field(examples=["2026-spring"])
     year: int = Field(examples=[2026])
     number: int = Field(examples=[1])
     at: datetime

@@ -330,13 +330,15 @@ class Reminder(Base):
 
 
 class HalfYearRegistration(Base):
-    """A part-time student's registration; at most two a year (HN334-2.2)."""
+    """A part-time student's registration: one in each term's period, at most two a year (HN334-2.2, reading 21)."""
 
     __tablename__ = "half_year_registration"
     __tenancy__ = "student"
+    __table_args__ = (UniqueConstraint("student_id", "year", "number"),)
 
     student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"), primary_key=True)
-    year: Mapped[int] = mapped_column(primary_key=True)
-    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    term_code: Mapped[str] = mapped_column(primary_key=True)
+    year: Mapped[int]
+    number: Mapped[int] = mapped_column(SmallInteger)
     school_id: Mapped[UUID]
     at: Mapped[datetime]

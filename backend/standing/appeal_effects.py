@@ -131,6 +131,21 @@ async def record_withdrawal(
     await session.flush()
 
 
+async def record_end(session: AsyncSession, locked: LockedStudent, appeal: AppealFiled) -> None:
+    """End an open appeal whose change has been reversed. No account acts."""
+    session.add(
+        AppealWithdrawn(
+            appeal_id=appeal.id,
+            school_id=appeal.school_id,
+            student_id=appeal.student_id,
+            reason=None,
+            withdrawn_by=None,
+            at=locked.at,
+        )
+    )
+    await session.flush()
+
+
 @dataclass(frozen=True, slots=True)
 class Ruling:
     """The decision on an appeal. `finding` is the new result of an overturned check."""

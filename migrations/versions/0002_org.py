@@ -65,6 +65,7 @@ def _create_term_tables() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("starts_on", sa.Date(), nullable=False),
         sa.Column("ends_on", sa.Date(), nullable=False),
+        sa.Column("declared_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("starts_on <= ends_on", name=op.f("ck_vacation_order")),
         sa.ForeignKeyConstraint(["term_id"], ["term.id"], name=op.f("fk_vacation_term_id_term")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_vacation")),

@@ -260,6 +260,7 @@ def _create_staff_action_tables() -> None:
     op.create_table(
         "half_year_registration",
         sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("year", sa.Integer(), nullable=False),
         sa.Column("number", sa.SmallInteger(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
@@ -267,7 +268,10 @@ def _create_staff_action_tables() -> None:
         sa.ForeignKeyConstraint(
             ["student_id"], ["student.id"], name=op.f("fk_half_year_registration_student_id_student")
         ),
-        sa.PrimaryKeyConstraint("student_id", "year", "number", name=op.f("pk_half_year_registration")),
+        sa.PrimaryKeyConstraint("student_id", "term_code", name=op.f("pk_half_year_registration")),
+        sa.UniqueConstraint(
+            "student_id", "year", "number", name=op.f("uq_half_year_registration_student_id_year_number")
+        ),
     )
     protect_school_table("reminder", "SELECT, INSERT")
     protect_school_table("student_code", "SELECT, INSERT")

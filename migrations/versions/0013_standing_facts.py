@@ -1,5 +1,7 @@
 """Standing: facts that an assessment reads: attendance, claims, changes, outages, appeals"""
 
+from uuid import UUID
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -22,6 +24,7 @@ def upgrade() -> None:
     _create_change_request_tables()
     _create_outage_tables()
     _create_appeal_tables()
+    _create_evidence_tables()
 
 
 def _create_attendance_table() -> None:
@@ -321,7 +324,7 @@ def _create_appeal_tables() -> None:
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("reason", sa.String(), nullable=True),
-        sa.Column("withdrawn_by", sa.Uuid(), nullable=False),
+        sa.Column("withdrawn_by", sa.Uuid(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["appeal_id"], ["appeal_filed.id"], name=op.f("fk_appeal_withdrawn_appeal_id_appeal_filed")
@@ -331,3 +334,65 @@ def _create_appeal_tables() -> None:
     protect_student_table("appeal_filed", grants="SELECT, INSERT")
     protect_student_readable_table("appeal_decided")
     protect_student_table("appeal_withdrawn", grants="SELECT, INSERT")
+
+
+def _create_evidence_tables() -> None:
+    """What a superior adds to a prompt: evidence, a closure, answers to late leave."""
+    instant = sa.DateTime(timezone=True)
+    op.create_table(
+        "evidence_completed",
+        *_owner_columns(),
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("part", sa.String(), nullable=False),
+        sa.Column("prompt_id", sa.Uuid(), nullable=False),
+        sa.Column("delivered_at", instant, nullable=True),
+        sa.Column("how", sa.String(), nullable=True),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.Column("recorded_by", sa.Uuid(), nullable=False),
+        sa.Column("at", instant, nullable=False),
+        sa.CheckConstraint("part IN ('notice', 'submissions')", name=op.f("ck_evidence_completed_part")),
+        sa.CheckConstraint(
+            "(part = 'notice') = (delivered_at IS NOT NULL)", name=op.f("ck_evidence_completed_delivered_at")
+        ),
+        sa.ForeignKeyConstraint(
+            ["student_id"], ["student.id"], name=op.f("fk_evidence_completed_student_id_student")
+        ),
+        sa.ForeignKeyConstraint(
+            ["prompt_id"], ["prompt.id"], name=op.f("fk_evidence_completed_prompt_id_prompt")
+        ),
+        sa.PrimaryKeyConstraint("student_id", "roll_call_id", "part", name=op.f("pk_evidence_completed")),
+    )
+    op.create_table(
+        "prompt_closed",
+        sa.Column("prompt_id", sa.Uuid(), nullable=False),
+        *_owner_columns(),
+        sa.Column("reasons", sa.String(), nullable=False),
+        sa.Column("closed_by", sa.Uuid(), nullable=False),
+        sa.Column("at", instant, nullable=False),
+        sa.ForeignKeyConstraint(["prompt_id"], ["prompt.id"], name=op.f("fk_prompt_closed_prompt_id_prompt")),
+        sa.PrimaryKeyConstraint("prompt_id", name=op.f("pk_prompt_closed")),
+    )
+    op.create_table(
+        "late_leave_answer",
+        sa.Column("leave_id", sa.Uuid(), nullable=False),
+        *_owner_columns(),
+        sa.Column("accepted", sa.Boolean(), nullable=False),
+        sa.Column("opinion", sa.String(), nullable=False),
+        sa.Column("answered_by", sa.Uuid(), nullable=False),
+        sa.Column("at", instant, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["leave_id"], ["leave_request.id"], name=op.f("fk_late_leave_answer_leave_id_leave_request")
+        ),
+        sa.PrimaryKeyConstraint("leave_id", name=op.f("pk_late_leave_answer")),
+    )
+    for table in ("evidence_completed", "prompt_closed", "late_leave_answer"):
+        op.create_index(f"ix_{table}_student_id", table, ["student_id"])
+        protect_student_readable_table(table)
+
+
+def _owner_columns() -> tuple[sa.Column[UUID], ...]:
+    """The school and student columns of a row about a student."""
+    return (
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+    )

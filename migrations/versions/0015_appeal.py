@@ -111,8 +111,11 @@ def _create_decision_tables() -> None:
         sa.Column("filed_by", sa.Uuid(), nullable=False),
         sa.Column("decided_by", sa.Uuid(), nullable=False),
         sa.Column("took_part", sa.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("sole_account", sa.Boolean(), nullable=False),
         sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_appeal_impartiality_by_another_account")),
-        sa.CheckConstraint("decided_by <> ALL (took_part)", name=op.f("ck_appeal_impartiality_took_no_part")),
+        sa.CheckConstraint(
+            "sole_account OR decided_by <> ALL (took_part)", name=op.f("ck_appeal_impartiality_took_no_part")
+        ),
         _foreign_key("appeal_impartiality", "appeal_id", "appeal_decided.appeal_id"),
         sa.PrimaryKeyConstraint("appeal_id", name=op.f("pk_appeal_impartiality")),
     )

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.appeal.errors import (
@@ -17,9 +18,12 @@ from backend.appeal.errors import (
     FindingNotAsked,
     NotTheDecidingUnit,
 )
+from backend.appeal.queries import AppealSearch, AppealView, load_appeals_page
 from backend.appeal.rules import AppealState
 from backend.appeal.tables import AppealImpartiality
+from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
+from backend.identity.tables import Account
 from backend.org.calendar import official_calendar
 from backend.roll_call.outcomes import find_current_outcome
 from backend.roll_call.rules import Outcome
@@ -34,6 +38,7 @@ from backend.standing.store.tables import AidReleaseRecord, AppealDecided, Stude
 from tests.support.appeal import AppealScenario
 from tests.support.province import bureau_account
 from tests.support.standing.prompt_actions import decide as decide_prompt
+from tests.support.standing.prompt_actions import reverse as reverse_change
 from tests.support.standing.prompts import confirm_receipt, load_prompt_id
 
 pytestmark = pytest.mark.clause("HN334-4.2")
@@ -334,3 +339,85 @@ def _current_state(assessment: Assessment) -> object:
     counts = [(term.term, term.misses, term.leave) for term in assessment.terms]
     open_prompts = [prompt.prompt_id for prompt in assessment.open_prompts]
     return (assessment.status, counts, assessment.lock, assessment.absence, open_prompts, assessment.warnings)
+
+
+# --- appeals without an object, and a province with a single account ---
+
+
+async def test_an_appeal_against_a_reversed_change_ends_by_itself(appeals: AppealScenario) -> None:
+    scenario = appeals.standing_scenario
+    change = await appeals.execute_prompt()
+    appeal = await appeals.against_change(change.id)
+    await reverse_change(scenario, change.id)
+    await scenario.run_events("StandingChanged")
+    [ended] = await load_views(appeals)
+    assert (ended.filed.id, ended.state) == (appeal.filed.id, AppealState.ENDED)
+    with pytest.raises(AppealClosed):
+        await appeals.decide(appeal)
+    _, assessment = await appeals.load_facts()
+    assert all("open_appeal" not in prompt.blockers for prompt in assessment.prompts)
+    await scenario.run_events("StandingChanged", "AppealWithdrawn")
+    assert "自行终止" in await appeals.load_notice_text(appeal, "appeal_ended")
+
+
+async def test_an_appeal_against_a_change_in_force_stays_open(appeals: AppealScenario) -> None:
+    change = await appeals.execute_prompt()
+    await appeals.against_change(change.id)
+    await appeals.standing_scenario.run_events("StandingChanged")
+    assert [view.state for view in await load_views(appeals)] == [AppealState.OPEN]
+
+
+async def load_views(appeals: AppealScenario) -> list[AppealView]:
+    async with appeals.standing_scenario.transaction(appeals.province) as session:
+        at = appeals.standing_scenario.at
+        search = AppealSearch(student_id=appeals.standing_scenario.pupil.id)
+        return list(await load_appeals_page(session, appeals.province, search, at, None, 10))
+
+
+@pytest.fixture
+async def only_account(appeals: AppealScenario) -> AsyncIterator[Actor]:
+    """An account that is the only active one of the province during the test."""
+    unit = appeals.standing_scenario.roll_call_scenario.world.province
+    owner_transaction = appeals.standing_scenario.roll_call_scenario.owner_transaction
+    of_province = (Account.org_id == unit.id, Account.kind == "province", Account.status == "active")
+    async with owner_transaction() as session:
+        others = list(
+            await session.scalars(
+                update(Account).where(*of_province).values(status="disabled").returning(Account.id)
+            )
+        )
+    actor = await appeals.create_authority(unit)
+    yield actor
+    async with owner_transaction() as session:
+        await session.execute(delete(Account).where(Account.id == actor.account_id))
+        await session.execute(update(Account).where(Account.id.in_(others)).values(status="active"))
+
+
+async def test_the_only_account_of_the_province_decides_and_this_is_recorded(
+    appeals: AppealScenario, only_account: Actor
+) -> None:
+    appeal = await appeals.against_check(await appeals.standing_scenario.check(actor=only_account))
+    await appeals.reject(appeal, appeals.city)
+    second = await appeals.appeal_to_next_level(appeal)
+    decided = await appeals.decide(second, only_account, finding="present")
+    assert decided.state is AppealState.UPHELD
+    async with appeals.standing_scenario.roll_call_scenario.owner_transaction() as session:
+        found = select(AppealImpartiality).where(AppealImpartiality.appeal_id == second.filed.id)
+        records = list(await session.scalars(found))
+    assert [(record.sole_account, only_account.account_id in record.took_part) for record in records] == [
+        (True, True)
+    ]
+
+
+async def test_with_a_second_account_the_conflicted_one_is_refused(
+    appeals: AppealScenario, only_account: Actor
+) -> None:
+    appeal = await appeals.against_check(await appeals.standing_scenario.check(actor=only_account))
+    await appeals.reject(appeal, appeals.city)
+    second = await appeals.appeal_to_next_level(appeal)
+    other = await appeals.create_authority(appeals.standing_scenario.roll_call_scenario.world.province)
+    with pytest.raises(ConflictOfInterest):
+        await appeals.decide(second, only_account, finding="present")
+    assert (await appeals.decide(second, other, finding="present")).state is AppealState.UPHELD
+    async with appeals.standing_scenario.roll_call_scenario.owner_transaction() as session:
+        await session.execute(update(Account).where(Account.id == other.account_id).values(status="disabled"))

@@ -1,15 +1,17 @@
 """Roll calls of the mobile API over HTTP. Only the sign-in is replaced; it has its own tests."""
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from backend.core.app_context import AppContext
+from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.database import Database
 from backend.core.ids import new_id
+from backend.org.terms import get_term
 from backend.people.tables import Student
 from biometrics.pool import FacePool
 from tests.support.province import student_account
@@ -313,12 +315,16 @@ async def test_refused_challenge_says_what_to_do(api: MobileClient, roll_call_id
 
 
 @pytest.mark.clause("HN334-2.2")
-async def test_part_time_student_registers_twice_a_year(api: MobileClient) -> None:
+@pytest.mark.clause("R21")
+async def test_part_time_student_registers_once_in_a_terms_period(api: MobileClient) -> None:
     pupil = api.scenario.school.students[2]
     async with api.scenario.owner_transaction() as session:
         (await session.get_one(Student, pupil.id)).study_form = "part_time"
     actor = student_account(api.scenario.school, pupil)
-    answers = [await api.call(actor, "POST", "/me/half-year-registrations") for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [201, 201, 409]
-    assert [answer.json()["number"] for answer in answers[:2]] == [1, 2]
-    assert answers[2].json()["code"] == "registrations_used_up"
+    async with api.scenario.owner_transaction() as session:
+        term = await get_term(session, api.scenario.school.id, legal_day(api.scenario.clock()))
+    api.scenario.clock.at = datetime.combine(term.starts_on, time(9), tzinfo=LEGAL_ZONE)
+    answers = [await api.call(actor, "POST", "/me/half-year-registrations") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 409]
+    assert (answers[0].json()["number"], answers[0].json()["term_code"]) == (1, term.code)
+    assert answers[1].json()["code"] == "registered_this_term"

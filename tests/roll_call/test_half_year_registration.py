@@ -1,20 +1,24 @@
-"""Part-time students register at most twice a year (HN334-2.2)."""
+"""Part-time students register once in each term's registration period, at most twice a year (HN334-2.2, reading 21)."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import date, datetime, time, timedelta
 
 import pytest
 
+from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import NotPermitted
 from backend.org.paths import division_of
+from backend.org.terms import NewTerm, TermView, get_term, open_term
 from backend.people.tables import Student
-from backend.roll_call.errors import RegistrationsUsedUp
+from backend.roll_call.errors import RegisteredThisTerm, RegistrationNotOpen
 from backend.roll_call.half_year_registration import register_half_year
 from backend.roll_call.tables import HalfYearRegistration
-from tests.support.province import SampleStudent, student_account
+from tests.support.province import SampleStudent, registrar_account, student_account
 from tests.support.roll_call.scenario import RollCallScenario
 
-pytestmark = pytest.mark.clause("HN334-2.2")
+pytestmark = [pytest.mark.clause("HN334-2.2"), pytest.mark.clause("R21")]
+OPENS_BEFORE, CLOSES_AFTER = timedelta(days=7), timedelta(days=30)
+"""The registration period of the shipped policy, around the first day of term."""
 
 
 @pytest.fixture
@@ -25,46 +29,89 @@ async def part_time_student(scenario: RollCallScenario) -> SampleStudent:
     return pupil
 
 
+@pytest.fixture
+async def term(scenario: RollCallScenario) -> TermView:
+    async with scenario.owner_transaction() as session:
+        return await get_term(session, scenario.school.id, legal_day(scenario.clock()))
+
+
+def noon(day: date) -> datetime:
+    return datetime.combine(day, time(12), tzinfo=LEGAL_ZONE)
+
+
 async def register_student(
-    scenario: RollCallScenario, pupil: SampleStudent, at: datetime | None = None
+    scenario: RollCallScenario, pupil: SampleStudent, at: datetime
 ) -> HalfYearRegistration:
     actor = student_account(scenario.school, pupil)
     async with scenario.app_context.database.transaction(actor.scope) as session:
-        return await register_half_year(session, actor, division_of(actor.org_path), at or scenario.clock())
+        return await register_half_year(session, actor, division_of(actor.org_path), at)
 
 
-async def test_third_registration_of_the_year_is_refused(
-    scenario: RollCallScenario, part_time_student: SampleStudent
+async def open_next_term(scenario: RollCallScenario, term: TermView) -> TermView:
+    """Open the school's next term, a few weeks after this one."""
+    starts_on = term.ends_on + timedelta(days=40)
+    new = NewTerm(scenario.school.id, f"next-{term.code}", starts_on, starts_on + timedelta(days=100))
+    registrar = registrar_account(scenario.school)
+    async with scenario.owner_transaction() as session:
+        return await open_term(session, registrar, new, scenario.clock())
+
+
+async def test_two_taps_in_a_minute_make_one_registration(
+    scenario: RollCallScenario, part_time_student: SampleStudent, term: TermView
 ) -> None:
-    assert [(await register_student(scenario, part_time_student)).number for _ in range(2)] == [1, 2]
-    with pytest.raises(RegistrationsUsedUp) as refused:
-        await register_student(scenario, part_time_student)
-    assert refused.value.params["allowed"] == 2
+    first = await register_student(scenario, part_time_student, noon(term.starts_on))
+    assert (first.term_code, first.number) == (term.code, 1)
+    with pytest.raises(RegisteredThisTerm) as refused:
+        await register_student(scenario, part_time_student, noon(term.starts_on) + timedelta(minutes=1))
+    assert refused.value.params["term_code"] == term.code
 
 
-async def test_year_starts_at_midnight_in_the_legal_time_zone(
-    scenario: RollCallScenario, part_time_student: SampleStudent
+async def test_the_other_term_stays_open(
+    scenario: RollCallScenario, part_time_student: SampleStudent, term: TermView
 ) -> None:
-    last_minute = datetime(2026, 12, 31, 15, 59, tzinfo=UTC)
-    for _ in range(2):
-        assert (await register_student(scenario, part_time_student, last_minute)).year == 2026
-    with pytest.raises(RegistrationsUsedUp):
-        await register_student(scenario, part_time_student, last_minute)
-    new_year = await register_student(scenario, part_time_student, datetime(2026, 12, 31, 16, 0, tzinfo=UTC))
-    assert (new_year.year, new_year.number) == (2027, 1)
+    following = await open_next_term(scenario, term)
+    await register_student(scenario, part_time_student, noon(term.starts_on))
+    with pytest.raises(RegisteredThisTerm) as refused:
+        await register_student(scenario, part_time_student, noon(term.starts_on))
+    assert str(following.starts_on - OPENS_BEFORE) in refused.value.sentence("zh")
+    second = await register_student(scenario, part_time_student, noon(following.starts_on))
+    assert second.term_code == following.code
 
 
-async def test_concurrent_requests_make_exactly_two_registrations(
-    scenario: RollCallScenario, part_time_student: SampleStudent
+@pytest.mark.parametrize(("days", "accepted"), [(-8, False), (-7, True), (30, True), (31, False)], ids=str)
+async def test_the_period_has_a_first_and_a_last_day(
+    scenario: RollCallScenario, part_time_student: SampleStudent, term: TermView, days: int, accepted: bool
+) -> None:
+    at = noon(term.starts_on + timedelta(days=days))
+    if accepted:
+        assert (await register_student(scenario, part_time_student, at)).term_code == term.code
+    else:
+        with pytest.raises(RegistrationNotOpen):
+            await register_student(scenario, part_time_student, at)
+
+
+async def test_the_period_ends_at_midnight_in_the_legal_time_zone(
+    scenario: RollCallScenario, part_time_student: SampleStudent, term: TermView
+) -> None:
+    midnight = datetime.combine(
+        term.starts_on + CLOSES_AFTER + timedelta(days=1), time.min, tzinfo=LEGAL_ZONE
+    )
+    with pytest.raises(RegistrationNotOpen):
+        await register_student(scenario, part_time_student, midnight)
+    await register_student(scenario, part_time_student, midnight - timedelta(minutes=1))
+
+
+async def test_concurrent_requests_make_exactly_one_registration(
+    scenario: RollCallScenario, part_time_student: SampleStudent, term: TermView
 ) -> None:
     answers = await asyncio.gather(
-        *(register_student(scenario, part_time_student) for _ in range(8)), return_exceptions=True
+        *(register_student(scenario, part_time_student, noon(term.starts_on)) for _ in range(8)),
+        return_exceptions=True,
     )
-    numbers = sorted(each.number for each in answers if isinstance(each, HalfYearRegistration))
-    assert numbers == [1, 2]
-    assert sum(isinstance(each, RegistrationsUsedUp) for each in answers) == 6
+    assert sum(isinstance(each, HalfYearRegistration) for each in answers) == 1
+    assert sum(isinstance(each, RegisteredThisTerm) for each in answers) == 7
 
 
-async def test_full_time_student_may_not_register(scenario: RollCallScenario) -> None:
+async def test_full_time_student_may_not_register(scenario: RollCallScenario, term: TermView) -> None:
     with pytest.raises(NotPermitted):
-        await register_student(scenario, scenario.school.students[1])
+        await register_student(scenario, scenario.school.students[1], noon(term.starts_on))

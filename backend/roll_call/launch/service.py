@@ -2,8 +2,9 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import and_, case, exists, func, insert, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,11 +20,17 @@ from backend.leave.queries import ExemptionCriteria, select_students_on_leave
 from backend.leave.rules import NoticedWindow
 from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
-from backend.org.terms import require_one_term
+from backend.org.terms import find_vacation_days, require_one_term
 from backend.policy import PolicyAt
 from backend.policy.installed import policy_at
 from backend.roll_call import rules
-from backend.roll_call.errors import AudienceEmpty, LaunchNotPermitted, WindowInvalid, WindowsOverlap
+from backend.roll_call.errors import (
+    AudienceEmpty,
+    LaunchNotPermitted,
+    WindowInVacation,
+    WindowInvalid,
+    WindowsOverlap,
+)
 from backend.roll_call.events import RollCallLaunched
 from backend.roll_call.launch.audience import (
     OBLIGATION_COLUMNS,
@@ -94,6 +101,7 @@ async def launch_roll_call(
     _require_valid_window(window, policy, command.kind)
     days = (legal_day(window.opens_at), legal_day(window.closes_at))
     term_code = await require_one_term(session, launcher.id, *days)
+    await _require_no_vacation(session, (launcher.id, *(unit.id for unit in units)), *days)
 
     await session.execute(_LAUNCH_LOCK)
     roll_call = RollCall(
@@ -175,6 +183,19 @@ def _require_valid_window(window: rules.WindowTimes, policy: PolicyAt, kind: rul
     if objection is not None:
         zh, en = _WINDOW_REASONS[objection]
         raise WindowInvalid(reason_zh=zh, reason_en=en)
+
+
+async def _require_no_vacation(
+    session: AsyncSession, unit_ids: tuple[UUID, ...], first: date, last: date
+) -> None:
+    """Refuse a window that touches a vacation of the launcher or of a unit that the audience names (reading 17).
+
+    A vacation that a single school below these units declares for itself does not stop a check of the whole area. Its
+    students' misses do not count (`standing.engine.misses`).
+    """
+    days = await find_vacation_days(session, unit_ids, first, last)
+    if days:
+        raise WindowInVacation(days=", ".join(day.isoformat() for day in days))
 
 
 async def _freeze_audience(

@@ -46,6 +46,7 @@ from backend.roll_call.tables import RollCall, RollCallStep
 from backend.roll_call.voiding import void_roll_call
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
+from backend.standing.student_view.counting import MissCounting, judge_miss, load_positions
 
 router = APIRouter(prefix="/v1", tags=["点名核验 · roll calls"])
 
@@ -217,11 +218,21 @@ async def list_results(
         rows = await results.load_results_page(
             session, caller.actor, roll_call, filters, cursor_id(cursor), limit + 1
         )
-    return build_page(rows, limit, _to_result_out, lambda row: row.student.id)
+        positions = await load_positions(session, [row.student.id for row in rows])
+        voided = await session.get(RollCallStep, (roll_call_id, "voided")) is not None
+
+    def count_miss(row: results.Result) -> MissCounting | None:
+        outcome = row.outcome.outcome if row.outcome else None
+        return judge_miss(positions, row.student.id, roll_call.id, roll_call.kind, outcome, voided=voided)
+
+    return build_page(
+        rows, limit, lambda row: _to_result_out(row, count_miss(row)), lambda row: row.student.id
+    )
 
 
-def _to_result_out(row: results.Result) -> ResultOut:
+def _to_result_out(row: results.Result, counting: MissCounting | None) -> ResultOut:
     entry = row.outcome
+    words = counting.words if counting else None
     texts = reason_texts.reason(entry.reason) if entry else None
     return ResultOut(
         student_id=row.student.id,
@@ -233,6 +244,10 @@ def _to_result_out(row: results.Result) -> ResultOut:
         reason=entry.reason if entry else None,
         reason_zh=texts.zh if texts else None,
         reason_en=texts.en if texts else None,
+        counts_as_miss=counting.why is None if counting else None,
+        not_counted_reason=counting.why if counting else None,
+        not_counted_zh=words.zh if words else None,
+        not_counted_en=words.en if words else None,
         method=entry.method if entry else None,
         seq=entry.seq if entry else None,
         decided_at=entry.at if entry else None,

@@ -18,6 +18,22 @@ from backend.standing.prompts.decisions import (
     reverse_execution,
 )
 from backend.standing.prompts.deliveries import RecordDelivery, receive_prompt, record_delivery
+from backend.standing.prompts.evidence import (
+    AnswerLateLeave,
+    ClosePrompt,
+    DetermineCheck,
+    RecordNoticeDelivery,
+    answer_late_leave,
+    close_prompt,
+    determine_check,
+    record_notice_delivery,
+)
+from backend.standing.prompts.evidence_schemas import (
+    CheckFindingIn,
+    ClosureIn,
+    LateLeaveAnswerIn,
+    NoticeDeliveryIn,
+)
 from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
 from backend.standing.prompts.schemas import (
     DecisionIn,
@@ -90,6 +106,65 @@ async def post_delivery(caller: StaffCaller, prompt_id: UUID, body: DeliveryIn) 
     command = RecordDelivery(prompt_id, body.how, body.received_at, body.text)
     async with caller.transaction() as session:
         await record_delivery(session, caller.actor, command, caller.at)
+        detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptDetailOut.of_detail(detail)
+
+
+@router.post(
+    "/prompts/{prompt_id}/notice-deliveries",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
+)
+async def post_notice_delivery(
+    caller: StaffCaller, prompt_id: UUID, body: NoticeDeliveryIn
+) -> StaffPromptDetailOut:
+    """补登通知送达学生的回证 · Complete the evidence as the superior: the notice reached the student in another way."""
+    command = RecordNoticeDelivery(prompt_id, body.roll_call_id, body.how, body.received_at, body.text)
+    async with caller.transaction() as session:
+        await record_notice_delivery(session, caller.actor, command, caller.at)
+        detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptDetailOut.of_detail(detail)
+
+
+@router.post(
+    "/prompts/{prompt_id}/check-findings",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
+)
+async def post_check_finding(
+    caller: StaffCaller, prompt_id: UUID, body: CheckFindingIn
+) -> StaffPromptDetailOut:
+    """认定尚无判定的核验 · Determine a missed check whose submission has no verdict, as the launching side."""
+    command = DetermineCheck(prompt_id, body.roll_call_id, body.finding, body.text)
+    async with caller.transaction() as session:
+        await determine_check(session, caller.actor, command, caller.at)
+        detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptDetailOut.of_detail(detail)
+
+
+@router.post(
+    "/prompts/{prompt_id}/closure", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
+)
+async def post_closure(caller: StaffCaller, prompt_id: UUID, body: ClosureIn) -> StaffPromptDetailOut:
+    """因证据不足结束提示 · Close a prompt whose evidence cannot be completed; a further miss raises a new prompt."""
+    async with caller.transaction() as session:
+        await close_prompt(session, caller.actor, ClosePrompt(prompt_id, body.reasons), caller.at)
+        detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptDetailOut.of_detail(detail)
+
+
+@router.post(
+    "/prompts/{prompt_id}/leave-answers",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
+)
+async def post_leave_answer(
+    caller: StaffCaller, prompt_id: UUID, body: LateLeaveAnswerIn
+) -> StaffPromptDetailOut:
+    """答复事后补请的假 · Accept or refuse leave that was filed after the absence that it covers began."""
+    command = AnswerLateLeave(prompt_id, body.leave_id, body.accepted, body.opinion)
+    async with caller.transaction() as session:
+        await answer_late_leave(session, caller.actor, command, caller.at)
         detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
     return StaffPromptDetailOut.of_detail(detail)
 

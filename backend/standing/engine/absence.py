@@ -1,18 +1,25 @@
 """Absence without leave: periods of recorded absence, their alert and their limit (HN334-3.5c, reading 5).
 
 A missing record is never absence: a period begins with a recorded absence, and ends with any proof of presence or
-with approved leave.
+with approved leave. Leave that was filed after the absence began covers the time from its filing only, until the
+superior accepts it for the time before (reading 19).
 """
 
 import calendar
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import lru_cache
 
 from backend.core.clock import LEGAL_ZONE, legal_day
-from backend.leave.rules import ONE_DAY, SchoolTerm
+from backend.leave.rules import ONE_DAY, LeaveInterval, SchoolTerm
 from backend.standing.engine.facts import StudentFacts, attendance_key, check_key
-from backend.standing.engine.misses import CheckStatus, Exclusions, check_status, event_day
+from backend.standing.engine.misses import (
+    CheckStatus,
+    Exclusions,
+    check_status,
+    event_day,
+)
 from backend.standing.policy import PolicyHistory
 
 MONTHS_A_YEAR = 12
@@ -55,6 +62,8 @@ class _Presence:
     at: datetime
     key: str
     present: bool
+    known_from: datetime
+    """Leave filed later than this is late for the absence: the notice of a check, or the instant of a record."""
 
 
 def find_absence_periods(
@@ -64,17 +73,50 @@ def find_absence_periods(
     records = _recorded_presence(facts, policies, exclusions, as_of)
     absences = [record for record in records if not record.present]
     ends = [record.at for record in records if record.present]
+    accepted = {answer.leave_id for answer in facts.leave_answers if answer.accepted and answer.at <= as_of}
     for leave in facts.leaves:
         span = leave.span(as_of)
-        if span is not None and span[0] <= as_of:
-            ends.append(span[0])
-            absences = [absence for absence in absences if not span[0] <= absence.at < span[1]]
+        if span is None or span[0] > as_of:
+            continue
+        covered = [absence for absence in absences if span[0] <= absence.at < span[1]]
+        excused = [
+            absence
+            for absence in covered
+            if leave.leave_id in accepted or leave.filed_at <= absence.known_from
+        ]
+        absences = [absence for absence in absences if absence not in excused]
+        begins = span[0] if leave.leave_id in accepted else max(span[0], leave.filed_at)
+        if begins < span[1]:
+            ends.append(begins)
     by_end: dict[datetime | None, list[_Presence]] = {}
     for absence in sorted(absences, key=lambda record: (record.at, record.key)):
         if absence.at not in ends:
             end = min((end for end in ends if end > absence.at), default=None)
             by_end.setdefault(end, []).append(absence)
     return tuple(_period(absences, end, facts, policies) for end, absences in by_end.items())
+
+
+def list_late_leave(
+    facts: StudentFacts, evidence: Sequence[str], as_of: datetime
+) -> tuple[LeaveInterval, ...]:
+    """Approved leave over an absence of the evidence that began before the leave was filed (reading 19)."""
+    absences = [
+        (record.at, record.at)
+        for record in facts.attendance
+        if not record.present and attendance_key(record.record_id) in evidence
+    ]
+    absences += [
+        (check.closes_at, check.notified_at)
+        for check in facts.checks
+        if check_key(check.check_id) in evidence
+    ]
+    spans = [(leave, leave.span(as_of)) for leave in facts.leaves]
+    return tuple(
+        leave
+        for leave, span in spans
+        if span is not None
+        and any(span[0] <= at < span[1] and known_from < leave.filed_at for at, known_from in absences)
+    )
 
 
 def _recorded_presence(
@@ -91,11 +133,12 @@ def _recorded_presence(
             proves_nothing = status is CheckStatus.MISSED and check.kind == REHEARSAL
             if status is not CheckStatus.EXCLUDED and not proves_nothing:
                 key = check_key(check.check_id)
-                records.append(_Presence(check.closes_at, key, status is CheckStatus.PASSED))
+                passed = status is CheckStatus.PASSED
+                records.append(_Presence(check.closes_at, key, passed, check.notified_at))
     for record in facts.attendance:
         key = attendance_key(record.record_id)
         if (record.recorded_at or record.at) <= as_of and key not in exclusions.reasons:
-            records.append(_Presence(record.at, key, record.present))
+            records.append(_Presence(record.at, key, record.present, record.at))
     return records
 
 

@@ -93,7 +93,7 @@ def is_shareable(facts: StudentFacts) -> bool:
     Not if a fact refers to a prompt or a change: it names an id of this student's. Edits and appeals have ids of their
     own, which the ledger and the refused acts repeat.
     """
-    acts = (facts.deliveries, facts.decisions, facts.acknowledgements)
+    acts = (facts.deliveries, facts.decisions, facts.acknowledgements, facts.evidence_closures)
     return not any((*acts, facts.appeals, facts.reversals, facts.edits))
 
 
@@ -133,8 +133,15 @@ def normalise(facts: StudentFacts, policies: PolicyHistory, as_of: datetime) -> 
 
 
 def _has_more_than_checks(facts: StudentFacts) -> bool:
-    events = (facts.leaves, facts.claims, facts.outages, facts.attendance, facts.approvals)
-    cancelled = any(check.replaces or check.voided_at for check in facts.checks)
+    events = (
+        facts.leaves,
+        facts.claims,
+        facts.outages,
+        facts.attendance,
+        facts.approvals,
+        facts.leave_answers,
+    )
+    cancelled = any(check.replaces or check.voided_at or check.completed for check in facts.checks)
     return not is_shareable(facts) or any((*events, facts.calendar_loads)) or cancelled
 
 

@@ -7,8 +7,9 @@ Every function returns the reasons against, as codes.
 from datetime import datetime
 from enum import StrEnum
 
-from backend.leave.rules import Exemption, LeaveState, find_exemption
+from backend.leave.rules import Exemption, LeaveInterval, LeaveState, find_exemption
 from backend.roll_call.rules import Outcome
+from backend.standing.engine.absence import list_late_leave
 from backend.standing.engine.facts import (
     Acknowledgement,
     Appeal,
@@ -19,7 +20,7 @@ from backend.standing.engine.facts import (
     check_key,
 )
 from backend.standing.engine.misses import find_reason_objection, latest_outcome
-from backend.standing.engine.prompts import Prompt, PromptState
+from backend.standing.engine.prompts import Prompt, PromptKind, PromptState
 from backend.standing.policy import StandingPolicy
 
 DISMISS = "dismiss"
@@ -99,22 +100,49 @@ def list_evidence_checks(prompt: Prompt, facts: StudentFacts) -> tuple[RollCallF
 
 
 def was_notice_in_time(check: RollCallFact, law: StandingPolicy, as_of: datetime) -> bool:
-    """Whether the notice reached the student with at least the minimum window left."""
-    delivered_at = check.notice_delivered_at
-    known_at = check.notice_recorded_at or delivered_at
-    return (
+    """Whether the notice reached the student with at least the minimum window left.
+
+    A superior's record of delivery proves it as well as a receipt.
+    """
+    receipt = (check.notice_delivered_at, check.notice_recorded_at or check.notice_delivered_at)
+    records = [(item.delivered_at, item.at) for item in check.completed if item.part == NOTICE]
+    return any(
         delivered_at is not None
         and known_at is not None
         and known_at <= as_of
         and check.closes_at - max(delivered_at, check.opens_at) >= law.minimum_window
+        for delivered_at, known_at in (receipt, *records)
     )
 
 
 def list_missing_evidence(check: RollCallFact, law: StandingPolicy, as_of: datetime) -> tuple[str, ...]:
     """The kinds of required evidence that the check does not have yet, other than its notice."""
     incomplete = frozenset({SUBMISSIONS} if check.evidence_since and as_of < check.evidence_since else ())
-    on_file = check.evidence - incomplete
+    completed = {item.part for item in check.completed if item.at <= as_of}
+    on_file = (check.evidence - incomplete) | completed
     return tuple(part for part in law.required_evidence if part != NOTICE and part not in on_file)
+
+
+def list_unproven_checks(
+    prompt: Prompt, facts: StudentFacts, law: StandingPolicy, as_of: datetime
+) -> tuple[str, ...]:
+    """The keys of the prompt's checks whose notice or other evidence is incomplete."""
+    return tuple(
+        check_key(check.check_id)
+        for check in list_evidence_checks(prompt, facts)
+        if not was_notice_in_time(check, law, as_of) or list_missing_evidence(check, law, as_of)
+    )
+
+
+def find_closure_objection(
+    prompt: Prompt | None, facts: StudentFacts, law: StandingPolicy | None, as_of: datetime
+) -> str | None:
+    """Why the superior cannot close the prompt for want of evidence, or None."""
+    if prompt is None or law is None:
+        return "prompt_unknown"
+    if not prompt.is_open:
+        return f"prompt_{prompt.state}"
+    return None if list_unproven_checks(prompt, facts, law, as_of) else "evidence_complete"
 
 
 # --- blockers of an automatic execution ---
@@ -132,7 +160,8 @@ def find_blockers(
     blocks = {
         "open_appeal": _has_open_appeal(facts, law, as_of),
         "open_reason_claim": prompt.state is PromptState.DISMISSAL_PENDING
-        or _has_open_claim(facts, law, as_of),
+        or _has_open_claim(facts, law, as_of)
+        or bool(list_open_leave_claims(prompt, facts, as_of)),
         "pending_leave": any(leave.state(as_of) is LeaveState.PENDING for leave in facts.leaves),
         "declared_outage": any(_outage_blocks(outage, checks, as_of) for outage in facts.outages),
         "notice_undelivered": prompt.delivered_at is None
@@ -168,6 +197,15 @@ def _has_open_claim(facts: StudentFacts, law: StandingPolicy, as_of: datetime) -
         and find_exemption(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.CLAIM
         for check in facts.checks
     )
+
+
+def list_open_leave_claims(prompt: Prompt, facts: StudentFacts, as_of: datetime) -> tuple[LeaveInterval, ...]:
+    """Leave filed too late for an absence of the prompt that waits for the superior's answer (reading 19)."""
+    if prompt.kind is not PromptKind.ABSENCE:
+        return ()
+    answered = {answer.leave_id for answer in facts.leave_answers if answer.at <= as_of}
+    late = list_late_leave(facts, prompt.evidence, as_of)
+    return tuple(leave for leave in late if leave.leave_id not in answered)
 
 
 def _outage_blocks(outage: Outage, checks: tuple[RollCallFact, ...], as_of: datetime) -> bool:

@@ -30,6 +30,18 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class CompletedEvidence:
+    """A superior's record, made at `at`, that proves a missing part of a check's evidence.
+
+    For the part `notice`, `delivered_at` is when the notice reached the student.
+    """
+
+    part: str
+    at: datetime
+    delivered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RollCallFact:
     """One roll call (a "check") that the student had to attend, from the student's point of view.
 
@@ -53,6 +65,7 @@ class RollCallFact:
     replaces: str | None = None
     notice_recorded_at: datetime | None = None
     evidence_since: datetime | None = None
+    completed: tuple[CompletedEvidence, ...] = ()
 
     @property
     def window(self) -> NoticedWindow:
@@ -130,6 +143,28 @@ class Decision:
     reasons: str = ""
     found_reason: str | None = None
     found_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceClosure:
+    """The superior closes a prompt because evidence of its checks is missing and cannot be completed.
+
+    The checks without complete evidence no longer count; a further miss raises a new prompt.
+    """
+
+    prompt_id: str
+    at: datetime
+    by: str
+    reasons: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveAnswer:
+    """The superior's answer to leave that was filed after the absence that it covers began (reading 19)."""
+
+    leave_id: str
+    at: datetime
+    accepted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +258,8 @@ class StudentFacts:
     edits: tuple[Edit, ...] = ()
     approvals: tuple[ProvinceApproval, ...] = ()
     calendar_loads: tuple[CalendarYearLoaded, ...] = ()
+    evidence_closures: tuple[EvidenceClosure, ...] = ()
+    leave_answers: tuple[LeaveAnswer, ...] = ()
 
 
 # --- fact keys ---

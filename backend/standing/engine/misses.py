@@ -1,7 +1,7 @@
 """Misses: which checks count, what excuses a check, and where misses reach a limit (HN334-4.1b).
 
 Readings 1 (consecutive or cumulative), 2 (only checks launched by a superior), 3 (terms), 6 (leave), 8 (outages),
-10 (justified reasons).
+10 (justified reasons), 17 (vacations).
 """
 
 from collections.abc import Mapping, Sequence
@@ -115,7 +115,18 @@ def _excuse(check: RollCallFact, facts: StudentFacts, law: StandingPolicy, as_of
         return "on_leave"
     if _outage_excuses(check, facts.outages, law, as_of):
         return "outage"
+    if _touches_vacation(check, facts):
+        return "vacation"
     return None
+
+
+def _touches_vacation(check: RollCallFact, facts: StudentFacts) -> bool:
+    """Whether a day of the window lies in a vacation that was declared before the launch (reading 17).
+
+    A vacation declared later excuses nobody: otherwise a school could erase misses. The launcher can void the check.
+    """
+    days = legal_day(check.opens_at), event_day(check)
+    return any(term.touches_vacation(*days, check.launched_at) for term in facts.terms)
 
 
 def _is_accepted(claim: ReasonClaim, check: RollCallFact, law: StandingPolicy, as_of: datetime) -> bool:

@@ -22,13 +22,16 @@ from backend.standing.engine.decision_rules import (
     Role,
     find_acknowledgement_objection,
     find_blockers,
+    find_closure_objection,
     find_decision_objections,
+    list_unproven_checks,
 )
 from backend.standing.engine.facts import (
     Acknowledgement,
     Appeal,
     Decision,
     Edit,
+    EvidenceClosure,
     PromptDelivery,
     Reversal,
     StudentFacts,
@@ -52,7 +55,7 @@ from backend.standing.policy import PolicyHistory, StandingPolicy
 EXECUTE = "execute"
 CHANGE_WITHOUT_BASIS = "change_without_basis"
 
-Act = Edit | Reversal | Appeal | PromptDelivery | Decision | Acknowledgement
+Act = Edit | Reversal | Appeal | PromptDelivery | Decision | Acknowledgement | EvidenceClosure
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,8 @@ class Timeline:
                 self._decide(act)
             case Acknowledgement():
                 self._acknowledge(act)
+            case EvidenceClosure():
+                self._close_for_evidence(act)
 
     def _return_to_presence(self, at: datetime) -> None:
         """The student must attend again. Facts of this term go on counting, except those that a sanction answered.
@@ -250,6 +255,17 @@ class Timeline:
         self.ledger.exclude(prompt.evidence, "dismissed")
         self._put(prompt.close(PromptState.DISMISSED, at, decision_id))
 
+    def _close_for_evidence(self, closure: EvidenceClosure) -> None:
+        """Close a prompt that cannot be proven. Its unproven checks count no longer; the proven ones still do."""
+        prompt = self.prompts.get(closure.prompt_id)
+        law = self.policies.on(prompt.event_day) if prompt else None
+        objection = find_closure_objection(prompt, self.facts, law, closure.at)
+        if objection is not None or prompt is None or law is None:
+            self.ledger.refuse(f"closure:{closure.prompt_id}", closure.at, objection or "")
+            return
+        self.ledger.exclude(list_unproven_checks(prompt, self.facts, law, closure.at), "evidence_incomplete")
+        self._put(prompt.close(PromptState.WITHDRAWN, closure.at, "evidence_incomplete"))
+
     # --- expiry ---
 
     def _expire_deadlines(self, at: datetime) -> None:
@@ -321,6 +337,7 @@ def _check_instants(facts: StudentFacts) -> Iterable[datetime | None]:
         yield from (max(check.closes_at, result.at) for result in check.results)
         yield from (check.voided_at, check.notice_recorded_at, check.evidence_since)
         yield check.launched_at if check.replaces else None
+        yield from (item.at for item in check.completed)
 
 
 def _leave_instants(facts: StudentFacts) -> Iterable[datetime | None]:
@@ -339,6 +356,7 @@ def _other_instants(facts: StudentFacts) -> Iterable[datetime | None]:
         yield outage.end_recorded_at
     for record in facts.attendance:
         yield record.recorded_at or record.at
+    yield from (answer.at for answer in facts.leave_answers)
     yield from (load.at for load in facts.calendar_loads)
 
 
@@ -359,4 +377,6 @@ def acts_by_instant(facts: StudentFacts) -> dict[datetime, Sequence[Act]]:
         acts[decision.at].append(decision)
     for answer in sorted(set(facts.acknowledgements), key=lambda item: item.decision_id):
         acts[answer.at].append(answer)
+    for closure in sorted(set(facts.evidence_closures), key=lambda item: item.prompt_id):
+        acts[closure.at].append(closure)
     return dict(acts)

@@ -141,6 +141,10 @@ WITHDRAWN_BECAUSE: Mapping[str, Bilingual] = {
     "standing_changed": Bilingual(
         "学籍状态已经改变，不再需要参加核验。", "The standing has changed, so roll calls no longer apply."
     ),
+    "evidence_incomplete": Bilingual(
+        "证据不足且无法补齐，上级已结束该提示；缺少证据的核验不再计入。",
+        "The evidence was incomplete, so the superior closed the prompt. Checks without complete evidence do not count.",
+    ),
     "basis_gone": Bilingual(
         "所依据的记录已被认可理由、更正或作废，不再成立。",
         "The records it was based on were excused, corrected or voided.",
@@ -170,6 +174,10 @@ OBJECTIONS: Mapping[str, Bilingual] = {
     "prompt_not_delivered": Bilingual("提示还没有送达学校。", "The prompt has not reached the school yet."),
     "notice_undelivered": Bilingual("有通知没有及时送达。", "A notice did not arrive in time."),
     "incomplete_evidence": Bilingual("证据不齐。", "The evidence is incomplete."),
+    "evidence_complete": Bilingual(
+        "证据齐全，不能以证据不足结束。",
+        "The evidence is complete, so it cannot be closed for want of evidence.",
+    ),
     "reasons_required": Bilingual(
         "选择与提示不同的处理，须写明理由。", "An outcome other than the proposed one requires reasons."
     ),
@@ -208,6 +216,8 @@ CHECK_STATUSES: Mapping[str, Bilingual] = {
     "reason_accepted": Bilingual("理由已获认可", "a reason was accepted"),
     "on_leave": Bilingual("请假获批准", "on approved leave"),
     "outage": Bilingual("系统或网络中断", "an outage"),
+    "vacation": Bilingual("时段在假期内", "its window lay in a vacation"),
+    "evidence_incomplete": Bilingual("证据不足", "its evidence was incomplete"),
     "outside_one_term": Bilingual("时段不在一个学期内", "not inside one term"),
     "overlapping_window": Bilingual("与另一次核验时段重叠", "its window overlapped with another check"),
     "answered": Bilingual("此前的变动已处理过", "already sanctioned by an earlier change"),

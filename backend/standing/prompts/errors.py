@@ -142,6 +142,38 @@ class EvidenceIncomplete(DomainError):
     en = "The evidence is incomplete and cannot support a decision. Missing: {missing_en}. Complete it, or dismiss the prompt."
 
 
+class EvidenceNotMissing(DomainError):
+    code = "evidence_not_missing"
+    status = 409
+    zh = "该项证据并不缺少，无须补充。请刷新后查看。"
+    en = "This part of the evidence is not missing. Reload the prompt."
+
+
+class EvidenceAlreadyComplete(DomainError):
+    """Only a prompt with missing evidence can be closed; any other is decided or dismissed."""
+
+    code = "evidence_complete"
+    status = 409
+    zh = "该提示证据齐全，不能以证据不足结束。确有正当理由的，请由学校申请撤销。"
+    en = "The evidence of this prompt is complete, so it cannot be closed. With a justified reason, the school can dismiss it."
+
+
+class NoticeTimeInvalid(DomainError):
+    """A delivery outside the time of the roll call, or too late for the student to take part, proves nothing."""
+
+    code = "notice_time_invalid"
+    status = 422
+    zh = "送达时间须在通知发出之后，且距核验截止至少 {minutes} 分钟，否则不能证明学生及时知晓。请核对。"
+    en = "The delivery must lie after the notice was sent and at least {minutes} minutes before the close. Check the time."
+
+
+class NoLateLeave(DomainError):
+    code = "no_late_leave"
+    status = 409
+    zh = "没有待答复的补请假：可能已答复，或该请假与本提示无关。请刷新后查看。"
+    en = "No late leave is waiting for an answer: it was answered, or it does not concern this prompt. Reload the prompt."
+
+
 # --- delivery ---
 
 

@@ -21,6 +21,7 @@ from backend.people.attachments import AttachmentView, load_attachments
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call.tables import RollCall
 from backend.standing.access import visible_students
+from backend.standing.engine.absence import list_late_leave
 from backend.standing.engine.decision_rules import NOTICE, list_missing_evidence, was_notice_in_time
 from backend.standing.engine.facts import RollCallFact
 from backend.standing.engine.prompts import OPEN_STATES, PromptKind, PromptState
@@ -30,6 +31,8 @@ from backend.standing.store.lock import policy_history
 from backend.standing.store.tables import (
     AttendanceEntry,
     DismissalAnswer,
+    LateLeaveAnswer,
+    PromptClosed,
     PromptDecision,
     PromptDelivered,
     PromptRecord,
@@ -202,6 +205,14 @@ class StatementView:
 
 
 @dataclass(frozen=True, slots=True)
+class LateLeave:
+    """Leave filed after the absence that it covers began, with the superior's answer if there is one (reading 19)."""
+
+    leave: LeaveRequest
+    answer: LateLeaveAnswer | None
+
+
+@dataclass(frozen=True, slots=True)
 class PromptDetail:
     """A prompt with its evidence, decisions, statements and changes, each oldest first."""
 
@@ -211,6 +222,8 @@ class PromptDetail:
     decisions: Sequence[DecisionView]
     statements: Sequence[StatementView]
     changes: Sequence[StandingEntry]
+    late_leave: Sequence[LateLeave]
+    closed: PromptClosed | None
 
 
 async def load_prompt_detail(
@@ -229,7 +242,24 @@ async def load_prompt_detail(
         decisions=await _load_decisions(session, prompt_id),
         statements=await _load_statements(session, prompt_id),
         changes=list(changes),
+        late_leave=await _load_late_leave(session, row, at),
+        closed=await session.get(PromptClosed, prompt_id),
     )
+
+
+async def _load_late_leave(session: AsyncSession, row: PromptRow, at: datetime) -> list[LateLeave]:
+    if row.prompt.kind != PromptKind.ABSENCE:
+        return []
+    refs = await load_student_refs(session, [row.prompt.student_id])
+    facts = (await load_facts(session, list(refs.values())))[row.prompt.student_id]
+    ids = [UUID(leave.leave_id) for leave in list_late_leave(facts, row.prompt.evidence, at)]
+    rows = await session.execute(
+        select(LeaveRequest, LateLeaveAnswer)
+        .outerjoin(LateLeaveAnswer, LateLeaveAnswer.leave_id == LeaveRequest.id)
+        .where(LeaveRequest.id.in_(ids))
+        .order_by(LeaveRequest.filed_at, LeaveRequest.id)
+    )
+    return [LateLeave(leave, answer) for leave, answer in rows]
 
 
 async def _load_decisions(session: AsyncSession, prompt_id: UUID) -> list[DecisionView]:

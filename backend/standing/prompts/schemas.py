@@ -24,6 +24,7 @@ from backend.standing.explanations.phrases import (
 )
 from backend.standing.policy import StandingPolicy
 from backend.standing.prompts.deliveries import OfflineMethod
+from backend.standing.prompts.evidence_schemas import ClosureOut, LateLeaveOut
 from backend.standing.prompts.queries import (
     DecisionView,
     EvidenceItem,
@@ -301,6 +302,12 @@ class StaffPromptDetailOut(StaffPromptOut):
     statements: list[StatementOut]
     changes: list[PromptChangeOut]
     choices: ChoicesOut
+    late_leave: list[LateLeaveOut] = Field(
+        description="缺席开始后才申请的请假，须由上级答复 · leave filed after the absence began; the superior answers it"
+    )
+    closure: ClosureOut | None = Field(
+        description="上级因证据不足结束 · the superior closed the prompt for want of evidence"
+    )
     trace: dict[str, Any] = Field(description="规则、依据及版本 · the rule, the figures and their versions")
 
     @classmethod
@@ -321,6 +328,8 @@ class StaffPromptDetailOut(StaffPromptOut):
                 ],
                 reasons=[LabelledCodeOut.of(code, reason_words(law, code)) for code in law.reasons],
             ),
+            late_leave=[LateLeaveOut.of(item) for item in detail.late_leave],
+            closure=ClosureOut(at=detail.closed.at, reasons=detail.closed.reasons) if detail.closed else None,
             trace=row.prompt.trace,
         )
 

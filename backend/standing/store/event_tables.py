@@ -389,7 +389,7 @@ class AppealDecided(Base):
 
 
 class AppealWithdrawn(Base):
-    """The appellant withdrew an appeal: it ends undecided, and the matter cannot be appealed again."""
+    """An appeal ended undecided: its appellant withdrew it, or the change under appeal was reversed (no account)."""
 
     __tablename__ = "appeal_withdrawn"
     __tenancy__ = "student"
@@ -398,5 +398,5 @@ class AppealWithdrawn(Base):
     school_id: Mapped[UUID]
     student_id: Mapped[UUID]
     reason: Mapped[str | None]
-    withdrawn_by: Mapped[UUID]
+    withdrawn_by: Mapped[UUID | None]
     at: Mapped[datetime]

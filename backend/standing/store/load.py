@@ -1,7 +1,7 @@
 """Loads the recorded facts of students. The number of statements does not grow with the number of students."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -22,8 +22,11 @@ from backend.standing.engine.facts import (
     Appeal,
     Attendance,
     CalendarYearLoaded,
+    CompletedEvidence,
     Decision,
     Edit,
+    EvidenceClosure,
+    LeaveAnswer,
     Outage,
     PromptDelivery,
     ProvinceApproval,
@@ -80,7 +83,9 @@ async def load_facts(session: AsyncSession, students: Collection[StudentRef]) ->
             student_id=str(student.student_id),
             initial=acts.origins.get(student.student_id, student.status),
             terms=terms[student.school_id],
-            checks=tuple(_check_fact(check) for check in checks[student.student_id]),
+            checks=tuple(
+                _check_fact(check, acts.evidence[student.student_id]) for check in checks[student.student_id]
+            ),
             leaves=tuple(leaves[student.student_id]),
             claims=tuple(acts.claims[student.student_id]),
             outages=outages[student.school_id],
@@ -93,12 +98,14 @@ async def load_facts(session: AsyncSession, students: Collection[StudentRef]) ->
             edits=tuple(acts.edits[student.student_id]),
             approvals=tuple(acts.approvals[student.student_id]),
             calendar_loads=loads,
+            evidence_closures=tuple(acts.closures[student.student_id]),
+            leave_answers=tuple(acts.leave_answers[student.student_id]),
         )
         for student in students
     }
 
 
-def _check_fact(check: RollCallFacts) -> RollCallFact:
+def _check_fact(check: RollCallFacts, completed: Sequence[tuple[UUID, CompletedEvidence]]) -> RollCallFact:
     roll_call = check.roll_call
     return RollCallFact(
         check_id=str(roll_call.id),
@@ -114,6 +121,7 @@ def _check_fact(check: RollCallFacts) -> RollCallFact:
         evidence_since=check.evidence_since,
         evidence=check.evidence,
         voided_at=check.voided_at,
+        completed=tuple(record for roll_call_id, record in completed if roll_call_id == roll_call.id),
     )
 
 
@@ -126,6 +134,7 @@ async def _load_terms(session: AsyncSession, schools: Collection[UUID]) -> dict[
                 view.starts_on,
                 view.ends_on,
                 tuple((pause.starts_on, pause.ends_on) for pause in view.vacations),
+                tuple(pause.declared_at for pause in view.vacations),
             )
             for view in views
         )
@@ -177,6 +186,11 @@ class _Acts:
     reversals: dict[UUID, list[Reversal]] = field(default_factory=lambda: defaultdict(list))
     edits: dict[UUID, list[Edit]] = field(default_factory=lambda: defaultdict(list))
     approvals: dict[UUID, list[ProvinceApproval]] = field(default_factory=lambda: defaultdict(list))
+    evidence: dict[UUID, list[tuple[UUID, CompletedEvidence]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    closures: dict[UUID, list[EvidenceClosure]] = field(default_factory=lambda: defaultdict(list))
+    leave_answers: dict[UUID, list[LeaveAnswer]] = field(default_factory=lambda: defaultdict(list))
 
 
 async def _read_claims(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
@@ -325,6 +339,35 @@ async def _read_reversals(session: AsyncSession, ids: Collection[UUID], acts: _A
         )
 
 
+async def _read_evidence(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
+    """What superiors recorded about missing evidence."""
+    completed = tables.EvidenceCompleted
+    for row in await session.scalars(
+        select(completed)
+        .where(equals_any(completed.student_id, ids))
+        .order_by(completed.at, completed.roll_call_id, completed.part)
+    ):
+        record = CompletedEvidence(row.part, row.at, row.delivered_at)
+        acts.evidence[row.student_id].append((row.roll_call_id, record))
+
+
+async def _read_closures(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
+    closed = tables.PromptClosed
+    for row in await session.scalars(
+        select(closed).where(equals_any(closed.student_id, ids)).order_by(closed.at, closed.prompt_id)
+    ):
+        closure = EvidenceClosure(str(row.prompt_id), row.at, str(row.closed_by), row.reasons)
+        acts.closures[row.student_id].append(closure)
+
+
+async def _read_leave_answers(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
+    answer = tables.LateLeaveAnswer
+    for row in await session.scalars(
+        select(answer).where(equals_any(answer.student_id, ids)).order_by(answer.at, answer.leave_id)
+    ):
+        acts.leave_answers[row.student_id].append(LeaveAnswer(str(row.leave_id), row.at, row.accepted))
+
+
 _Reader = Callable[[AsyncSession, Collection[UUID], _Acts], Awaitable[None]]
 _READERS: dict[str, _Reader] = {
     tables.ReasonClaimRecord.__tablename__: _read_claims,
@@ -336,6 +379,9 @@ _READERS: dict[str, _Reader] = {
     tables.StandingEdit.__tablename__: _read_edits,
     tables.ProvinceApproved.__tablename__: _read_approvals,
     tables.ChangeReversed.__tablename__: _read_reversals,
+    tables.EvidenceCompleted.__tablename__: _read_evidence,
+    tables.PromptClosed.__tablename__: _read_closures,
+    tables.LateLeaveAnswer.__tablename__: _read_leave_answers,
 }
 _TABLES_WITH_ROWS = text(
     " UNION ALL ".join(
@@ -343,7 +389,7 @@ _TABLES_WITH_ROWS = text(
         for name in _READERS
     )
 )
-"""The tables that have rows about the students. Most students have none, and one query is cheaper than nine."""
+"""The tables that have rows about the students. Most students have none, and one query is cheaper than twelve."""
 
 
 async def _load_acts(session: AsyncSession, ids: Collection[UUID]) -> _Acts:

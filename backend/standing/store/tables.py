@@ -42,6 +42,7 @@ from backend.standing.store.event_tables import (
     ReasonClaimRecord,
     StandingEdit,
 )
+from backend.standing.store.evidence_tables import EvidenceCompleted, LateLeaveAnswer, PromptClosed
 
 __all__ = [
     "AidReleaseRecord",
@@ -55,9 +56,12 @@ __all__ = [
     "ClaimDecision",
     "DailyAssessment",
     "DismissalAnswer",
+    "EvidenceCompleted",
+    "LateLeaveAnswer",
     "OutageDecision",
     "OutageEnded",
     "OutageRecord",
+    "PromptClosed",
     "PromptDecision",
     "PromptDelivered",
     "PromptRecord",

@@ -106,3 +106,16 @@ async def open_mobile_client(
 
         app.dependency_overrides[get_args(PhoneCaller)[1].dependency] = signed_in
         yield api
+
+
+@asynccontextmanager
+async def create_mobile_http(app_context: AppContext, actor: Actor) -> AsyncIterator[httpx.AsyncClient]:
+    """A plain HTTP client of the roll call routes, signed in as one student."""
+    app = FastAPI()
+    app.state.app_context = app_context
+    install_problem_handlers(app)
+    app.include_router(router)
+    app.dependency_overrides[get_args(PhoneCaller)[1].dependency] = lambda: Caller(app_context, actor)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
+        yield http

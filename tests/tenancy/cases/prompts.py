@@ -45,6 +45,35 @@ STAFF: tuple[Row, ...] = (
         ),
     ),
     Row(
+        "POST /v1/prompts/{prompt_id}/notice-deliveries",
+        "403      409    403       403",
+        {
+            "roll_call_id": IdOf("missed_check"),
+            "how": "in_person",
+            "received_at": "2026-11-20T10:00:00+08:00",
+            "text": "通知签收单〔2026〕3号",
+        },
+        note="with complete evidence",
+    ),
+    Row(
+        "POST /v1/prompts/{prompt_id}/check-findings",
+        "409      409    403       403",
+        {"roll_call_id": IdOf("missed_check"), "finding": "missed", "text": "人工比对"},
+        note="with complete evidence",
+    ),
+    Row(
+        "POST /v1/prompts/{prompt_id}/closure",
+        "403      409    403       403",
+        {"reasons": "无送达回证"},
+        note="with complete evidence",
+    ),
+    Row(
+        "POST /v1/prompts/{prompt_id}/leave-answers",
+        "403      409    403       403",
+        {"leave_id": IdOf("waiting_leave"), "accepted": True, "opinion": "病历属实"},
+        note="without late leave",
+    ),
+    Row(
         "POST /v1/prompts/{prompt_id}/decisions",
         "403      409    ok/409    403",
         {"outcome": "part_time"},

@@ -7,7 +7,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint faults demo bench bench-face sample-faces clean-local
+.PHONY: help setup run test redteam lint faults demo bench bench-face sample-faces clean-local
 
 help: ## 显示本帮助 · show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -27,6 +27,9 @@ test: setup sample-faces ## 运行测试（ARGS="tests/geo -k x"）· run the te
 faults: setup ## 故障演练（ARGS="--seed 7 --kills 200"）· long fault-injection run: kill processes, then check for lost data
 	@exec $(BIN)/python -m backend.devstack.with_stack -- env DIANMING_FAULT_ROUNDS=100 pytest -n 2 --dist loadgroup tests/faults/test_interleavings.py
 	@exec $(BIN)/python -m tests.faults $(ARGS)
+
+redteam: setup sample-faces ## 攻击演练 · play every attack of tests/redteam and print whether its verdict held
+	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest -n 2 --dist loadgroup tests/redteam $(ARGS)
 
 lint: setup ## 静态检查 · ruff, mypy strict, import-linter
 	$(BIN)/ruff check .

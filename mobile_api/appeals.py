@@ -21,7 +21,6 @@ from backend.appeal.schemas import (
     AppealMessageIn,
     AppealMessageOut,
     AppealOut,
-    Day,
     GaokaoEligibilityOut,
     WithdrawalIn,
 )
@@ -30,6 +29,7 @@ from backend.appeal.subjects import load_subject
 from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import problem_responses
+from backend.core.web.schema_types import Day
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1/me", tags=["申诉 · appeals"])

@@ -16,8 +16,13 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
 from backend.core.app_context import AppContext
-from backend.core.web.api import reject_repeated_parameters
 from backend.core.web.problems import problem_response, problem_responses
+from backend.core.web.request_checks import (
+    JSON,
+    MediaTypeUnsupported,
+    check_query_parameters,
+    require_media_type,
+)
 from backend.identity.sign_in.authentication import authenticate_phone
 from backend.roll_call.check_in.evaluate import UnrecordedRefusal
 from backend.roll_call.check_in.intake import CheckInIntake, EnvelopeRequest
@@ -32,11 +37,11 @@ class ManualParsingRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def handle(request: Request) -> Response:
             if request.scope["query_string"]:
-                await reject_repeated_parameters(request)
+                check_query_parameters(request, ())
             content = await request.body()
             try:
                 roll_call_id, body = _parse_roll_call_id(request), _parse_body(request, content)
-            except RequestValidationError:
+            except (RequestValidationError, MediaTypeUnsupported):
                 await authenticate_phone(request.app.state.app_context, read_request(request))
                 raise
             response: Response = await self.endpoint(request, roll_call_id, body)
@@ -59,9 +64,7 @@ def _parse_roll_call_id(request: Request) -> UUID:
 
 
 def _parse_body(request: Request, content: bytes) -> EnvelopeIn:
-    if not request.headers.get("content-type", "").lower().startswith("application/json"):
-        message = {"type": "media_type", "loc": ("body",), "msg": "Input should be application/json"}
-        raise RequestValidationError([message])
+    require_media_type(request, JSON, required=True)
     try:
         return EnvelopeIn.model_validate_json(content)
     except ValidationError as error:

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import problem_responses
+from backend.core.web.schema_types import Day
 from backend.leave.queries import LeaveSearch, load_leave, load_leave_balance, load_leaves_page
-from backend.leave.schemas import CancellationIn, Day, LeaveDaysOut, LeaveIn, LeaveOut, leaves_out
+from backend.leave.schemas import CancellationIn, LeaveDaysOut, LeaveIn, LeaveOut, leaves_out
 from backend.leave.service import (
     HalfDay,
     RequestLeave,

@@ -4,10 +4,10 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.pagination import Cursor, Limit
+from backend.core.pagination import Cursor, Limit, decode_time_cursor
 from backend.core.web.problems import problem_responses
 from backend.notice.inbox import fetch_notices, open_notice
-from backend.notice.schemas import Inbox, Opened, inbox_out, parse_position
+from backend.notice.schemas import Inbox, Opened, inbox_out
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1/notices", tags=["notices"])
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/notices", tags=["notices"])
 @router.get("", responses=problem_responses(401, 403, 422))
 async def list_notices(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Inbox:
     """我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now."""
-    before = parse_position(cursor)
+    before = decode_time_cursor(cursor)
     async with caller.transaction() as session:
         page = await fetch_notices(session, caller.actor, caller.at, limit, before)
     return inbox_out(page)

@@ -7,20 +7,20 @@ from starlette.datastructures import UploadFile
 from starlette.types import Message
 
 from backend.core.errors import BadInput
+from backend.core.web.request_checks import require_media_type
 from backend.core.web.requests import read_bounded
 
 MAX_PARTS = 16
 
 
 async def read_pictures(request: Request, field: str, limit: int) -> list[bytes]:
-    """The files in `field` of a multipart form; raises `BodyTooLarge` or `BadInput`."""
+    """The files in `field` of a multipart form; raises `MediaTypeUnsupported`, `BodyTooLarge` or `BadInput`."""
+    require_media_type(request, "multipart/form-data", required=True)
     body = await read_bounded(request, limit)
 
     async def replay() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise _bad_upload(field, "应以 multipart/form-data 上传", "upload it as multipart/form-data")
     limited = Request(request.scope, replay)
     async with limited.form(max_files=MAX_PARTS, max_fields=0) as form:
         entries = form.multi_items()

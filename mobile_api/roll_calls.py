@@ -226,18 +226,20 @@ async def get_attempts(
         tag = await _roll_call_etag(session, caller, roll_call_id)
         if (unchanged := not_modified_response(tag, if_none_match)) is not None:
             return unchanged
+        closed = caller.at > (await session.get_one(RollCall, roll_call_id)).deadline
         submissions = await student_queries.load_submissions(session, roll_call_id, student_id)
         refusals = await student_queries.load_refusals(session, roll_call_id, student_id)
     response.headers["ETag"] = tag
     return OwnAttemptsOut(
-        submissions=[_render_submission(view) for view in submissions],
+        submissions=[_render_submission(view, closed=closed) for view in submissions],
         refusals=[OwnRefusalOut(at=each.at, step=each.step, code=each.code) for each in refusals],
     )
 
 
-def _render_submission(view: student_queries.SubmissionWithVerdict) -> SubmissionOut:
+def _render_submission(view: student_queries.SubmissionWithVerdict, *, closed: bool) -> SubmissionOut:
     verdict = view.verdict
-    reasons = [reason_texts.reason(code) for code in verdict.reasons] if verdict else []
+    explain = reason_texts.closed_reason if closed else reason_texts.reason
+    reasons = [explain(code) for code in verdict.reasons] if verdict else []
     return SubmissionOut(
         id=view.submission.id,
         received_at=view.submission.received_at,
@@ -252,9 +254,10 @@ async def get_submission(caller: PhoneCaller, submission_id: UUID) -> Submission
     """一次提交的结果 · One submission and its verdict."""
     async with caller.transaction() as session:
         view = await student_queries.load_own_submission(session, caller.actor, submission_id)
-    if view is None:
-        raise NotFound
-    return _render_submission(view)
+        if view is None:
+            raise NotFound
+        closed = caller.at > (await session.get_one(RollCall, view.submission.roll_call_id)).deadline
+    return _render_submission(view, closed=closed)
 
 
 @router.post(

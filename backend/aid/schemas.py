@@ -5,21 +5,21 @@ from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
 
 from backend.aid.application_schemas import KIND_DESCRIPTION, AidApplicationOut
 from backend.aid.filing_schemas import FilingSummaryOut
 from backend.aid.payments import MAX_PAYMENT_FEN, MAX_REFERENCE_LENGTH, PaymentResult
 from backend.aid.queries import AwardView, Balance, StudentAid
 from backend.aid.rules import AidKind
-from backend.core.web.schema_types import Schema, ShortText
-
-Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
+from backend.core.web.schema_types import Day, Schema, ShortText
 
 
 def _require_first_of_month(day: date) -> date:
     if day.day != 1:
-        msg = "a month is given as its first day"
-        raise ValueError(msg)
+        raise PydanticCustomError(
+            "month_not_first_day", "a month is given as its first day", {"zh": "月份用当月第一天表示"}
+        )
     return day
 
 

@@ -12,12 +12,10 @@ from backend.appeal.queries import AppealView, MessageView
 from backend.appeal.rules import AppealDeadline
 from backend.appeal.statements import NewMessage
 from backend.appeal.subjects import ChangeSubject, RollCallSubject, SubjectView
-from backend.core.web.schema_types import LongText, Schema
+from backend.core.web.schema_types import Day, LongText, Schema
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.roll_call.reason_texts import reason
 from backend.standing.appeal_effects import AppealFinding
-
-Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
 
 # --- requests ---
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import BaseModel, Field
 
-from backend.core.errors import BadInput
+from backend.core.errors import DomainError
 from backend.core.web.schema_types import is_storable
 
 Item = TypeVar("Item")
@@ -21,6 +21,15 @@ Cursor = Annotated[
     str | None,
     Query(max_length=400, description="上一页返回的 next_cursor · the next_cursor of the previous page"),
 ]
+
+
+class CursorInvalid(DomainError):
+    """The cursor did not come from this list."""
+
+    code = "cursor_invalid"
+    status = 422
+    zh = "cursor 不是本接口返回的 next_cursor，请从第一页重新开始。"
+    en = "The cursor is not a next_cursor of this list; start again from the first page."
 
 
 class Page(BaseModel, Generic[Item]):
@@ -36,43 +45,35 @@ def encode_cursor(*keys: str) -> str:
 
 
 def decode_cursor(cursor: str, parts: int) -> list[str]:
-    """The sort keys in a cursor of `parts` keys. Raises `BadInput` if the cursor is invalid."""
+    """The sort keys in a cursor of `parts` keys. Raises `CursorInvalid` if the cursor is invalid."""
     try:
         keys = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError) as error:
-        raise _invalid_cursor() from error
+        raise CursorInvalid from error
     if not isinstance(keys, list) or len(keys) != parts or not all(isinstance(key, str) for key in keys):
-        raise _invalid_cursor()
+        raise CursorInvalid
     if not all(is_storable(key) for key in keys):
-        raise _invalid_cursor()
+        raise CursorInvalid
     return keys
 
 
 def parse_id(key: str) -> UUID:
-    """Parse a sort key that is an identifier. Raises `BadInput`."""
+    """Parse a sort key that is an identifier. Raises `CursorInvalid`."""
     try:
         return UUID(key)
     except ValueError as error:
-        raise _invalid_cursor() from error
+        raise CursorInvalid from error
 
 
 def decode_time_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
-    """The sort keys of a list ordered by time and identifier; None for the first page. Raises `BadInput`."""
+    """The sort keys of a list ordered by time and identifier; None for the first page. Raises `CursorInvalid`."""
     if cursor is None:
         return None
     instant, key = decode_cursor(cursor, 2)
     try:
         at = datetime.fromisoformat(instant)
     except ValueError as error:
-        raise _invalid_cursor() from error
+        raise CursorInvalid from error
     if at.tzinfo is None:
-        raise _invalid_cursor()
+        raise CursorInvalid
     return at, parse_id(key)
-
-
-def _invalid_cursor() -> BadInput:
-    return BadInput(
-        field="cursor",
-        reason_zh="不是本接口返回的 next_cursor，请从第一页重新开始",
-        reason_en="it is not a next_cursor of this list; start again from the first page",
-    )

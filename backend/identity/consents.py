@@ -14,7 +14,7 @@ from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import BadInput, NotFound
 from backend.core.ids import new_id
-from backend.identity.errors import ConsentMissing, GuardianNeeded
+from backend.identity.errors import ConsentMissing, ConsentTextOutdated, GuardianNeeded
 from backend.identity.events import NonFaceRouteChosen
 from backend.identity.face.templates import shred_face_data
 from backend.identity.rules import age_on
@@ -56,11 +56,7 @@ async def answer_consent(
         raise BadInput(field="kind", reason_zh=f"应为 {names} 之一", reason_en=f"must be one of {names}")
     if command.granted and command.text_version != texts[command.kind]:
         current = texts[command.kind]
-        raise BadInput(
-            field="text_version",
-            reason_zh=f"文本已更新为 {current}，请重新阅读",
-            reason_en=f"the current text is {current}; read it and answer again",
-        )
+        raise ConsentTextOutdated(current=current)
     student = await session.get(Student, actor.student_id)
     if student is None:
         raise NotFound

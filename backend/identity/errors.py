@@ -161,6 +161,14 @@ class SignInRefused(Unauthenticated):
     en = "Login, password or code is wrong. Check them and try again."
 
 
+class SecondFactorUsed(Unauthenticated):
+    """The second-factor code is right and was used before: each is valid once (RFC 6238, 5.2)."""
+
+    code = "second_factor_used"
+    zh = "这个动态验证码已经用过，每个只能用一次。请等验证器显示下一个（最多 30 秒）再登录。"
+    en = "This code was used already; each is valid once. Wait up to 30 seconds for the next one, then sign in."
+
+
 class ActivationRefused(Unauthenticated):
     """Login or activation code is wrong, used or expired; the answer does not say which."""
 
@@ -232,6 +240,15 @@ class ConsentMissing(DomainError):
     en = (
         "There is no consent to “{kind}”. Read and give it separately, or choose verification without a face."
     )
+
+
+class ConsentTextOutdated(DomainError):
+    """The consent text that was read has been replaced by a newer version."""
+
+    code = "consent_text_outdated"
+    status = 422
+    zh = "文本已更新为 {current} 版，请重新阅读后再作答。"
+    en = "The text was replaced by version {current}; read it and answer again."
 
 
 class GuardianNeeded(DomainError):

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, Self
+from typing import Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.keys import KeyRing
-from backend.core.web.schema_types import LongText, Schema, Timestamp
+from backend.core.web.schema_types import Day, LongText, Schema, Timestamp
 from backend.leave.kinds import KINDS_TEXT, LeaveKind
 from backend.leave.notifications import days_sentence
 from backend.leave.queries import LEAVE_ATTACHMENTS, Leave
@@ -119,8 +119,6 @@ async def leaves_out(
 
 
 # --- requests and stand-ins ---
-
-Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
 
 
 class LeaveIn(Schema):

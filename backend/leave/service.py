@@ -5,7 +5,7 @@ the act or precedes it.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -58,7 +58,7 @@ class HalfDay:
 
     @property
     def begins(self) -> datetime:
-        return datetime.combine(self.day, _HALF_DAY_START[self.half], tzinfo=LEGAL_ZONE)
+        return datetime.combine(self.day, _HALF_DAY_START[self.half], tzinfo=LEGAL_ZONE).astimezone(UTC)
 
     @property
     def ends(self) -> datetime:

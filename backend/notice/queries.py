@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
@@ -14,10 +14,14 @@ from backend.notice.tables import NoticeDelivery, NoticeReceipt
 
 @dataclass(frozen=True, slots=True)
 class GroupStatistics:
-    """Deliveries of a group by channel and state, within the caller's scope; `opened` counts notices."""
+    """Deliveries of a group by channel and state, within the caller's scope.
+
+    `recipients` counts people, `notices` what was sent to them: a counselor may get several about different students.
+    """
 
     group_id: UUID
     recipients: int
+    notices: int
     opened: int
     channels: dict[str, dict[str, int]]
 
@@ -53,12 +57,15 @@ async def load_group_statistics(session: AsyncSession, actor: Actor, group_id: U
         )
         .where(of_group, NoticeReceipt.event == "opened")
     )
+    person = func.coalesce(
+        cast(NoticeDelivery.student_id, Text), cast(NoticeDelivery.account_id, Text), NoticeDelivery.phone
+    )
+    totals = select(func.count(func.distinct(person)), func.count(func.distinct(NoticeDelivery.notice_id)))
+    recipients, notices = (await session.execute(totals.where(of_group))).one()
     return GroupStatistics(
         group_id=group_id,
-        recipients=await session.scalar(
-            select(func.count(func.distinct(NoticeDelivery.notice_id))).where(of_group)
-        )
-        or 0,
+        recipients=recipients,
+        notices=notices,
         opened=await session.scalar(opened) or 0,
         channels=dict(channels),
     )

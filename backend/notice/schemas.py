@@ -6,8 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.core.errors import BadInput
-from backend.core.pagination import Page, decode_cursor, encode_cursor
+from backend.core.pagination import Page, encode_cursor
 from backend.notice.inbox import InboxItem, InboxPage
 
 
@@ -43,7 +42,10 @@ class NoticeGroup(BaseModel):
     """Delivery statistics of the notices of one cause, within the caller's unit."""
 
     group_id: UUID
-    recipients: int = Field(description="通知人数 · notices", examples=[2000])
+    recipients: int = Field(description="通知人数 · people", examples=[2000])
+    notices: int = Field(
+        description="通知条数，一人可有多条 · notices; a person may get several", examples=[2000]
+    )
     opened: int = Field(description="已打开 · opened", examples=[1650])
     channels: dict[str, dict[str, int]] = Field(
         description="各渠道各状态的数量 · counts by channel and state",
@@ -66,24 +68,6 @@ def inbox_out(page: InboxPage) -> Inbox:
         next_cursor=encode_cursor(last.created_at.isoformat(), str(last.id)) if last else None,
         unread=page.unread,
     )
-
-
-def parse_position(cursor: str | None) -> tuple[datetime, UUID] | None:
-    """Decode where the previous page ended; raises `BadInput` for an invalid cursor."""
-    if cursor is None:
-        return None
-    created_at, notice_id = decode_cursor(cursor, 2)
-    try:
-        instant, identifier = datetime.fromisoformat(created_at), UUID(notice_id)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise BadInput(
-            field="cursor",
-            reason_zh="不是本接口返回的 next_cursor，请从第一页重新开始",
-            reason_en="it is not a next_cursor of this list; start again from the first page",
-        )
-    return instant, identifier
 
 
 def _notice_out(item: InboxItem) -> NoticeOut:

@@ -1,6 +1,6 @@
 """Errors of units and terms."""
 
-from backend.core.errors import DomainError
+from backend.core.errors import BadInput, DomainError
 
 
 class CodeTaken(DomainError):
@@ -37,6 +37,15 @@ class TermNotSet(DomainError):
     status = 409
     zh = "{day} 不在任何学期内。请学校或上级教育行政部门先设置覆盖该日的学期。"
     en = "No term includes {day}. The school or an authority above it must first open a term that does."
+
+
+class TermUnknown(BadInput):
+    """The unit has no term with this code."""
+
+    code = "term_unknown"
+    status = 422
+    zh = "没有代码为“{code}”的学期，请在学期列表中选择。"
+    en = "There is no term with the code “{code}”; choose one from the list of terms."
 
 
 class DaysInTwoTerms(DomainError):

@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, Select, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
-from backend.core.errors import BadInput, NotFound
+from backend.core.errors import NotFound
 from backend.core.ltree import Ltree
+from backend.core.pagination import CursorInvalid
 from backend.org.paths import PATH, superior_paths
 from backend.org.tables import OrgUnit
 
@@ -71,9 +72,7 @@ async def find_units(
     page = select(OrgUnit).where(is_in_subtree(actor.org_path)).order_by(OrgUnit.path).limit(limit)
     if after is not None:
         if not PATH.fullmatch(after):
-            raise BadInput(
-                field="cursor", reason_zh="请从第一页重新开始", reason_en="start again at the first page"
-            )
+            raise CursorInvalid
         page = page.where(OrgUnit.path > cast(after, Ltree()))
     if search.kind is not None:
         page = page.where(OrgUnit.kind == search.kind)

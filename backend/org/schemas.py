@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.core.web.schema_types import Schema, ShortText
+from backend.core.web.schema_types import Day, Schema, ShortText
 
 MAX_VACATIONS = 20
 MAX_DAYS = 366
@@ -44,8 +44,8 @@ class VacationIn(Schema):
     """A vacation; both days are included."""
 
     name: ShortText = Field(examples=["寒假"])
-    starts_on: date = Field(examples=["2027-01-18"])
-    ends_on: date = Field(examples=["2027-02-20"])
+    starts_on: Day = Field(examples=["2027-01-18"])
+    ends_on: Day = Field(examples=["2027-02-20"])
 
 
 class TermIn(Schema):
@@ -55,8 +55,8 @@ class TermIn(Schema):
 
     org_id: UUID
     code: ShortText = Field(examples=["2026-autumn"])
-    starts_on: date = Field(examples=["2026-09-01"])
-    ends_on: date = Field(examples=["2027-01-31"])
+    starts_on: Day = Field(examples=["2026-09-01"])
+    ends_on: Day = Field(examples=["2027-01-31"])
     vacations: list[VacationIn] = Field(default=[], max_length=MAX_VACATIONS)
 
 
@@ -84,8 +84,8 @@ class CalendarYearIn(Schema):
 
     year: int = Field(ge=MINYEAR, le=MAXYEAR, examples=[2027])
     source: ShortText = Field(examples=["国办发明电〔2026〕×号"])
-    holidays: list[date] = Field(max_length=MAX_DAYS, examples=[["2027-01-01"]])
-    makeup_workdays: list[date] = Field(max_length=MAX_DAYS, examples=[["2027-02-14"]])
+    holidays: list[Day] = Field(max_length=MAX_DAYS, examples=[["2027-01-01"]])
+    makeup_workdays: list[Day] = Field(max_length=MAX_DAYS, examples=[["2027-02-14"]])
 
 
 class CalendarYearOut(BaseModel):

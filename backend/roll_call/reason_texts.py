@@ -1,5 +1,6 @@
 """Sentences for reason codes: what happened, and what the student can do now."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -154,13 +155,28 @@ _ADVICE = {
 }
 
 
+_ADVICE_ZH = re.compile(r"[，。；](?:请|您可|截止前可|需辅导员)")
+_SENTENCE_END_EN = re.compile(r"[.;] ")
+
+
+def closed_reason(code: str) -> Explanation:
+    """What happened, without the advice to try again: the roll call is closed."""
+    full = reason(code)
+    fact = _ADVICE_ZH.split(full.zh)[0]
+    if fact == full.zh:
+        return full
+    return Explanation(code, f"{fact}。", f"{_SENTENCE_END_EN.split(full.en)[0]}.")
+
+
 def reason(code: str) -> Explanation:
     """Return the sentences of a reason code."""
     if code in _SENTENCES:
         return Explanation(code, *_SENTENCES[code])
     if code.startswith("image_"):
         return Explanation(code, *_IMAGE)
-    return Explanation(code, f"请按提示调整后重试（{code}）。", f"Adjust and try again ({code}).")
+    return Explanation(
+        code, f"未通过（{code}），请按提示调整后重试。", f"Not accepted ({code}). Adjust and try again."
+    )
 
 
 def what_to_do(state: str, duty: str, outcome: str | None, *, sent_to_a_person: bool = False) -> Explanation:

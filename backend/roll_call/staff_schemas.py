@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
 from backend.roll_call.attestation.review import SampledAttestation
@@ -105,6 +105,8 @@ class ReminderSentOut(BaseModel):
 
 class MissingOut(BaseModel):
     """A student who is not present yet, with what a counselor needs to help."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     student_id: UUID
     name: str = Field(examples=["王小明"])

@@ -54,6 +54,7 @@ from backend.aid.schemas import BalanceOut, PaymentsIn, PaymentsOut, StudentAidO
 from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import problem_response, problem_responses
+from backend.core.web.request_checks import refuse_form
 from backend.core.web.requests import read_bounded
 from backend.exchange.aid_payments.importer import PaymentImport, import_payments
 from backend.exchange.aid_payments.reader import PaymentFile, read_uploaded_payments
@@ -177,6 +178,7 @@ async def post_payment_import(
     nothing.
     """
     require_payment_recorder(caller.actor, caller.at)
+    refuse_form(request)
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"payments{Path(file_name).suffix.lower()}"
         path.write_bytes(await read_bounded(request, caller.app_context.settings.request_body_limit))

@@ -23,7 +23,6 @@ from backend.appeal.schemas import (
     AppealMessageIn,
     AppealMessageOut,
     AppealOut,
-    Day,
     GaokaoEligibilityOut,
     SchoolAppealIn,
     WithdrawalIn,
@@ -33,6 +32,7 @@ from backend.appeal.subjects import load_subject
 from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
+from backend.core.web.schema_types import Day
 from backend.leave.queries import require_student_access
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller

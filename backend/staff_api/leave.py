@@ -1,6 +1,5 @@
 """Leave for counselors and registrars, and late leave for the launching side (HN334-3.5a, reading 6)."""
 
-from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from sqlalchemy import select
 from backend.core.errors import NotPermitted
 from backend.core.pagination import Cursor, Limit, Page, encode_cursor
 from backend.core.web.problems import problem_responses
+from backend.core.web.schema_types import Day
 from backend.leave.queries import (
     ExemptionCriteria,
     LeaveSearch,
@@ -122,7 +122,7 @@ async def get_leave_days(
     caller: StaffCaller,
     student_id: UUID,
     on: Annotated[
-        date | None, Query(description="学期内任一日，默认今天 · any day of the term; today")
+        Day | None, Query(description="学期内任一日，默认今天 · any day of the term; today")
     ] = None,
 ) -> LeaveDaysOut:
     """学生本学期请假天数与上限 · A student's leave days in the term, and the limit."""

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 
 from backend.core.errors import NotFound
-from backend.core.pagination import Cursor, Limit
+from backend.core.pagination import Cursor, Limit, decode_time_cursor
 from backend.core.tenancy import Scope
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import AppContextDep
 from backend.notice.delivery_reports import record_sms_reports, report_token
 from backend.notice.inbox import fetch_notices, open_notice
 from backend.notice.queries import load_group_statistics
-from backend.notice.schemas import CallbackAnswer, Inbox, NoticeGroup, Opened, inbox_out, parse_position
+from backend.notice.schemas import CallbackAnswer, Inbox, NoticeGroup, Opened, inbox_out
 from backend.notice.sms.aliyun import AliyunSmsReport
 from backend.staff_api.caller import StaffCaller
 
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1", tags=["notices"])
 @router.get("/notices", responses=problem_responses(401, 403, 422))
 async def list_notices(caller: StaffCaller, limit: Limit = 20, cursor: Cursor = None) -> Inbox:
     """我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now."""
-    before = parse_position(cursor)
+    before = decode_time_cursor(cursor)
     async with caller.transaction() as session:
         page = await fetch_notices(session, caller.actor, caller.at, limit, before)
     return inbox_out(page)
@@ -47,6 +47,7 @@ async def show_notice_group(caller: StaffCaller, group_id: UUID) -> NoticeGroup:
     return NoticeGroup(
         group_id=statistics.group_id,
         recipients=statistics.recipients,
+        notices=statistics.notices,
         opened=statistics.opened,
         channels=statistics.channels,
     )

@@ -6,8 +6,7 @@ from uuid import UUID
 
 from fastapi import Query
 
-from backend.core.errors import BadInput
-from backend.core.pagination import Page, decode_cursor, encode_cursor
+from backend.core.pagination import Page, decode_cursor, encode_cursor, parse_id
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
@@ -30,14 +29,9 @@ def cursor_key(cursor: str | None) -> str | None:
 
 
 def cursor_id(cursor: str | None) -> UUID | None:
-    """The id in a cursor of a list ordered by id; raises `BadInput` for a malformed cursor."""
+    """The id in a cursor of a list ordered by id; raises `CursorInvalid` for a malformed one."""
     key = cursor_key(cursor)
-    try:
-        return None if key is None else UUID(key)
-    except ValueError as error:
-        raise BadInput(
-            field="cursor", reason_zh="请从第一页重新开始", reason_en="start again from the first page"
-        ) from error
+    return None if key is None else parse_id(key)
 
 
 def build_page(

@@ -247,6 +247,18 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.campus.queries:effective_versions",
         "site_version WHERE school_id = ANY ($1)",
     ),
+    "ix_evidence_completed_student_id": (
+        "backend.standing.store.load:_read_evidence",
+        "evidence_completed WHERE student_id = ANY ($1) ORDER BY at, roll_call_id, part",
+    ),
+    "ix_late_leave_answer_student_id": (
+        "backend.standing.store.load:_read_leave_answers",
+        "late_leave_answer WHERE student_id = ANY ($1) ORDER BY at, leave_id",
+    ),
+    "ix_prompt_closed_student_id": (
+        "backend.standing.store.load:_read_closures",
+        "prompt_closed WHERE student_id = ANY ($1) ORDER BY at, prompt_id",
+    ),
     "ix_standing_edit_student": (
         "backend.standing.store.load:_read_edits",
         "standing_edit WHERE student_id = ANY ($1) ORDER BY at, id",

@@ -157,8 +157,8 @@ async def test_challenge_accepts_only_one_envelope(
     ]
     first, second = sent
     assert isinstance(first, Acknowledgement)
-    assert isinstance(second, Acknowledgement)
-    assert (second.submission_id, second.first) == (first.submission_id, False)
+    assert isinstance(second, RecordedRefusal)
+    assert second.error.code == "nonce_used"
     assert await scenario.count_submissions(student) == 1
 
 

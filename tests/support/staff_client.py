@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, get_args
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Request
 from httpx import ASGITransport, AsyncClient, Response
 
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
-from backend.core.web.problems import install_problem_handlers
+from backend.core.web.api import Api
 from backend.core.web.requests import Caller
 from backend.staff_api.caller import StaffCaller
 
@@ -35,6 +35,11 @@ class StaffClient:
         headers = self._as(actor) | {"content-type": "application/json"}
         return await self.http.post(path, content=json.dumps(body), headers=headers)
 
+    async def send(self, actor: Actor, method: str, path: str, **options: Any) -> Response:
+        """Send a request with any body and headers; `options` are those of httpx."""
+        headers = {**options.pop("headers", {}), **self._as(actor)}
+        return await self.http.request(method, path, headers=headers, **options)
+
     async def every(self, actor: Actor, path: str, **params: Any) -> list[dict[str, Any]]:
         """Load all items of a list, page by page."""
         items: list[dict[str, Any]] = []
@@ -53,9 +58,7 @@ class StaffClient:
 
 def staff_client(app_context: AppContext, *routers: APIRouter) -> StaffClient:
     """A client of these routers; close its `http` when done."""
-    app = FastAPI()
-    app.state.app_context = app_context
-    install_problem_handlers(app)
+    app = Api("Staff API", app_context)
     for router in routers:
         app.include_router(router)
     accounts: dict[UUID, Actor] = {}

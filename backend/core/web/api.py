@@ -2,27 +2,16 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from backend.core.app_context import AppContext
-from backend.core.errors import BadInput
 from backend.core.web.problems import Problem, install_problem_handlers, problem_responses
-from backend.core.web.schema_types import printable
+from backend.core.web.request_checks import check_request
 
 EXAMPLE_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 _VALIDATION = ("HTTPValidationError", "ValidationError")
-
-
-async def reject_repeated_parameters(request: Request) -> None:
-    """Reject a query parameter that is given twice: none takes several values, so the meaning would be unclear."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name in names:
-        if names.count(name) > 1:
-            raise BadInput(
-                field=printable(name), reason_zh="只能出现一次", reason_en="it may be given only once"
-            )
 
 
 class PrefixRouter(APIRouter):
@@ -52,7 +41,7 @@ class Api(FastAPI):
             redoc_url=None,
             openapi_url="/openapi.json",
             redirect_slashes=False,
-            dependencies=[Depends(reject_repeated_parameters)],
+            dependencies=[Depends(check_request)],
         )
         self.state.app_context = app_context
         install_problem_handlers(self)
@@ -82,7 +71,7 @@ def _complete_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> N
     if "422" in responses:
         statuses.append(422)
     if "requestBody" in operation:
-        statuses += [400, 413]
+        statuses += [400, 413, 415]
         body = operation["requestBody"]["content"].get("application/json")
         if body is not None:
             body["example"] = example_of(body["schema"], schemas)

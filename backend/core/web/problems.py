@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from backend.core.errors import DomainError
+from backend.core.web.field_messages import describe_field
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
@@ -57,7 +58,9 @@ def language_of(request: Request) -> str:
         except ValueError:
             continue
         ranked.append((-weight, position, tag.lower()))
-    for _, _, tag in sorted(ranked):
+    for _, _, tag in sorted(
+        each for each in ranked if each[0] < 0
+    ):  # q=0 means "not acceptable" (RFC 9110, 12.4.2)
         if tag.startswith("zh"):
             return "zh"
         if tag.startswith("en"):
@@ -165,10 +168,8 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _handle_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
-        fields = [
-            {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"]}
-            for item in error.errors()
-        ]
+        language = language_of(request)
+        fields = [describe_field(item, language) for item in error.errors()]
         return problem_response(request, MalformedRequest(), fields)
 
     @app.exception_handler(HTTPException)

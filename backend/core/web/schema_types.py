@@ -1,10 +1,21 @@
 """Field types that the schemas of both APIs share."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
-from pydantic_core import PydanticKnownError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError, PydanticKnownError
+
+_NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
 
 def is_storable(value: str) -> bool:
@@ -19,8 +30,11 @@ def printable(value: str) -> str:
 
 def _require_storable(value: str) -> str:
     if not is_storable(value):
-        msg = "control characters are not text"
-        raise ValueError(msg)
+        raise PydanticCustomError(
+            "text_not_storable",
+            "control characters are not text",
+            {"zh": "含有不能保存的控制字符，请删去"},
+        )
     return value
 
 
@@ -48,11 +62,27 @@ LongText = Annotated[
 ]
 """Text written by a person: reasons, opinions, statements."""
 
+
+def _refuse_epoch(value: object) -> object:
+    """Refuse a number, also as text: pydantic would read it as seconds or milliseconds since 1970."""
+    if isinstance(value, (int, float)) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        raise PydanticCustomError(
+            "number_is_no_date",
+            "Input should be a date or time in ISO 8601, not a number",
+            {"zh": "应为 ISO 8601 的日期或时间，例如 2026-03-02，不能是数字"},
+        )
+    return value
+
+
 Timestamp = Annotated[
     AwareDatetime,
+    BeforeValidator(_refuse_epoch),
     Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2100, 1, 1, tzinfo=UTC)),
 ]
 """A time with its UTC offset, within a range that every time zone can represent."""
+
+Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1)), BeforeValidator(_refuse_epoch)]
+"""A calendar day without a time."""
 
 
 class Schema(BaseModel):

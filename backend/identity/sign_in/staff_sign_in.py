@@ -16,7 +16,7 @@ from backend.core.app_context import AppContext
 from backend.core.ids import new_id
 from backend.identity import unscoped_queries
 from backend.identity.accounts.passwords import password_matches
-from backend.identity.errors import SessionRevoked, SignInRefused, TooManyAttempts
+from backend.identity.errors import SecondFactorUsed, SessionRevoked, SignInRefused, TooManyAttempts
 from backend.identity.policy import province_policy
 from backend.identity.sign_in.access_tokens import IssuedToken, issue_staff_token
 from backend.identity.sign_in.second_factor import find_matching_step, open_secret
@@ -58,7 +58,11 @@ async def start_attempt(
 
 
 async def sign_in(app_context: AppContext, command: SignIn) -> SessionTokens:
-    """Open a session; raises `SignInRefused` for an unknown login, a wrong password, and a wrong or used code alike."""
+    """Open a session.
+
+    Raises `SignInRefused` for an unknown login, a wrong password and a wrong code alike. Raises `SecondFactorUsed`
+    only if both factors are right, so it tells nothing to a guesser.
+    """
     at = app_context.clock()
     credentials = await start_attempt(app_context, command.login, at)
     stored = credentials.password_hash if credentials else None
@@ -97,14 +101,14 @@ async def sign_in(app_context: AppContext, command: SignIn) -> SessionTokens:
 
 
 async def consume_code(session: AsyncSession, account_id: UUID, step: int) -> None:
-    """Mark a second-factor code as used and reset failed attempts; raises `SignInRefused` for a used code."""
+    """Mark a second-factor code as used and reset failed attempts; raises `SecondFactorUsed`."""
     updated = await session.execute(
         update(Account)
         .where(Account.id == account_id, or_(Account.totp_step.is_(None), Account.totp_step < step))
         .values(totp_step=step, failed_attempts=0, blocked_until=None)
     )
     if cast("CursorResult[Any]", updated).rowcount != 1:
-        raise SignInRefused
+        raise SecondFactorUsed
 
 
 async def refresh_session(app_context: AppContext, refresh_token: str) -> SessionTokens:

@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -50,11 +50,12 @@ from backend.roll_call.tables import (
 
 _LAUNCH_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('roll_call.launch'))")
 
+_MINUTE = timedelta(minutes=1)
 _WINDOW_REASONS = {
     "notify_in_past": ("通知时间早于当前时间", "the time of the notice is in the past"),
     "opens_before_notice": ("开始时间早于通知时间", "the window opens before the notice"),
-    "too_short": ("时段短于规定的最短时长", "the window is shorter than the law's minimum"),
-    "too_long": ("时段超过规定的最长时长", "the window is longer than the policy's maximum"),
+    "too_short": ("时段不足 {minimum} 分钟", "the window is shorter than {minimum} minutes"),
+    "too_long": ("时段超过 {maximum} 分钟", "the window is longer than {maximum} minutes"),
 }
 _PERMISSION_REASONS = {
     "kind": ("此账号不能发起这一类点名", "this account may not launch this kind"),
@@ -172,16 +173,16 @@ async def _require_permission(
 
 
 def _require_valid_window(window: rules.WindowTimes, policy: PolicyAt, kind: rules.Kind) -> None:
-    maximum = (
+    minimum = policy.duration("roll_call.window.minimum")
+    maximum = policy.duration(
         "roll_call.spot_check.window_maximum"
         if kind == rules.SPOT_CHECK
         else "roll_call.school.window_maximum"
     )
-    objection = rules.find_window_objection(
-        window, policy.duration("roll_call.window.minimum"), policy.duration(maximum)
-    )
+    objection = rules.find_window_objection(window, minimum, maximum)
     if objection is not None:
-        zh, en = _WINDOW_REASONS[objection]
+        minutes = {"minimum": minimum // _MINUTE, "maximum": maximum // _MINUTE}
+        zh, en = (text.format(**minutes) for text in _WINDOW_REASONS[objection])
         raise WindowInvalid(reason_zh=zh, reason_en=en)
 
 

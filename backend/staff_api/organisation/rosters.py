@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
 from backend.core.web.problems import problem_response, problem_responses
+from backend.core.web.request_checks import refuse_form
 from backend.core.web.requests import BodyTooLarge, Caller
 from backend.exchange.roster.errors import RosterEmpty, RosterHasErrors
 from backend.exchange.roster.importer import ImportReport, RosterImport, import_roster
@@ -83,6 +84,7 @@ async def post_roster_import(
         raise NotPermitted(
             reason_zh="花名册由学校管理员导入", reason_en="only the school's registrar imports a roster"
         )
+    refuse_form(request)
     with TemporaryDirectory() as folder:
         roster = await _validate_body(request, caller, Path(folder), file_name)
         summary = roster.summary

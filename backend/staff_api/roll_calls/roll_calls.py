@@ -180,22 +180,7 @@ async def list_missing(
     page = rows[:limit]
     last = page[-1] if len(rows) > limit else None
     next_cursor = encode_cursor(*map(str, last.position)) if last else None
-    return Page(items=[_to_missing_out(row) for row in page], next_cursor=next_cursor)
-
-
-def _to_missing_out(row: results.MissingStudent) -> MissingOut:
-    return MissingOut(
-        student_id=row.student_id,
-        name=row.name,
-        class_id=row.class_id,
-        class_name=row.class_name,
-        phone=row.phone,
-        submissions=row.submissions,
-        last_reasons=list(row.last_reasons),
-        last_refusal=row.last_refusal,
-        sent_to_a_person=row.sent_to_a_person,
-        outcome=row.outcome,
-    )
+    return Page(items=[MissingOut.model_validate(row) for row in page], next_cursor=next_cursor)
 
 
 Outcome = Annotated[Literal["present", "missed", "excused", "undetermined"] | None, Query()]
@@ -233,7 +218,7 @@ async def list_results(
 def _to_result_out(row: results.Result, counting: MissCounting | None) -> ResultOut:
     entry = row.outcome
     words = counting.words if counting else None
-    texts = reason_texts.reason(entry.reason) if entry else None
+    texts = reason_texts.closed_reason(entry.reason) if entry else None
     return ResultOut(
         student_id=row.student.id,
         name=row.student.name,

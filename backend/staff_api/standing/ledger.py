@@ -1,14 +1,13 @@
 """The standing ledger: of one student, of many students, and as a feed for other platforms (HN334-2.4)."""
 
-from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from backend.core.errors import BadInput
-from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.pagination import Cursor, CursorInvalid, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
+from backend.core.web.schema_types import Day
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id, cursor_key
 from backend.standing.ledger.conversions import load_conversions_page
@@ -47,7 +46,7 @@ async def get_status_on(
     caller: StaffCaller,
     student_id: UUID,
     on: Annotated[
-        date | None,
+        Day | None,
         Query(description="过去的日期，默认今天 · a day that is not in the future; default today"),
     ] = None,
 ) -> StatusOnOut:
@@ -101,11 +100,7 @@ def _feed_number(since: str | None) -> int:
     if key is None:
         return 0
     if not (key.isascii() and key.isdigit()) or int(key) > MAX_SEQ:
-        raise BadInput(
-            field="since",
-            reason_zh="请使用上次返回的 since",
-            reason_en="use the `since` of an earlier response",
-        )
+        raise CursorInvalid
     return int(key)
 
 

@@ -55,7 +55,7 @@ async def load_conversions_page(
 ) -> Sequence[Conversions]:
     """At most `limit` schools below the caller with ids after `after`, each with its own dates of the term.
 
-    Raises `NotPermitted`, and `BadInput` if the caller's unit has no such term.
+    Raises `NotPermitted`, and `TermUnknown` if the caller's unit has no such term.
     """
     if actor.role not in {"province", "bureau"}:
         raise NotPermitted(

@@ -17,6 +17,7 @@ from sqlalchemy.orm import aliased
 from backend.core.actor import Actor
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import BadInput, NotFound, NotPermitted
+from backend.org.errors import TermUnknown
 from backend.org.terms import TermView, get_all_terms
 from backend.people.tables import Student
 from backend.standing.access import visible_students
@@ -179,11 +180,11 @@ def require_overview(actor: Actor) -> None:
 
 
 async def load_term_with_code(session: AsyncSession, actor: Actor, code: str) -> TermView:
-    """The term with the code in the caller's unit; raises `BadInput`."""
+    """The term with the code in the caller's unit; raises `TermUnknown`."""
     for view in (await get_all_terms(session, [actor.org_id]))[actor.org_id]:
         if view.code == code:
             return view
-    raise BadInput(field="term", reason_zh="没有这个学期", reason_en="there is no such term")
+    raise TermUnknown(code=code)
 
 
 def is_within_term(instant: ColumnElement[datetime], term: TermView) -> ColumnElement[bool]:

@@ -23,6 +23,9 @@ NOT_COUNTED: Mapping[str, Bilingual] = {
         "系统或网络中断，不计入未核验次数", "An outage of the service or network; not counted"
     ),
     "vacation": Bilingual("时段在假期内，不计入未核验次数", "The window lay in a vacation; not counted"),
+    "earlier_term": Bilingual(
+        "属于恢复学籍前的学期，不再计入", "It belongs to a term before the return; no longer counted"
+    ),
     "voided": Bilingual("此次核验已作废，不计入未核验次数", "The roll call was voided; not counted"),
     "relaunched": Bilingual(
         "此次核验已重新发起，不计入未核验次数", "The roll call was launched again; not counted"

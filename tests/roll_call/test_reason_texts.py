@@ -6,7 +6,7 @@ import pytest
 
 from backend.roll_call.reason_texts import _SENTENCES, closed_reason, reason
 
-RETRY = re.compile(r"请|重试|重新|try again|\btake\b|request new|go inside|move further", re.IGNORECASE)
+RETRY = re.compile(r"请(?!假)|重试|重新|try again|\btake\b|request new|go inside|move further", re.IGNORECASE)
 CODES = [*_SENTENCES, "image_not_a_picture", "a_code_of_a_later_version"]
 
 

@@ -30,7 +30,7 @@ async def client(app_context: AppContext) -> AsyncIterator[StaffClient]:
 async def test_unknown_query_parameter_is_named_with_those_that_exist(
     client: StaffClient, world: SampleProvince
 ) -> None:
-    answer = await client.get(registrar_account(world.school), "/v1/students?study_form=part_time")
+    answer = await client.get(registrar_account(world.school), "/v1/students", study_form="part_time")
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (422, "query_parameter_unknown")
     assert "study_form" in problem["detail_en"]
@@ -39,7 +39,7 @@ async def test_unknown_query_parameter_is_named_with_those_that_exist(
 
 
 async def test_repeated_query_parameter_is_refused(client: StaffClient, world: SampleProvince) -> None:
-    answer = await client.get(registrar_account(world.school), "/v1/students?limit=1&limit=2")
+    answer = await client.get(registrar_account(world.school), "/v1/students", limit=[1, 2])
     assert (answer.status_code, answer.json()["code"]) == (422, "query_parameter_repeated")
 
 

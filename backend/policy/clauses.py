@@ -1,7 +1,7 @@
 """The clause registry: which code implements a clause of an instrument, and which tests show it.
 
-`policies/clauses.yaml` lists every clause. Tests have the mark `@pytest.mark.clause("HN334-3.4")`. The marks are read
-from the source code, so the report needs no test run.
+`policies/clauses.yaml` lists every clause. Tests have the mark `@pytest.mark.clause("HN334-3.4")`, and a law case in
+`tests/law` lists its clauses. Both are read from the files, so the report needs no test run.
 """
 
 import ast
@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
+import yaml
 from pydantic import Field, model_validator
 
 from backend.policy.schema import NonEmptyText, StrictModel
@@ -19,6 +20,7 @@ from backend.policy.schema import NonEmptyText, StrictModel
 
 class Status(StrEnum):
     IMPLEMENTED = "implemented"
+    PARTIAL = "partial"
     PLANNED = "planned"
 
 
@@ -30,7 +32,7 @@ class Instrument(StrictModel):
     en: NonEmptyText
 
 
-class Title(StrictModel):
+class BilingualText(StrictModel):
     zh: NonEmptyText
     en: NonEmptyText
 
@@ -38,21 +40,25 @@ class Title(StrictModel):
 class Clause(StrictModel):
     """A rule: its source, a title in our words, and whether the product implements it.
 
-    `code` lists modules by their path from the root. A planned clause may list modules that implement a part of it.
+    `code` lists files by their path from the root. A partial clause says in `missing` what is not built yet; a planned
+    one has no code.
     """
 
-    id: Annotated[str, Field(pattern=r"^([A-Z]+[0-9]+-[0-9]+(\.[0-9]+[a-d]?)?|R[0-9]{1,2})$")]
+    id: Annotated[str, Field(pattern=r"^([A-Z]+[0-9]+(-[0-9]+(\.[0-9]+)?[a-d]?)?|R[0-9]{1,2})$")]
     instrument: NonEmptyText
     article: NonEmptyText
-    title: Title
+    title: BilingualText
     status: Annotated[Status, Field(strict=False)]
+    missing: BilingualText | None = None
     code: Annotated[tuple[str, ...], Field(strict=False)] = ()
     touches: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _check_code(self) -> Self:
-        if self.status is Status.IMPLEMENTED and not self.code:
-            raise ValueError(f"{self.id} is implemented but lists no code")
+        if (self.status is Status.PLANNED) == bool(self.code):
+            raise ValueError(f"{self.id} is {self.status} but lists {'code' if self.code else 'no code'}")
+        if (self.status is Status.PARTIAL) != (self.missing is not None):
+            raise ValueError(f"{self.id}: exactly a partial clause says what is missing")
         return self
 
 
@@ -83,37 +89,54 @@ class ClauseRegistry(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class ClauseMarks:
-    """The clause marks in a directory of tests, and the marks that could not be read."""
+    """The clauses that tests and law cases cite, and the citations that could not be read."""
 
     tests: Mapping[str, tuple[str, ...]]
-    """Clause id → test ids (`tests/org/test_calendar.py::test_x`; for a mark on a class or module, that one's id)."""
+    """Clause id → test ids: `tests/org/test_calendar.py::test_x` (for a mark on a class or module, that one's id), and
+    `tests/law/HN334/misses.yaml::name of the case`."""
     unreadable: tuple[str, ...]
     """Files that do not parse, and marks with an argument that is not a literal string, with their line."""
 
 
 def find_clause_marks(root: Path) -> ClauseMarks | None:
-    """Find the marks in `root/tests` without importing anything. Returns None if there are no tests (in a wheel)."""
+    """Find the citations in `root/tests` without importing it. Returns None if there are no tests (in a wheel)."""
     if not (root / "tests").is_dir():
         return None
     tests: dict[str, list[str]] = defaultdict(list)
     unreadable: list[str] = []
     for path in sorted((root / "tests").rglob("*.py")):
-        name = path.relative_to(root).as_posix()
-        try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-        except SyntaxError as error:
-            unreadable.append(f"{name}:{error.lineno}")
-            continue
-        for test_id, call in _find_marks(tree, name):
-            clauses = [
-                arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
-            ]
-            if not clauses or len(clauses) != len(call.args):
-                unreadable.append(f"{name}:{call.lineno}")
-            for clause in clauses:
-                tests[clause].append(test_id)
+        _add_test_marks(path, path.relative_to(root).as_posix(), tests, unreadable)
+    for path in sorted((root / "tests" / "law").rglob("*.yaml")):
+        _add_law_cases(path, path.relative_to(root).as_posix(), tests, unreadable)
     by_clause = {clause: tuple(dict.fromkeys(tests[clause])) for clause in sorted(tests)}
     return ClauseMarks(by_clause, tuple(unreadable))
+
+
+def _add_test_marks(path: Path, name: str, tests: dict[str, list[str]], unreadable: list[str]) -> None:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        unreadable.append(f"{name}:{error.lineno}")
+        return
+    for test_id, call in _find_marks(tree, name):
+        clauses = [
+            arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+        ]
+        if not clauses or len(clauses) != len(call.args):
+            unreadable.append(f"{name}:{call.lineno}")
+        for clause in clauses:
+            tests[clause].append(test_id)
+
+
+def _add_law_cases(path: Path, name: str, tests: dict[str, list[str]], unreadable: list[str]) -> None:
+    """Add the clauses of each law case. `backend.law_cases` checks the rest of the file; BaseLoader keeps all text."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml.CBaseLoader)  # noqa: S506 — makes text only
+        for case in content["cases"]:
+            for clause in case["clauses"]:
+                tests[clause].append(f"{name}::{case['name']}")
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        unreadable.append(f"{name} ({type(error).__name__})")
 
 
 def _find_marks(node: ast.AST, test_id: str) -> Iterator[tuple[str, ast.Call]]:
@@ -129,7 +152,7 @@ def _find_marks(node: ast.AST, test_id: str) -> Iterator[tuple[str, ast.Call]]:
 
 
 def find_registry_problems(registry: ClauseRegistry, marks: ClauseMarks, root: Path) -> list[str]:
-    """List what is wrong: implemented clauses without code or test, files that do not exist, unknown marks."""
+    """List what is wrong: built clauses without a test, planned ones with, missing files, unknown marks."""
     problems = [
         f"{where}: a clause mark needs literal clause ids in a file that parses" for where in marks.unreadable
     ]
@@ -137,8 +160,11 @@ def find_registry_problems(registry: ClauseRegistry, marks: ClauseMarks, root: P
         problems += [
             f"{clause.id}: {path} does not exist" for path in clause.code if not (root / path).is_file()
         ]
-        if clause.status is Status.IMPLEMENTED and clause.id not in marks.tests:
-            problems.append(f"{clause.id} is implemented, yet no test carries its mark")
+        cited = clause.id in marks.tests
+        if clause.status is Status.PLANNED and cited:
+            problems.append(f"{clause.id} is planned, yet {marks.tests[clause.id][0]} carries its mark")
+        if clause.status is not Status.PLANNED and not cited:
+            problems.append(f"{clause.id} is {clause.status}, yet no test carries its mark")
     for unknown in sorted(set(marks.tests) - registry.ids):
         problems.append(f"{', '.join(marks.tests[unknown])}: unknown clause {unknown}")
     return problems

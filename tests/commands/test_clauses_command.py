@@ -27,14 +27,33 @@ def test_json_lists_every_clause_with_code_and_tests() -> None:
         f"{org}/calendar_years.py",
     ]
     assert any(test.startswith("tests/org/test_calendar.py::") for test in reading_7["tests"])
+    assert any(test.startswith("tests/law/HN334/deadlines.yaml::") for test in reading_7["tests"])
 
 
-def test_table_names_clause_article_and_tests() -> None:
+def test_table_names_clause_and_article() -> None:
     result = runner.invoke(app, [], env={"COLUMNS": "240"})
     assert result.exit_code == 0
     assert "HN334-4.1b" in result.stdout
     assert "三、4" in result.stdout
-    assert "tests/org/test_calendar.py" in result.stdout
+
+
+def test_ids_show_the_code_and_the_tests_of_their_clauses() -> None:
+    result = runner.invoke(app, ["R7", "HN334-5.1"])
+    assert result.exit_code == 0
+    assert "测试 Test: tests/org/test_calendar.py::" in result.stdout
+    assert "代码 Code: policies/henan/hn334.yaml" in result.stdout
+    assert "HN334-4.1b" not in result.stdout
+
+
+def test_unknown_id_is_refused() -> None:
+    result = runner.invoke(app, ["HN334-9.9", "--json"])
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "clause_unknown"
+
+
+def test_table_says_what_a_partial_clause_lacks() -> None:
+    result = runner.invoke(app, [], env={"COLUMNS": "400"})
+    assert "The deadlines are policy data;" in result.stdout
 
 
 def test_missing_tests_folder_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

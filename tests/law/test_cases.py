@@ -44,19 +44,6 @@ cases:
 """
 
 
-@pytest.mark.clause("HN334-3.5a")
-@pytest.mark.clause("HN334-3.5b")
-@pytest.mark.clause("HN334-3.5c")
-@pytest.mark.clause("HN334-4.1b")
-@pytest.mark.clause("HN334-4.1c")
-@pytest.mark.clause("HN334-4.1d")
-@pytest.mark.clause("HN334-4.2")
-@pytest.mark.clause("MOE19-3.5")
-@pytest.mark.clause("R16")
-@pytest.mark.clause("R18")
-@pytest.mark.clause("R20")
-@pytest.mark.clause("R22")
-@pytest.mark.clause("R24")
 @pytest.mark.parametrize("name", WORLDS)
 def test_a_law_case_passes(name: str) -> None:
     path, world = WORLDS[name]

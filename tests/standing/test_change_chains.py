@@ -16,11 +16,13 @@ from backend.standing.change_requests.policy import (
     HighestLevel,
     Level,
     RequestState,
+    programme_levels,
     request_state,
 )
 from backend.standing.engine.facts import Status
 
 LAW = ChangePolicy.of(load_policies().at(date(2025, 10, 13), "410100"))
+IN_SHANDONG = replace(LAW, by_programme=programme_levels(load_policies().at(date(2025, 10, 13), "370100")))
 SCHOOL, COUNTY, CITY, PROVINCE = (Level(name, new_id()) for name in ("school", "county", "city", "province"))
 STANDINGS = [f"{number:02d}" for number in range(1, 16)] + ["99"]
 FORMS = ["full_time", "part_time"]
@@ -46,16 +48,26 @@ def test_a_class_change_needs_only_a_second_registrar() -> None:
     assert LAW.chain(up_to, [SCHOOL, CITY, PROVINCE]) == (SCHOOL,)
 
 
+DECIDED_BY_PROVINCE = ["02", "11", "12", "19", "21", "23"]
+
+
 @pytest.mark.clause("SD13-4")
-@pytest.mark.parametrize("code", ["02", "11", "12", "19", "21", "23"])
-def test_the_province_decides_some_changes_in_five_year_programmes(code: str) -> None:
-    up_to = LAW.required_level(LAW.kinds[code], Programme.FIVE_YEAR)
+@pytest.mark.parametrize("code", DECIDED_BY_PROVINCE)
+def test_the_province_decides_some_changes_of_five_year_programmes_in_shandong(code: str) -> None:
+    up_to = IN_SHANDONG.required_level(LAW.kinds[code], Programme.FIVE_YEAR)
     assert names(up_to, SCHOOL, COUNTY, CITY, PROVINCE) == ["county", "city", "province"]
 
 
 @pytest.mark.clause("SD13-4")
-def test_withdrawal_in_a_five_year_programme_ends_below_the_province() -> None:
-    up_to = LAW.required_level(LAW.kinds["31"], Programme.FIVE_YEAR)
+@pytest.mark.parametrize("code", DECIDED_BY_PROVINCE)
+def test_elsewhere_the_direct_superior_decides_them(code: str) -> None:
+    up_to = LAW.required_level(LAW.kinds[code], Programme.FIVE_YEAR)
+    assert names(up_to, SCHOOL, COUNTY, CITY, PROVINCE) == ["county"]
+
+
+@pytest.mark.clause("SD13-4")
+def test_withdrawal_from_a_five_year_programme_ends_below_the_province_in_shandong() -> None:
+    up_to = IN_SHANDONG.required_level(LAW.kinds["31"], Programme.FIVE_YEAR)
     assert names(up_to, SCHOOL, CITY, PROVINCE) == ["city"]
 
 

@@ -26,7 +26,7 @@ from backend.standing.change_requests.queries import (
     ChangeRequestView,
     load_requests_page,
 )
-from backend.standing.store.tables import ChangeRequest, ChangeRequestStep, ProvinceApproved, StandingEntry
+from backend.standing.store.tables import ChangeRequest, ChangeRequestStep, StandingEntry
 from tests.support.province import bureau_account, registrar_account
 from tests.support.standing.change_requests import ChangeRequestScenario
 from tests.support.standing.notices import create_superior_account, load_notices
@@ -53,14 +53,13 @@ async def test_a_filed_change_waits_for_the_superior_and_has_no_effect_yet(
 
 
 @pytest.mark.clause("SD13-4")
-async def test_suspension_in_a_five_year_programme_goes_to_the_province(
+async def test_suspension_in_a_five_year_programme_ends_with_the_direct_superior_in_henan(
     changes: ChangeRequestScenario,
 ) -> None:
     await changes.enrol_in("five_year")
-    view = await changes.change("11", changes.bureau, changes.province)
-    assert [each.level for each in view.chain] == ["city", "province"]
+    view = await changes.change("11", changes.bureau)
+    assert [each.level for each in view.chain] == ["city"]
     assert await changes.scenario.status() == ("02", "full_time")
-    assert await changes.scenario.rows(ProvinceApproved) == []
 
 
 @pytest.mark.clause("SD13-4")
@@ -152,8 +151,8 @@ async def test_a_refusal_closes_the_request_and_needs_an_opinion(changes: Change
     assert await changes.scenario.status() == ("01", "full_time")
 
 
+@pytest.mark.usefixtures("province_approves_changes")
 async def test_only_the_current_level_gives_an_opinion(changes: ChangeRequestScenario) -> None:
-    await changes.enrol_in("five_year")
     view = await changes.file("11")
     with pytest.raises(NotYourTurn):
         await changes.answer(view, changes.province)
@@ -261,11 +260,11 @@ async def test_filing_notifies_the_superior_and_the_student(
     assert {kind for kind, _ in found} == {"change_request_waiting", "change_request_filed"}
 
 
+@pytest.mark.usefixtures("province_approves_changes")
 async def test_an_agreement_notifies_the_next_level(changes: ChangeRequestScenario) -> None:
     province = await create_superior_account(
         changes.scenario, changes.scenario.roll_call_scenario.world.province
     )
-    await changes.enrol_in("five_year")
     view = await changes.change("11", changes.bureau)
     await changes.scenario.run_events("ChangeRequestDecided")
     assert ("change_request_waiting", province) in await load_notice_recipients(changes, view)
@@ -287,10 +286,10 @@ async def list_waiting_requests(changes: ChangeRequestScenario, actor: Actor) ->
     return [view for view in found if view.request.student_id in mine]
 
 
+@pytest.mark.usefixtures("province_approves_changes")
 async def test_a_request_is_listed_only_for_the_current_levels_unit(
     changes: ChangeRequestScenario,
 ) -> None:
-    await changes.enrol_in("five_year")
     view = await changes.file("11")
     assert [each.request.id for each in await list_waiting_requests(changes, changes.bureau)] == [
         view.request.id

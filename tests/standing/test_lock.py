@@ -1,10 +1,8 @@
 """After a sanction the record is locked, and each approval of the province unlocks one change."""
 
 import pytest
-from sqlalchemy import update
 
 from backend.core.ids import new_id
-from backend.people.tables import Student
 from backend.standing.change_requests.errors import LockedSinceFiled
 from backend.standing.change_requests.policy import RequestState
 from backend.standing.ledger.queries import Ledger, load_ledger
@@ -94,11 +92,10 @@ async def test_death_is_not_locked(changes: ChangeRequestScenario) -> None:
     assert await changes.scenario.rows(ProvinceApproved) == []
 
 
+@pytest.mark.usefixtures("province_approves_changes")
 async def test_a_county_school_needs_county_city_and_province(changes: ChangeRequestScenario) -> None:
     school, county = await changes.county_school()
     registrar, pupil = registrar_account(school), school.students[0]
-    async with changes.scenario.roll_call_scenario.owner_transaction() as session:
-        await session.execute(update(Student).where(Student.id == pupil.id).values(programme="five_year"))
     case = await changes.file("11", pupil, registrar)
     assert [each.level for each in case.chain] == ["county", "city", "province"]
     for actor in (bureau_account(county), changes.bureau, changes.province):

@@ -92,10 +92,7 @@ class ChangePolicy:
                 str(row["change_kind"]): HighestLevel(str(row["up_to"]))
                 for row in policy.table("change.approval.usual")
             },
-            by_programme={
-                (str(row["programme"]), str(row["change_kind"])): HighestLevel(str(row["up_to"]))
-                for row in policy.table("change.approval.by_programme")
-            },
+            by_programme=programme_levels(policy),
             school_opinion=policy.text("change.school_opinion"),
             locked_items=policy.texts("lock.covers"),
             locked_up_to=HighestLevel(policy.text("lock.up_to")),
@@ -129,6 +126,14 @@ def change_kinds(policy: PolicyAt) -> dict[str, ChangeKind]:
             en=str(row["en"]),
         )
         for row in policy.table("change.kinds")
+    }
+
+
+def programme_levels(policy: PolicyAt) -> dict[tuple[str, str], HighestLevel]:
+    """The level that approves a change, by programme and change kind, where a notice sets it (SD13-4)."""
+    return {
+        (str(row["programme"]), str(row["change_kind"])): HighestLevel(str(row["up_to"]))
+        for row in policy.table("change.approval.by_programme")
     }
 
 

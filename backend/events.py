@@ -27,6 +27,8 @@ from backend.core.tenancy import Scope
 from backend.exchange.roster import events as roster
 from backend.identity import events as identity
 from backend.identity.devices.notifications import notify_rebound
+from backend.identity.phone_changes import events as phone_changes
+from backend.identity.phone_changes import notifications as phone_change_notifications
 from backend.leave import events as leave
 from backend.leave import guardians
 from backend.leave import notifications as leave_notifications
@@ -189,6 +191,23 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(identity.DeviceBound),
             _on(identity.DeviceRebound, Consumer("notify_rebound", _school_scope, notify_rebound)),
             _on(identity.DeviceRevoked),
+            _on(
+                phone_changes.PhoneChangesProposed,
+                Consumer("warn_phone_changes", _school_scope, phone_change_notifications.warn_proposed),
+                Consumer(
+                    "notify_superior_phone_changes",
+                    _superior_scope,
+                    phone_change_notifications.notify_superior_proposed,
+                ),
+            ),
+            _on(
+                phone_changes.PhoneChangeDecided,
+                Consumer(
+                    "notify_phone_change",
+                    _school_and_accounts_scope,
+                    phone_change_notifications.notify_decided,
+                ),
+            ),
             _on(identity.FaceEnrolled),
             _on(identity.FaceEnrolmentRefused),
             _on(identity.NonFaceRouteChosen),

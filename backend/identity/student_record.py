@@ -17,7 +17,10 @@ from backend.core.keys import KeyRing
 from backend.core.pagination import MAX_PAGE
 from backend.identity.errors import CorrectionNeedsChange
 from backend.identity.events import RecordCorrectionDecided, RecordCorrectionRequested
+from backend.identity.phone_changes.notifications import warn_old_number
+from backend.identity.phone_changes.service import correct_number
 from backend.identity.rules import CONTACT_FIELDS
+from backend.notice.messages import StudentRecipient
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import mask
 from backend.people.queries import (
@@ -206,8 +209,11 @@ async def _apply_correction(
     assert check.field is not None
     claimed = decrypt_claimed_value(check, keys)
     if check.field in CONTACT_FIELDS:
-        setattr(student, check.field, claimed)
-        student.updated_at = at
+        assert claimed is not None
+        earlier = StudentRecipient(student.id, student.school_id, phone=student.phone)
+        await correct_number(session, student, claimed, at)
+        if earlier.phone is not None and earlier.phone != claimed:
+            await warn_old_number(session, earlier, check.id, at)
         return
     school_class = await session.get(SchoolClass, student.class_id)
     assert school_class is not None

@@ -129,6 +129,45 @@ class Registration(Base):
     confirmed_at: Mapped[datetime | None]
 
 
+class PhoneChange(Base):
+    """A phone number that a school proposes for a student who has bound a phone; see `phone_changes`.
+
+    The student confirms it, or a superior approves it. One is open per student.
+    """
+
+    __tablename__ = "phone_change"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('open', 'confirmed', 'approved', 'refused', 'withdrawn', 'replaced')", name="state"
+        ),
+        CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
+        CheckConstraint(
+            "state NOT IN ('confirmed', 'approved') OR (decided_by IS NOT NULL AND decided_by IS DISTINCT FROM proposed_by)",
+            name="second_person",
+        ),
+        Index("uq_phone_change_open", "student_id", unique=True, postgresql_where=text("state = 'open'")),
+        Index("ix_phone_change_student", "student_id", "id"),
+        Index("ix_phone_change_school", "school_id", "id"),
+        Index("ix_phone_change_batch", "batch_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    batch_id: Mapped[UUID]
+    """The proposals of one roster, or of one request of a registrar."""
+    old_phone: Mapped[str | None]
+    new_phone: Mapped[str]
+    reasons: Mapped[str | None]
+    proposed_by: Mapped[UUID | None]
+    proposed_at: Mapped[datetime]
+    state: Mapped[str]
+    decided_by: Mapped[UUID | None]
+    decided_at: Mapped[datetime | None]
+    decision_reasons: Mapped[str | None]
+
+
 class SchoolTemplateKey(Base):
     """A school's key, wrapped under a version of the root key. It wraps the data keys of the school's students.
 

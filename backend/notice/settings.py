@@ -24,6 +24,7 @@ class NoticeSettings(BaseSettings):
             "standing": "SMS_100000003",
             "guardian_leave": "SMS_100000004",
             "guardian_leave_limit": "SMS_100000005",
+            "phone_change": "SMS_100000006",
         },
         description="registered template code of each logical template name",
     )

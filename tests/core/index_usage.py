@@ -182,6 +182,18 @@ INDEX_USES: dict[str, tuple[str, str]] = {
             " AND outcome <> 'present'"
         ),
     ),
+    "ix_phone_change_batch": (
+        "backend.identity.phone_changes.notifications:warn_proposed",
+        "phone_change WHERE batch_id = $1",
+    ),
+    "ix_phone_change_school": (
+        "backend.identity.phone_changes.queries:load_phone_changes_page",
+        "phone_change WHERE school_id = $1 AND id < $2 ORDER BY id DESC LIMIT 51",
+    ),
+    "ix_phone_change_student": (
+        "backend.identity.phone_changes.queries:load_own_phone_changes",
+        "phone_change WHERE student_id = $1 ORDER BY id DESC LIMIT 100",
+    ),
     "ix_portrait_student": (
         "backend.identity.face.portraits:load_newest_portrait",
         "portrait WHERE student_id = $1 ORDER BY submitted_at DESC LIMIT 1",

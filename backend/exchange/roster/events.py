@@ -17,6 +17,7 @@ class RosterImported(Event):
     unchanged: int
     flagged: int
     elsewhere: int
+    phones_proposed: int
     not_in_file: int
     classes_created: int
     file_sha256: str

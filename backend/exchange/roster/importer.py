@@ -1,7 +1,8 @@
 """Imports a roster by set-based SQL in one transaction per school and file. The same file again changes nothing.
 
 Study form and standing are legal states. A new student gets the study form of the file and the standing 在读; after
-that both change only by a decided standing change (HN334-4.1), never by a file.
+that both change only by a decided standing change (HN334-4.1), never by a file. The phone number of a student who has
+bound a phone is only proposed (`phones.py`). Every changed field is in the audit (`changes.py`).
 """
 
 import asyncio
@@ -19,15 +20,21 @@ from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
+from backend.exchange.roster.changes import audit_changed_students
 from backend.exchange.roster.errors import StudentNumbersTaken
 from backend.exchange.roster.events import RosterImported
 from backend.exchange.roster.issues import (
     ON_ANOTHER_ROLL,
+    PHONE_KEPT,
+    PHONE_PROPOSED,
+    PHONE_REFUSED,
     STUDY_FORM_KEPT,
     STUDY_FORM_LOCKED,
     RowIssue,
     Severity,
 )
+from backend.exchange.roster.phones import FINDINGS as PHONE_FINDINGS
+from backend.exchange.roster.phones import propose_phones
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.staging import STUDENT_COLUMNS, UPDATED_COLUMNS, copy_to_staging
 from backend.exchange.roster.template import load_template
@@ -41,6 +48,8 @@ ENROLLED = "01"
 
 MAX_LISTED = 200
 """Findings of each kind listed in the report; all are counted."""
+
+_PHONE_DEFECTS = {"proposed": PHONE_PROPOSED, "kept": PHONE_KEPT, "refused": PHONE_REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class ImportReport:
     """The result of an import. Each row is created, updated or unchanged.
 
     `flagged`: rows with another study form than the roll, which was not changed. `elsewhere`: persons whose ID number
-    is also on another school's roll. `not_in_file`: students of the school without a row; they were not changed.
+    is also on another school's roll. `phones_proposed`: numbers that wait for the student or the superior. `not_in_file`: students of the school without a row; they were not changed.
     """
 
     created: int
@@ -65,6 +74,7 @@ class ImportReport:
     unchanged: int
     flagged: int
     elsewhere: int
+    phones_proposed: int
     not_in_file: int
     classes_created: int
     findings: tuple[RowIssue, ...]
@@ -108,6 +118,8 @@ async def import_roster_as_system(
     await session.execute(_COMPARE, of_school)
     await _reject_taken_numbers(session, of_school)
     classes = await _create_classes(session, school, at)
+    phones_proposed = await propose_phones(session, school, at)
+    await audit_changed_students(session, school.path, command.sha256, at)
     await _update_student_numbers(session, keys, of_school)
     created = await _count(session, _INSERT_STUDENTS, {**of_school, "standing": ENROLLED})
     updated = await _count(session, _UPDATE_STUDENTS, of_school)
@@ -124,6 +136,7 @@ async def import_roster_as_system(
     elsewhere, elsewhere_findings = await _query_findings(
         session, _ELSEWHERE, of_school, "document_number", ON_ANOTHER_ROLL
     )
+    phone_findings = await _query_phone_findings(session)
     await session.execute(_DROP_STAGING)
     await session.execute(_ENABLE_NESTED_LOOPS)
     report = ImportReport(
@@ -132,9 +145,10 @@ async def import_roster_as_system(
         unchanged=unchanged,
         flagged=unlocked + locked,
         elsewhere=elsewhere,
+        phones_proposed=phones_proposed,
         not_in_file=not_in_file,
         classes_created=classes,
-        findings=(*locked_findings, *unlocked_findings, *elsewhere_findings),
+        findings=(*locked_findings, *unlocked_findings, *elsewhere_findings, *phone_findings),
     )
     await _audit_import(session, command, report, at)
     return report
@@ -218,6 +232,14 @@ async def _query_findings(
         for sheet, row, cell, _ in rows
     ]
     return (rows[0][3] if rows else 0), listed
+
+
+async def _query_phone_findings(session: AsyncSession) -> list[RowIssue]:
+    findings: list[RowIssue] = []
+    for finding, defect in _PHONE_DEFECTS.items():
+        _, listed = await _query_findings(session, PHONE_FINDINGS, {"finding": finding}, "phone", defect)
+        findings += listed
+    return findings
 
 
 async def _audit_import(

@@ -117,6 +117,23 @@ ON_ANOTHER_ROLL = Defect(
     "同一身份证件号已在其他学校建有学籍，请核实；不得重复建立学籍。",
     "The same ID number is on another school's roll. Check it: a person may be on one roll only.",
 )
+PHONE_PROPOSED = Defect(
+    "phone_proposed",
+    "该生已绑定手机，新的联系电话须由学生在已绑定手机上确认，或由上级教育部门核准，此前仍用原号码。",
+    "The student has bound a phone: the new number takes effect when the student confirms it on that phone or the superior"
+    " approves it. Until then the number stays as it was.",
+)
+PHONE_KEPT = Defect(
+    "phone_kept",
+    "该生已绑定手机，联系电话不能由花名册清空，原号码未改动。如需变更，请填写新号码。",
+    "The student has bound a phone, so an empty cell does not delete the number. To change it, enter the new number.",
+)
+PHONE_REFUSED = Defect(
+    "phone_refused",
+    "学生或上级教育部门此前未同意该号码，未再提出，原号码未改动。如确需变更，请写明理由另行提出联系电话变更。",
+    "The student or the superior refused this number before, so it was not proposed again. If it is right, propose the change"
+    " with your reasons.",
+)
 
 
 def not_in_list(choices: tuple[str, ...]) -> Defect:

@@ -44,6 +44,11 @@ class ImportReportOut(BaseModel):
     unchanged: int = Field(examples=[10])
     flagged: int = Field(examples=[1])
     elsewhere: int = Field(description="他校已有学籍 · also enrolled at another school", examples=[0])
+    phones_proposed: int = Field(
+        description="已绑定手机的学生，新号码待确认或核准 · numbers of students who have bound a phone, to be confirmed"
+        " by the student or approved by the superior",
+        examples=[2],
+    )
     not_in_file: int = Field(
         description="students of the school who are not in the file; unchanged", examples=[3]
     )

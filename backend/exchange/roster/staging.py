@@ -63,7 +63,13 @@ _OTHER_COLUMNS = {
 }
 COPIED_COLUMNS = {**_OTHER_COLUMNS, **{name: column.sql_type for name, column in STUDENT_COLUMNS.items()}}
 """Every column that is copied, with its SQL type."""
-_COMPARED_COLUMNS = {"student_id": "uuid", "action": "text", "stored_study_form": "text"}
+_COMPARED_COLUMNS = {
+    "student_id": "uuid",
+    "action": "text",
+    "stored_study_form": "text",
+    "proposed_phone": "text",
+    "phone_finding": "text",
+}
 """Filled by comparing with the roll: the student of the row, and `updated`, `unchanged` or NULL for a new student."""
 
 _ID_NUMBER = re.compile(r"(?<![0-9])[0-9]{17}[0-9Xx](?![0-9])")

@@ -29,10 +29,11 @@ from backend.identity.ports import RealNameAnswer, real_name_verifier
 from backend.notice import delivery as sms_delivery
 from backend.notice.tables import NoticeDelivery
 from backend.people.tables import Student
-from backend.staff_api.accounts import accounts, sessions
+from backend.staff_api.accounts import accounts, phone_changes, sessions
 from backend.staff_api.accounts import activation as staff_activation
 from biometrics.errors import BiometricsError
 from mobile_api import activation
+from mobile_api import phone_changes as own_phone_changes
 from mobile_api import registration as registration_routes
 from tests.support.province import (
     PROVINCE_PATH,
@@ -143,8 +144,10 @@ async def identity_scenario(app_context: AppContext, owner: Database) -> AsyncIt
     own = replace(app_context, services=services, clock=clock)
     world = await create_sample_province(owner, app_context.keys)
     async with (
-        _client(own, registration_routes.router, activation.router) as mobile,
-        _client(own, sessions.router, accounts.router, staff_activation.router) as staff,
+        _client(own, registration_routes.router, activation.router, own_phone_changes.router) as mobile,
+        _client(
+            own, sessions.router, accounts.router, staff_activation.router, phone_changes.router
+        ) as staff,
     ):
         yield IdentityScenario(own, owner, world, real_name, clock, mobile, staff)
 

@@ -15,6 +15,7 @@ from tests.tenancy.cases import (
     claims,
     explanations,
     files,
+    phone_changes,
     prompts,
     retention,
     verification,
@@ -45,4 +46,5 @@ CASE_MODULES: tuple[CaseModule, ...] = (
     explanations,
     retention,
     verification,
+    phone_changes,
 )

@@ -13,6 +13,7 @@ from backend.core.app_context import AppContext
 from backend.core.availability import run_heartbeat
 from backend.core.tenancy import Scope
 from backend.core.web.api import Api, PrefixRouter
+from backend.core.web.client import trust_proxies
 from backend.core.web.fast_route import fast_route
 from backend.core.web.problems import install_problem_handlers, problem_response
 from backend.core.web.requests import BodyLimitMiddleware
@@ -114,6 +115,7 @@ def create_app(app_context: AppContext) -> FastAPI:
     (envelopes,) = importlib.import_module(MOBILE_ROUTERS[0]).router.routes
     app.router.routes.append(fast_route(MOBILE_PREFIX, mobile, envelopes))
     app.add_middleware(BodyLimitMiddleware, limit=app_context.settings.request_body_limit, larger=larger)
+    trust_proxies(app, app_context.settings)
     app.mount(MOBILE_PREFIX, mobile)
     app.mount(STAFF_PREFIX, _create_api("点名 · 管理端 Staff API", STAFF_ROUTERS, app_context))
 

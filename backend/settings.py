@@ -1,12 +1,13 @@
 """Settings of a process, read once from `DIANMING_*` environment variables."""
 
 from functools import cached_property, lru_cache
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _LOOPBACK_TWINS = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
 
@@ -26,6 +27,11 @@ class Settings(BaseSettings):
     keys_file: Path = Field(description="JSON file with the keys of the deployment, mode 0600")
     public_url: str = Field(
         default="http://127.0.0.1:8000", description="URL under which clients reach the API (DPoP htu)"
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="addresses or networks of the proxies in front of the API, separated by commas; only they may name"
+        " the client's address (X-Forwarded-For). Empty: addresses are neither known nor limited",
     )
     province_code: str = Field(default="410000", description="division code of the province")
     gateway_url: str = Field(default="http://127.0.0.1:8009", description="SMS and real-name gateway")
@@ -91,6 +97,15 @@ class Settings(BaseSettings):
         " window, in which every student can be served once",
     )
     request_body_limit: int = Field(default=8 * 1024 * 1024, description="largest accepted body, in bytes")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_proxies(cls, value: object) -> object:
+        """Split a comma-separated list and check each network; a wildcard would trust every client."""
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            return value
+        return tuple(str(ip_network(str(part).strip())) for part in parts if str(part).strip())
 
     @cached_property
     def accepted_urls(self) -> tuple[str, ...]:

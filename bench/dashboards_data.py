@@ -146,18 +146,18 @@ _INSERTS = (
     ),
     (
         "INSERT INTO account (id, kind, org_id, org_path, school_id, counselor_id, display_name, login, status,"
-        " failed_attempts, created_at, password_hash, totp_sealed)"
+        " created_at, password_hash, totp_sealed)"
         " SELECT pg_temp.id(20, n), kind,"
         " CASE kind WHEN 'province' THEN pg_temp.id(1, 0) WHEN 'bureau' THEN pg_temp.city(place) ELSE pg_temp.school(place) END,"
         " CASE kind WHEN 'province' THEN 'p410000' WHEN 'bureau' THEN 'p410000.c4199' || lpad(CAST(place AS text), 2, '0')"
         " ELSE pg_temp.path(place, {cities}) END,"
         " CASE WHEN kind IN ('registrar', 'counselor') THEN pg_temp.school(place) END,"
         " CASE kind WHEN 'counselor' THEN pg_temp.id(22, n) END,"
-        " '值班', 'bench.' || n, 'active', 0, now(), '-', '\\x00' FROM watcher"
+        " '值班', 'bench.' || n, 'active', now(), '-', '\\x00' FROM watcher"
     ),
     (
-        "INSERT INTO staff_session (id, account_id, refresh_hash, created_at, expires_at)"
-        " SELECT pg_temp.id(21, n), pg_temp.id(20, n), CAST(CAST(n AS text) AS bytea), now(), now() + interval '1 day'"
+        "INSERT INTO staff_session (id, account_id, refresh_hash, created_at, used_at, expires_at)"
+        " SELECT pg_temp.id(21, n), pg_temp.id(20, n), CAST(CAST(n AS text) AS bytea), now(), now(), now() + interval '1 day'"
         " FROM watcher"
     ),
     (

@@ -104,8 +104,8 @@ _FILLING = (
         + _STUDENTS
     ),
     (
-        "INSERT INTO account (id, kind, org_id, org_path, school_id, student_id, display_name, status, failed_attempts,"
-        " created_at) SELECT pg_temp.id(9, n), 'student', school, 'p410000.c410100', school, student, '学生', 'active', 0,"
+        "INSERT INTO account (id, kind, org_id, org_path, school_id, student_id, display_name, status,"
+        " created_at) SELECT pg_temp.id(9, n), 'student', school, 'p410000.c410100', school, student, '学生', 'active',"
         " now() FROM " + _STUDENTS
     ),
     (

@@ -53,6 +53,7 @@ class StaffClient:
         self._clock = clock
         self._access_token: str | None = None
         self._refresh_token: str | None = None
+        self._device_token: str | None = None
         self._refresh_lock = asyncio.Lock()
         self.me: dict[str, Any] = {}
 
@@ -84,11 +85,14 @@ class StaffClient:
     async def sign_in(self) -> None:
         """Sign in."""
         body = {"login": self.credentials.login, "password": self.credentials.password, "totp": self.totp()}
+        if self._device_token is not None:
+            body["device_token"] = self._device_token
         self._store_tokens(expect(await self.client.post("/v1/sessions", json=body), 201))
         self.me = expect(await self.get("/v1/me"))
 
     def _store_tokens(self, tokens: dict[str, Any]) -> None:
         self._access_token, self._refresh_token = tokens["access_token"], tokens["refresh_token"]
+        self._device_token = tokens["device_token"] or self._device_token
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request as this account. If the token has expired, refresh the session or sign in again."""

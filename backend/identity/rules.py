@@ -1,7 +1,7 @@
 """Pure rules about accounts and ages: no clock, no database."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from backend.core.actor import Role
 
@@ -43,3 +43,15 @@ def age_on(birth_date: date, day: date) -> int:
     """The age in completed years. A birthday on 29 February counts as 1 March in other years."""
     before_birthday = (day.month, day.day) < (birth_date.month, birth_date.day)
     return day.year - birth_date.year - before_birthday
+
+
+def delay_schedule(max_attempts: int, first: timedelta, longest: timedelta) -> list[timedelta]:
+    """The delay after each failed attempt in a row: none, then `first` after `max_attempts`, doubled up to `longest`.
+
+    The last item applies to all further failures.
+    """
+    delays, delay = [timedelta()] * (max_attempts - 1), min(first, longest)
+    while delay < longest:
+        delays.append(delay)
+        delay = min(2 * delay, longest)
+    return [*delays, longest]

@@ -1,4 +1,4 @@
-"""Tables of identity: accounts, sessions, device keys, registrations, and face data."""
+"""Tables of identity: accounts, device keys, registrations, and face data. Those of sign-in are in `sign_in/`."""
 
 from datetime import datetime
 from typing import Any
@@ -46,24 +46,8 @@ class Account(Base):
     """The newest 30-second step whose code was used, so that a code is accepted once."""
     activation_hash: Mapped[bytes | None]
     activation_until: Mapped[datetime | None]
-    failed_attempts: Mapped[int]
-    blocked_until: Mapped[datetime | None]
     created_by: Mapped[UUID | None]
     created_at: Mapped[datetime]
-
-
-class StaffSession(Base):
-    """A session of a staff account; once revoked, it is refused at the next request."""
-
-    __tablename__ = "staff_session"
-    __tenancy__ = "account"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"))
-    refresh_hash: Mapped[bytes]
-    created_at: Mapped[datetime]
-    expires_at: Mapped[datetime]
-    revoked_at: Mapped[datetime | None]
 
 
 class DeviceKey(Base):

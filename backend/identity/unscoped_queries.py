@@ -9,18 +9,17 @@ narrow question:
 | `open_registration` | `open_registration` | records a registration, or a decoy above the student's limit; false above the key's limit |
 | `registration` | `find_registration_student` | the student of a registration; no row for a decoy |
 | `try_code` | `check_code` | checks a one-time code, counts a wrong one; the student or the reason for refusing it |
-| `open_sign_in` | `record_sign_in_attempt` | counts an attempt at a login; the account's credentials and whether it must wait |
 | `staff_session` | `load_session` | a staff session with its account |
 | `purge_proofs`, `purge_registrations` | the functions of the same name | delete expired rows; how many |
 
-Except `open_registration`, each call is one round trip with its own commit, so that a used proof or a counted attempt
+Those of signing in are in `sign_in/unscoped_queries.py`. Except `open_registration`, each call is one round trip with its own commit, so that a used proof or a counted attempt
 stays recorded when the request fails later.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -169,42 +168,8 @@ async def check_code(
     return _registration_student(row) if verdict == "match" else verdict
 
 
-@dataclass(frozen=True, slots=True)
-class StaffCredentials:
-    """What signing in to a staff account needs. `allowed` is false while the account must wait after failures."""
-
-    allowed: bool
-    actor: Actor
-    status: str
-    password_hash: str | None
-    totp_sealed: bytes | None
-    activation_hash: bytes | None
-    activation_until: datetime | None
-
-
-_OPEN_SIGN_IN = text("SELECT * FROM definer.open_sign_in(:login, :at, :max, :delay)")
-
-
-async def record_sign_in_attempt(
-    database: Database, login: str, at: datetime, max_attempts: int, delay: timedelta
-) -> StaffCredentials | None:
-    """Count an attempt at the account with this login and load its credentials; None for an unknown login."""
-    rows = await database.fetch_autocommit(_OPEN_SIGN_IN, login=login, at=at, max=max_attempts, delay=delay)
-    if not rows:
-        return None
-    row = rows[0]
-    return StaffCredentials(
-        allowed=row["allowed"],
-        actor=_staff_actor(row),
-        status=row["status"],
-        password_hash=row["password_hash"],
-        totp_sealed=row["totp_sealed"],
-        activation_hash=row["activation_hash"],
-        activation_until=row["activation_until"],
-    )
-
-
-def _staff_actor(row: Mapping[str, Any]) -> Actor:
+def staff_actor(row: Mapping[str, Any]) -> Actor:
+    """The actor in a row with the columns of a staff account."""
     return Actor(
         account_id=row["account_id"],
         role=cast("Role", row["kind"]),
@@ -242,7 +207,7 @@ async def load_session(database: Database, session_id: UUID) -> SessionState | N
     row = rows[0]
     return SessionState(
         session_id,
-        _staff_actor(row),
+        staff_actor(row),
         row["status"],
         row["refresh_hash"],
         row["expires_at"],

@@ -57,8 +57,6 @@ def _create_account_tables() -> None:
         sa.Column("totp_step", sa.BigInteger(), nullable=True),
         sa.Column("activation_hash", sa.LargeBinary(), nullable=True),
         sa.Column("activation_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("failed_attempts", sa.Integer(), nullable=False),
-        sa.Column("blocked_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_by", sa.Uuid(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(

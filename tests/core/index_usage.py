@@ -110,6 +110,16 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.identity.face.selfie_fingerprints:_delete_oldest",
         "selfie_record WHERE student_id = ANY ($1)",
     ),
+    "ix_sign_in_event_account": (
+        "backend.identity.sign_in.log:load_own_sign_ins",
+        "sign_in_event WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT 51",
+    ),
+    "ix_sign_in_event_at": ("definer.purge_sign_ins", "sign_in_event WHERE at < $1"),
+    "ix_sign_in_throttle_counted_at": ("definer.purge_sign_ins", "sign_in_throttle WHERE counted_at < $1"),
+    "ix_staff_session_account": (
+        "backend.identity.sign_in.sessions:load_own_sessions",
+        "staff_session WHERE account_id = $1 ORDER BY created_at DESC",
+    ),
     "ix_leave_request_ends_at": (
         "backend.leave.queries:load_late_leave_page",
         "leave_request WHERE starts_at < $1 AND ends_at > $2",

@@ -38,8 +38,9 @@ from backend.devstack.postgres import Cluster, choose_programs, prepare_database
 from backend.devstack.services import Stack
 from backend.identity.accounts.passwords import hash_password
 from backend.identity.sign_in.second_factor import new_secret, seal_secret
-from backend.identity.sign_in.staff_sign_in import hash_secret
-from backend.identity.tables import Account, StaffSession
+from backend.identity.sign_in.secrets import hash_secret
+from backend.identity.sign_in.tables import StaffSession
+from backend.identity.tables import Account
 from backend.people.tables import Student
 from backend.settings import Settings
 from tests.faults.services import start_postgres
@@ -254,7 +255,6 @@ async def _create_student(
         student_id=pupil.id,
         display_name=pupil.name,
         status="active",
-        failed_attempts=0,
         created_at=scenario.clock(),
     )
     async with scenario.owner_transaction() as session:
@@ -319,7 +319,6 @@ async def _create_official(scenario: RollCallScenario, kind: str, unit: SampleUn
                 status="active",
                 password_hash="-",
                 totp_sealed=b"-",
-                failed_attempts=0,
                 created_at=scenario.clock(),
             )
         )
@@ -342,6 +341,7 @@ async def _enable_sign_in(
                 account_id=actor.account_id,
                 refresh_hash=hash_secret(key),
                 created_at=at,
+                used_at=at,
                 expires_at=at + timedelta(days=30),
             )
         )

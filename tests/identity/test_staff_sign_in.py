@@ -66,16 +66,6 @@ async def test_a_second_factor_code_is_accepted_once_even_in_parallel(scenario: 
     assert sorted(answer.status_code for answer in answers) == [201, 401, 401, 401]
 
 
-async def test_five_failures_block_sign_in_for_fifteen_minutes(scenario: IdentityScenario) -> None:
-    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
-    failures = await asyncio.gather(*(registrar.sign_in(password="wrong", totp="000000") for _ in range(7)))
-    assert sorted(answer.status_code for answer in failures) == [401] * 5 + [429] * 2
-    refused = await registrar.sign_in()
-    assert (refused.status_code, problem_code(refused.text)) == (429, "too_many_attempts")
-    scenario.clock.offset += timedelta(minutes=15)
-    assert (await registrar.sign_in()).status_code == 201
-
-
 async def test_the_access_token_expires_after_ten_minutes_and_is_refreshed(
     scenario: IdentityScenario,
 ) -> None:

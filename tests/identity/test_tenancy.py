@@ -8,7 +8,8 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
-from backend.identity.tables import Account, DeviceKey, DpopProof, Registration, StaffSession
+from backend.identity.sign_in.tables import StaffSession
+from backend.identity.tables import Account, DeviceKey, DpopProof, Registration
 from tests.support.identity.scenario import IdentityScenario
 from tests.support.identity.staff_user import create_staff_user
 
@@ -116,7 +117,6 @@ async def test_a_staff_account_is_never_active_without_two_factors(scenario: Ide
                     display_name="某",
                     status="active",
                     password_hash="x",
-                    failed_attempts=0,
                     created_at=scenario.clock(),
                 )
             )

@@ -148,7 +148,6 @@ class AppealScenario:
                     status="active",
                     password_hash="-",
                     totp_sealed=b"-",
-                    failed_attempts=0,
                     created_at=self.standing_scenario.at,
                 )
             )

@@ -61,6 +61,15 @@ STAFF: tuple[Row, ...] = (
     # ----------------------------------------------- province bureau registrar counselor
     Row("GET /v1/me", "ok       ok     ok        ok"),
     Row("DELETE /v1/sessions/current", "ok       ok     ok        ok"),
+    Row("GET /v1/sessions", "ok       ok     ok        ok"),
+    Row("DELETE /v1/sessions", "ok       ok     ok        ok"),
+    Row(
+        "DELETE /v1/sessions/{session_id}",
+        "404      404    404       404",
+        path={"session_id": IdOf("account")},
+    ),
+    Row("GET /v1/me/sign-ins", "ok       ok     ok        ok"),
+    Row("GET /v1/sign-ins", "ok       ok     ok        403"),
     Row(
         "POST /v1/accounts",
         "ok       403    404       404",

@@ -15,7 +15,8 @@ from uvicorn.supervisors import Multiprocess
 def serve(application: str, host: str, port: int, processes: int, keep_alive: int = 5) -> None:
     """Serve the application of the factory `application` ("module:name") until a signal stops it.
 
-    Forwarded headers are ignored, so a forged X-Forwarded-For has no effect (THREATS 10).
+    uvicorn ignores forwarded headers; the application reads those of configured proxies (`backend.core.web.client`), so a
+    forged X-Forwarded-For has no effect (THREATS 10).
     """
     config = uvicorn.Config(
         application,

@@ -17,11 +17,16 @@ from backend.core.actor import Actor, Role
 from backend.core.app_context import AppContext
 from backend.core.errors import BadInput, Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
-from backend.identity import unscoped_queries
+from backend.core.web.client import Client
 from backend.identity.accounts.passwords import hash_password
 from backend.identity.errors import ActivationRefused, LoginTaken
 from backend.identity.events import AccountActivated, AccountDisabled
 from backend.identity.rules import MANAGING_ROLES, Unit, may_manage
+from backend.identity.sign_in.attempts import (
+    forget_attempt,
+    record_attempt,
+    start_activation_attempt,
+)
 from backend.identity.sign_in.second_factor import (
     find_matching_step,
     new_secret,
@@ -29,7 +34,9 @@ from backend.identity.sign_in.second_factor import (
     otpauth_uri,
     seal_secret,
 )
-from backend.identity.sign_in.staff_sign_in import consume_code, hash_secret, start_attempt
+from backend.identity.sign_in.secrets import hash_secret
+from backend.identity.sign_in.staff_sign_in import consume_code
+from backend.identity.sign_in.unscoped_queries import Attempt, StaffAccountState
 from backend.identity.tables import Account
 from backend.org.queries import get_unit_in_subtree
 from backend.org.tables import OrgUnit
@@ -129,7 +136,6 @@ async def create_account(
         status="invited",
         activation_hash=hash_secret(code),
         activation_until=until,
-        failed_attempts=0,
         created_by=created_by,
         created_at=at,
     )
@@ -177,10 +183,10 @@ async def renew_invitation(
     return Invitation(account, code, until)
 
 
-async def begin_activation(app_context: AppContext, command: BeginActivation) -> str:
+async def begin_activation(app_context: AppContext, command: BeginActivation, client: Client) -> str:
     """Store password, profile and a new second factor; returns the otpauth URI for the authenticator app."""
     at = app_context.clock()
-    credentials = await _load_invited(app_context, command.login, command.activation_code, at)
+    credentials = await _load_invited(app_context, command.login, command.activation_code, client, at)
     account_id = credentials.actor.account_id
     password_hash = await hash_password(app_context, command.password)
     secret = new_secret()
@@ -193,17 +199,15 @@ async def begin_activation(app_context: AppContext, command: BeginActivation) ->
                 "totp_sealed": seal_secret(app_context.keys, account_id, secret),
                 "display_name": command.name,
                 "phone": command.phone,
-                "failed_attempts": 0,
-                "blocked_until": None,
             },
         )
     return otpauth_uri(secret, command.login)
 
 
-async def confirm_activation(app_context: AppContext, command: ConfirmActivation) -> UUID:
+async def confirm_activation(app_context: AppContext, command: ConfirmActivation, client: Client) -> UUID:
     """Check the second factor and make the account active, which uses up the code. Returns the account's id."""
     at = app_context.clock()
-    credentials = await _load_invited(app_context, command.login, command.activation_code, at)
+    credentials = await _load_invited(app_context, command.login, command.activation_code, client, at)
     account_id = credentials.actor.account_id
     if credentials.totp_sealed is None:
         raise ActivationRefused
@@ -230,24 +234,33 @@ async def confirm_activation(app_context: AppContext, command: ConfirmActivation
 
 
 async def _load_invited(
-    app_context: AppContext, login: str, code: str, at: datetime
-) -> unscoped_queries.StaffCredentials:
+    app_context: AppContext, login: str, code: str, client: Client, at: datetime
+) -> StaffAccountState:
     """The invited account with this login and code; counts the attempt.
 
     Raises `ActivationRefused` for every cause alike.
     """
-    credentials = await start_attempt(app_context, login, at)
-    if credentials is None or credentials.status != "invited" or credentials.activation_hash is None:
+    attempt = await start_activation_attempt(app_context, login, client, at)
+    if attempt.account is None or not _is_code_valid(attempt, code, at):
+        await record_attempt(app_context, attempt, "refused", "activation_code", client, at)
         raise ActivationRefused
-    if not hmac.compare_digest(hash_secret(code.strip().upper()), credentials.activation_hash):
-        raise ActivationRefused
-    if credentials.activation_until is None or at >= credentials.activation_until:
-        raise ActivationRefused
-    return credentials
+    await forget_attempt(app_context, attempt)
+    return attempt.account
+
+
+def _is_code_valid(attempt: Attempt, code: str, at: datetime) -> bool:
+    """Whether the account is invited and this is its code. Without an account, a placeholder is compared."""
+    account = attempt.account
+    stored = (account.activation_hash if account else None) or hash_secret("")
+    matches = hmac.compare_digest(hash_secret(code.strip().upper()), stored)
+    until = account.activation_until if account else None
+    return (
+        matches and account is not None and account.status == "invited" and until is not None and at < until
+    )
 
 
 async def _update_invited(
-    session: AsyncSession, credentials: unscoped_queries.StaffCredentials, values: dict[str, Any]
+    session: AsyncSession, credentials: StaffAccountState, values: dict[str, Any]
 ) -> None:
     """Update the account, unless the code was used or renewed by a parallel request."""
     changed = await session.scalar(

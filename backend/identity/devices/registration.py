@@ -153,7 +153,6 @@ async def _get_or_create_account(
         student_id=student_ref.student_id,
         display_name=student.name,
         status="active",
-        failed_attempts=0,
         created_at=at,
     )
     await session.execute(new_account.on_conflict_do_nothing(index_elements=[Account.student_id]))

@@ -9,6 +9,8 @@ from backend.core.jobs import DEFAULT, NOTICES, job_app
 from backend.identity import unscoped_queries
 from backend.identity.devices import registration_verification
 from backend.identity.policy import province_policy
+from backend.identity.sign_in.limits import sign_in_limits
+from backend.identity.sign_in.unscoped_queries import purge_sign_ins
 
 
 def _app_context(context: JobContext) -> AppContext:
@@ -30,7 +32,7 @@ async def verify_registration(context: JobContext, registration_id: str) -> None
 @job_app.periodic(cron="*/10 * * * *")
 @job_app.task(queue=DEFAULT, name="purge_spent", pass_context=True, queueing_lock="purge_spent")
 async def purge_expired(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - passed by the scheduler
-    """Delete proofs and registrations that can no longer have any effect.
+    """Delete proofs, registrations and counters that can no longer have any effect, and old entries of the sign-in log.
 
     Proofs are kept for the life of a token plus the permitted clock error, unconfirmed registrations for the window
     in which they are counted.
@@ -42,3 +44,10 @@ async def purge_expired(context: JobContext, timestamp: int) -> None:  # noqa: A
     await unscoped_queries.purge_proofs(app_context.database, at - proof_life)
     window = policy.duration("identity.otp.window") + policy.duration("identity.otp.lifetime")
     await unscoped_queries.purge_registrations(app_context.database, at - window)
+    limits = sign_in_limits(app_context, at)
+    await purge_sign_ins(
+        app_context.database,
+        counted_before=at - limits.memory,
+        used_before=at - limits.device_lifetime,
+        logged_before=at - policy.duration("retention.sign_in_log"),
+    )

@@ -11,6 +11,8 @@ from backend.core.keys import KeyRing
 ISSUER = "点名 Dianming"
 STEP_SECONDS = 30
 DRIFT_STEPS = 1
+PLACEHOLDER_SECRET = "A" * 32
+"""Stands for the secret of an account that does not exist, so that checking a code takes the same time."""
 
 
 def new_secret() -> str:

@@ -1,7 +1,5 @@
 """Staff sign-in with two factors. A session is a row, so revoking it takes effect at the next request."""
 
-import hashlib
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -14,98 +12,149 @@ from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.ids import new_id
+from backend.core.web.client import Client
 from backend.identity import unscoped_queries
 from backend.identity.accounts.passwords import password_matches
-from backend.identity.errors import SecondFactorUsed, SessionRevoked, SignInRefused, TooManyAttempts
+from backend.identity.errors import SecondFactorUsed, SessionRevoked, SignInRefused
 from backend.identity.policy import province_policy
 from backend.identity.sign_in.access_tokens import IssuedToken, issue_staff_token
-from backend.identity.sign_in.second_factor import find_matching_step, open_secret
-from backend.identity.tables import Account, StaffSession
-
-_SECRET_BYTES = 32
+from backend.identity.sign_in.attempts import forget_attempt, record_attempt, start_attempt
+from backend.identity.sign_in.second_factor import (
+    PLACEHOLDER_SECRET,
+    find_matching_step,
+    open_secret,
+)
+from backend.identity.sign_in.secrets import hash_secret, new_secret_token
+from backend.identity.sign_in.sessions import revoke_session
+from backend.identity.sign_in.tables import SignInDevice, StaffSession
+from backend.identity.sign_in.unscoped_queries import Attempt, Reason, StaffAccountState
+from backend.identity.tables import Account
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What a staff user enters."""
+    """What a staff user enters, and the token that the device got at an earlier sign-in."""
 
     login: str
     password: str
     totp: str
+    device_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionTokens:
-    """The tokens of a session; the refresh token is used once and then replaced."""
+    """The tokens of a session. The refresh token is used once and then replaced.
+
+    `device_token` marks the device as known to the account; a refresh returns none.
+    """
 
     access: IssuedToken
     refresh_token: str
+    device_token: str | None = None
 
 
-async def start_attempt(
-    app_context: AppContext, login: str, at: datetime
-) -> unscoped_queries.StaffCredentials | None:
-    """Count an attempt at an account and load its credentials; raises `TooManyAttempts` while it must wait."""
-    policy = province_policy(app_context, at)
-    delay = policy.duration("identity.sign_in.delay_after_failures")
-    max_attempts = policy.integer("identity.sign_in.max_failed_attempts")
-    credentials = await unscoped_queries.record_sign_in_attempt(
-        app_context.database, login, at, max_attempts, delay
-    )
-    if credentials is not None and not credentials.allowed:
-        raise TooManyAttempts(wait_s=int(delay.total_seconds()))
-    return credentials
-
-
-async def sign_in(app_context: AppContext, command: SignIn) -> SessionTokens:
+async def sign_in(app_context: AppContext, command: SignIn, client: Client) -> SessionTokens:
     """Open a session.
 
-    Raises `SignInRefused` for an unknown login, a wrong password and a wrong code alike. Raises `SecondFactorUsed`
-    only if both factors are right, so it tells nothing to a guesser.
+    Raises `SignInRefused` for an unknown login, a wrong password and a wrong code alike, and after the same work. Raises
+    `SecondFactorUsed` only if both factors are right, so it tells nothing to a guesser.
     """
     at = app_context.clock()
-    credentials = await start_attempt(app_context, command.login, at)
-    stored = credentials.password_hash if credentials else None
+    attempt = await start_attempt(app_context, command.login, command.device_token, client, at)
+    account, checked = attempt.account, await _check_factors(app_context, attempt.account, command, at)
+    if account is None or not isinstance(checked, int):
+        reason = "login" if isinstance(checked, int) else checked
+        await record_attempt(app_context, attempt, "refused", reason, client, at)
+        raise SignInRefused
+    try:
+        tokens = await _open_session(app_context, account, attempt, command, client, checked, at)
+    except SecondFactorUsed:
+        await forget_attempt(app_context, attempt)
+        await record_attempt(app_context, attempt, "refused", "code_used", client, at)
+        raise
+    await forget_attempt(app_context, attempt)
+    await record_attempt(app_context, attempt, "succeeded", None, client, at)
+    return tokens
+
+
+async def _check_factors(
+    app_context: AppContext, account: StaffAccountState | None, command: SignIn, at: datetime
+) -> int | Reason:
+    """The step of the right code, or what is wrong. Without an account the same work is done with placeholders."""
+    stored = account.password_hash if account else None
     matches = await password_matches(app_context, command.password, stored)
-    if (
-        credentials is None
-        or not matches
-        or credentials.status != "active"
-        or credentials.totp_sealed is None
-    ):
-        raise SignInRefused
-    account_id = credentials.actor.account_id
-    step = find_matching_step(
-        open_secret(app_context.keys, account_id, credentials.totp_sealed), command.totp, at
-    )
-    if step is None:
-        raise SignInRefused
-    session_id, secret = new_id(), secrets.token_urlsafe(_SECRET_BYTES)
-    async with app_context.database.transaction(credentials.actor.scope) as session:
-        await consume_code(session, account_id, step)
+    secret = PLACEHOLDER_SECRET
+    if account is not None and account.totp_sealed is not None:
+        secret = open_secret(app_context.keys, account.actor.account_id, account.totp_sealed)
+    step = find_matching_step(secret, command.totp, at)
+    if account is None:
+        return "login"
+    if account.status != "active" or account.totp_sealed is None:
+        return "status"
+    if not matches:
+        return "password"
+    return "code" if step is None else step
+
+
+async def _open_session(
+    app_context: AppContext,
+    account: StaffAccountState,
+    attempt: Attempt,
+    command: SignIn,
+    client: Client,
+    step: int,
+    at: datetime,
+) -> SessionTokens:
+    actor, session_id, secret = account.actor, new_id(), new_secret_token()
+    lifetime = province_policy(app_context, at).duration("identity.staff_session.lifetime")
+    async with app_context.database.transaction(actor.scope) as session:
+        await consume_code(session, actor.account_id, step)
+        device_id, device_token = await _remember_device(session, actor.account_id, attempt, command, at)
         session.add(
             StaffSession(
                 id=session_id,
-                account_id=account_id,
+                account_id=actor.account_id,
                 refresh_hash=hash_secret(secret),
                 created_at=at,
-                expires_at=at + province_policy(app_context, at).duration("identity.staff_session.lifetime"),
+                used_at=at,
+                expires_at=at + lifetime,
+                device_id=device_id,
+                address=client.address,
+                user_agent=client.user_agent,
             )
         )
-        act = audit.Act("SessionTokens", "account", str(account_id), credentials.actor.org_path)
+        act = audit.Act("SessionTokens", "account", str(actor.account_id), actor.org_path)
         audit.record(session, act, at)
     return SessionTokens(
-        _issue_access_token(app_context, account_id, session_id, at),
+        _issue_access_token(app_context, actor.account_id, session_id, at),
         _format_refresh_token(session_id, secret),
+        device_token,
     )
 
 
+async def _remember_device(
+    session: AsyncSession, account_id: UUID, attempt: Attempt, command: SignIn, at: datetime
+) -> tuple[UUID, str]:
+    """The known device, or a new one: its id and token."""
+    if attempt.device_id is not None and command.device_token is not None:
+        used = update(SignInDevice).where(SignInDevice.id == attempt.device_id).values(used_at=at)
+        await session.execute(used)
+        return attempt.device_id, command.device_token
+    device_id, token = new_id(), new_secret_token()
+    device = SignInDevice(
+        id=device_id, account_id=account_id, token_hash=hash_secret(token), created_at=at, used_at=at
+    )
+    session.add(device)
+    await session.flush()
+    return device_id, token
+
+
 async def consume_code(session: AsyncSession, account_id: UUID, step: int) -> None:
-    """Mark a second-factor code as used and reset failed attempts; raises `SecondFactorUsed`."""
+    """Mark a second-factor code as used; raises `SecondFactorUsed`."""
     updated = await session.execute(
         update(Account)
         .where(Account.id == account_id, or_(Account.totp_step.is_(None), Account.totp_step < step))
-        .values(totp_step=step, failed_attempts=0, blocked_until=None)
+        .values(totp_step=step)
     )
     if cast("CursorResult[Any]", updated).rowcount != 1:
         raise SecondFactorUsed
@@ -118,7 +167,7 @@ async def refresh_session(app_context: AppContext, refresh_token: str) -> Sessio
     state = await unscoped_queries.load_session(app_context.database, session_id)
     if state is None or not state.is_valid(at):
         raise SessionRevoked
-    used, fresh = hash_secret(secret), secrets.token_urlsafe(_SECRET_BYTES)
+    used, fresh = hash_secret(secret), new_secret_token()
     async with app_context.database.transaction(state.actor.scope) as session:
         rotated = await session.execute(
             update(StaffSession)
@@ -127,11 +176,11 @@ async def refresh_session(app_context: AppContext, refresh_token: str) -> Sessio
                 StaffSession.refresh_hash == used,
                 StaffSession.revoked_at.is_(None),
             )
-            .values(refresh_hash=hash_secret(fresh))
+            .values(refresh_hash=hash_secret(fresh), used_at=at)
         )
         is_rotated = cast("CursorResult[Any]", rotated).rowcount == 1
         if not is_rotated:
-            await _revoke_session(session, session_id, at)
+            await revoke_session(session, session_id, at)
             act = audit.Act(
                 "RefreshTokenReused", "account", str(state.actor.account_id), state.actor.org_path
             )
@@ -146,16 +195,8 @@ async def refresh_session(app_context: AppContext, refresh_token: str) -> Sessio
 
 async def sign_out(session: AsyncSession, actor: Actor, session_id: UUID, at: datetime) -> None:
     """Revoke the session; its tokens are refused at the next request."""
-    await _revoke_session(session, session_id, at)
+    await revoke_session(session, session_id, at)
     audit.record(session, audit.Act("SignedOut", "account", str(actor.account_id), actor.org_path), at)
-
-
-async def _revoke_session(session: AsyncSession, session_id: UUID, at: datetime) -> None:
-    await session.execute(
-        update(StaffSession)
-        .where(StaffSession.id == session_id, StaffSession.revoked_at.is_(None))
-        .values(revoked_at=at)
-    )
 
 
 def _issue_access_token(
@@ -175,8 +216,3 @@ def _parse_refresh_token(refresh_token: str) -> tuple[UUID, str]:
         return UUID(head), secret
     except ValueError as error:
         raise SessionRevoked from error
-
-
-def hash_secret(secret: str) -> bytes:
-    """The stored hash of a random secret; 256 bits of entropy need no slow hash."""
-    return hashlib.sha256(secret.encode()).digest()

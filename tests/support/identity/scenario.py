@@ -21,6 +21,7 @@ from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.tenancy import Scope
+from backend.core.web.client import trust_proxies
 from backend.core.web.problems import install_problem_handlers, problem_response
 from backend.demo.phone import Phone
 from backend.identity.accounts.passwords import password_hasher
@@ -163,6 +164,7 @@ def _client(app_context: AppContext, *routers: APIRouter) -> AsyncClient:
 
     for router in routers:
         app.include_router(router)
+    trust_proxies(app, app_context.settings)
     transport = ASGITransport(app, raise_app_exceptions=False)
     return AsyncClient(transport=transport, base_url=app_context.settings.public_url)
 

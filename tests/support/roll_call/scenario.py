@@ -210,7 +210,6 @@ class RollCallScenario:
                     status="active",
                     password_hash="-",
                     totp_sealed=b"-",
-                    failed_attempts=0,
                     created_at=self.clock(),
                 )
             )
@@ -444,7 +443,6 @@ def _account_of(actor: Actor, at: datetime) -> Account:
         student_id=actor.student_id,
         display_name="某同学",
         status="active",
-        failed_attempts=0,
         created_at=at,
     )
 

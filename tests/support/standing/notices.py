@@ -27,7 +27,6 @@ async def create_superior_account(scenario: StandingScenario, unit: SampleUnit |
                 status="active",
                 password_hash="-",
                 totp_sealed=b"-",
-                failed_attempts=0,
                 created_at=scenario.at,
             )
         )

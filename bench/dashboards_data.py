@@ -124,8 +124,8 @@ _INSERTS = (
         " FROM generate_series(0, {schools} - 1) n"
     ),
     (
-        "INSERT INTO school_class (id, school_id, name, created_at)"
-        " SELECT pg_temp.class(s, c), pg_temp.school(s), '2026级第' || c || '班', now()"
+        "INSERT INTO school_class (id, school_id, name, name_key, created_at)"
+        " SELECT pg_temp.class(s, c), pg_temp.school(s), '2026级第' || c || '班', '2026级第' || c || '班', now()"
         " FROM generate_series(0, {schools} - 1) s, generate_series(0, {classes} - 1) c"
     ),
     (

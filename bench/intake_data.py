@@ -97,9 +97,9 @@ _FILLING = (
         " FROM generate_series(0, (SELECT max(n) FROM handset) / {per_school}) s"
     ),
     (
-        "INSERT INTO student (id, school_id, class_id, name, sex, birth_date, document_kind, id_number_sealed,"
+        "INSERT INTO student (id, school_id, class_id, name, name_key, sex, birth_date, document_kind, id_number_sealed,"
         " id_number_index, programme, study_form, standing, record, row_digest, created_at, updated_at)"
-        " SELECT student, school, pg_temp.id(2, n / 50), '学生', 'female', '2008-01-01', 'resident_id', '\\x00',"
+        " SELECT student, school, pg_temp.id(2, n / 50), '学生', '学生', 'female', '2008-01-01', 'resident_id', '\\x00',"
         " decode(lpad(to_hex(n), 16, '0'), 'hex'), 'regular', 'full_time', '01', '{{}}', '\\x00', now(), now() FROM "
         + _STUDENTS
     ),

@@ -176,14 +176,14 @@ _PEOPLE = (
         f" LATERAL (SELECT id, path FROM org_unit WHERE id = pg_temp.id(1, 1 + s % {CITIES})) city"
     ),
     (
-        "INSERT INTO school_class (id, school_id, name, grade, created_at)"
-        f" SELECT pg_temp.id(2, c), pg_temp.id(1, 100 + c / {CLASSES}), c % {CLASSES} || '班', 2024, '2025-01-01'"
+        "INSERT INTO school_class (id, school_id, name, name_key, grade, created_at)"
+        f" SELECT pg_temp.id(2, c), pg_temp.id(1, 100 + c / {CLASSES}), c % {CLASSES} || '班', c % {CLASSES} || '班', 2024, '2025-01-01'"
         f" FROM generate_series(0, {{schools}} * {CLASSES} - 1) c"
     ),
     (
-        "INSERT INTO student (id, school_id, class_id, name, sex, birth_date, document_kind, id_number_sealed,"
+        "INSERT INTO student (id, school_id, class_id, name, name_key, sex, birth_date, document_kind, id_number_sealed,"
         " id_number_index, programme, study_form, standing, record, row_digest, created_at, updated_at)"
-        f" SELECT pg_temp.id(3, s), pg_temp.id(1, 100 + s / {STUDENTS_PER_SCHOOL}), pg_temp.id(2, s / {STUDENTS_PER_CLASS}), '学生' || s, 'female',"
+        f" SELECT pg_temp.id(3, s), pg_temp.id(1, 100 + s / {STUDENTS_PER_SCHOOL}), pg_temp.id(2, s / {STUDENTS_PER_CLASS}), '学生' || s, '学生' || s, 'female',"
         " '2008-01-01', 'resident_id', '\\x00', decode(lpad(to_hex(s), 16, '0'), 'hex'), 'regular', 'full_time', '01',"
         " '{{}}', '\\x00', '2025-01-01', '2025-01-01' FROM generate_series(CAST(0 AS bigint), {students} - 1) s"
     ),

@@ -92,14 +92,14 @@ _PEOPLE = (
         " FROM generate_series(1, {schools}) s, LATERAL (SELECT '41' || lpad(CAST(s AS text), 8, '0') AS code) c"
     ),
     (
-        "INSERT INTO school_class (id, school_id, name, grade, created_at)"
-        " SELECT pg_temp.id(2, c), pg_temp.id(1, 2 + c / 20), c || '班', 2024, '2025-01-01'"
+        "INSERT INTO school_class (id, school_id, name, name_key, grade, created_at)"
+        " SELECT pg_temp.id(2, c), pg_temp.id(1, 2 + c / 20), c || '班', c || '班', 2024, '2025-01-01'"
         " FROM generate_series(0, {schools} * 20 - 1) c"
     ),
     (
-        "INSERT INTO student (id, school_id, class_id, name, sex, birth_date, document_kind, id_number_sealed,"
+        "INSERT INTO student (id, school_id, class_id, name, name_key, sex, birth_date, document_kind, id_number_sealed,"
         " id_number_index, programme, study_form, standing, record, row_digest, created_at, updated_at)"
-        " SELECT pg_temp.id(3, s), pg_temp.id(1, 2 + s / 1000), pg_temp.id(2, s / 50), '学生', 'female', '2008-01-01',"
+        " SELECT pg_temp.id(3, s), pg_temp.id(1, 2 + s / 1000), pg_temp.id(2, s / 50), '学生', '学生', 'female', '2008-01-01',"
         " 'resident_id', '\\x00', decode(lpad(to_hex(s), 16, '0'), 'hex'), 'regular', 'full_time', '01', '{{}}',"
         " '\\x00', '2025-01-01', '2025-01-01' FROM generate_series(CAST(0 AS bigint), {students} - 1) s"
     ),

@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from backend.core.match_keys import id_key
+
 SYMMETRIC = ("identifier", "blind-index", "template-root", "attachment", "health")
 SIGNING = ("token", "receipt")
 _NONCE_BYTES = 12
@@ -112,8 +114,8 @@ class KeyRing:
         return AESGCM(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], head + b"\0" + context)
 
     def blind_index(self, value: str) -> bytes:
-        """Keyed hash for looking up an identifier (upper-cased). It reveals nothing without the key."""
-        return hmac.new(self.secret("blind-index"), value.strip().upper().encode(), hashlib.sha256).digest()
+        """Keyed hash for looking up an identifier by its `id_key`. It reveals nothing without the key."""
+        return hmac.new(self.secret("blind-index"), id_key(value).encode(), hashlib.sha256).digest()
 
 
 def create_key_file(path: Path) -> None:

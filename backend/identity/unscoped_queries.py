@@ -82,11 +82,13 @@ async def purge_registrations(database: Database, before: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationRequest:
-    """A request to register a phone; `id_number_index` is the blind index of the ID number."""
+    """A request to register a phone; `id_number_index` is the blind index of the ID number, `name_key` the
+    key under which names are compared.
+    """
 
     proof: Proof
     id_number_index: bytes
-    name: str
+    name_key: str
     at: datetime
     expires_at: datetime
 
@@ -101,7 +103,7 @@ class CodeLimits:
 
 
 _OPEN_REGISTRATION = text(
-    "SELECT definer.open_registration(:id, :jkt, CAST(:jwk AS jsonb), :index, :name, :at, :expires, :since,"
+    "SELECT definer.open_registration(:id, :jkt, CAST(:jwk AS jsonb), :index, :name_key, :at, :expires, :since,"
     " :codes, :failures) AS opened"
 )
 
@@ -121,7 +123,7 @@ async def open_registration(
             "jkt": request.proof.jkt,
             "jwk": json.dumps(request.proof.jwk),
             "index": request.id_number_index,
-            "name": request.name,
+            "name_key": request.name_key,
             "at": request.at,
             "expires": request.expires_at,
             "since": limits.since,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from backend.core.match_keys import compact
 from backend.people.categories import DocumentKind, Sex
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -45,7 +46,7 @@ _SHAPES = {
     DocumentKind.PERMANENT_RESIDENCE: re.compile(r"[A-Z]{3}[0-9]{12}|9[0-9]{16}[0-9X]"),
     DocumentKind.PASSPORT: re.compile(r"[A-Z0-9]{5,17}"),
 }
-_ANY_SHAPE = re.compile(r"\S(.{0,28}\S)?")
+_ANY_SHAPE = re.compile(r"(?=.*[^\W_]).{1,30}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +170,8 @@ def _find_form_defect(number: str) -> Defect | None:
 
 
 def parse_id_number(text: str, *, today: date) -> IdNumber | Defect:
-    """Parse a resident ID number (GB 11643); accepts `x` for `X` and surrounding spaces."""
-    number = text.strip().upper()
+    """Parse a resident ID number (GB 11643); accepts `x` for `X`, spaces and full-width forms."""
+    number = compact(text).upper()
     malformed = _find_form_defect(number)
     if malformed:
         return malformed
@@ -195,7 +196,7 @@ def parse_document(kind: DocumentKind, text: str, *, today: date) -> IdNumber | 
     """
     if kind in {DocumentKind.RESIDENT_ID, DocumentKind.RESIDENCE_PERMIT}:
         return parse_id_number(text, today=today)
-    number = text.strip().upper()
+    number = compact(text).upper()
     if not number:
         return EMPTY
     return number if _SHAPES.get(kind, _ANY_SHAPE).fullmatch(number) else DOCUMENT_SHAPE
@@ -203,7 +204,7 @@ def parse_document(kind: DocumentKind, text: str, *, today: date) -> IdNumber | 
 
 def parse_student_number(text: str, *, id_number: str | None, today: date) -> StudentNumber | Defect:
     """Parse a national student number (学籍号); one that starts with G must contain `id_number`, if known."""
-    number = text.strip().upper()
+    number = compact(text).upper()
     if not number:
         return EMPTY
     letter, rest = number[0], number[1:]
@@ -221,7 +222,7 @@ def parse_student_number(text: str, *, id_number: str | None, today: date) -> St
 
 def parse_school_code(text: str) -> str | Defect:
     """Parse a school code (学校标识码): ten digits."""
-    code = text.strip()
+    code = compact(text)
     return code if _SCHOOL.fullmatch(code) else SCHOOL_CODE_SHAPE
 
 

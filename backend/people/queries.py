@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, false, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.keys import KeyRing
+from backend.core.match_keys import id_key, name_key
 from backend.people.identifiers import mask
 from backend.people.tables import ClassCounselor, Counselor, SchoolClass, Student
 
@@ -163,10 +164,14 @@ def _select_students(actor: Actor) -> Select[Student, str]:
 
 
 def _matches_search(text: str, keys: KeyRing) -> ColumnElement[bool]:
-    named = Student.name.contains(text, autoescape=True)
-    if len(text) == ID_NUMBER_LENGTH:
+    key = name_key(text)
+    if not key:
+        return false()
+    named = Student.name_key.contains(key, autoescape=True)
+    length = len(id_key(text))
+    if length == ID_NUMBER_LENGTH:
         return or_(named, Student.id_number_index == keys.blind_index(text))
-    if len(text) == STUDENT_NUMBER_LENGTH:
+    if length == STUDENT_NUMBER_LENGTH:
         return or_(named, Student.student_number_index == keys.blind_index(text))
     return named
 

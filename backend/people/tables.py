@@ -5,21 +5,34 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
+from backend.core.match_keys import match_key, name_key
+
+
+def _class_name_key(context: DefaultExecutionContext) -> str:
+    name: str = context.get_current_parameters()["name"]  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+    return match_key(name)
+
+
+def _student_name_key(context: DefaultExecutionContext) -> str:
+    name: str = context.get_current_parameters()["name"]  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+    return name_key(name)
 
 
 class SchoolClass(Base):
-    """A class (班级) of a school."""
+    """A class (班级) of a school. `name` is as the first roster gave it; `name_key` tells classes apart."""
 
     __tablename__ = "school_class"
     __tenancy__ = "school"
-    __table_args__ = (UniqueConstraint("school_id", "name"),)
+    __table_args__ = (UniqueConstraint("school_id", "name_key"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
     name: Mapped[str]
+    name_key: Mapped[str] = mapped_column(default=_class_name_key)
     grade: Mapped[int | None]
     major: Mapped[str | None]
     created_at: Mapped[datetime]
@@ -29,6 +42,7 @@ class Student(Base):
     """A student on a school's roll.
 
     ID number and student number (which can contain the ID number) are encrypted and searched by a blind index.
+    `name` is as the roster gave it; `name_key` is compared with typed names.
     `study_form` and `standing` are legal states, written on entry and by decided changes, never by a repeated import.
     """
 
@@ -56,6 +70,7 @@ class Student(Base):
     school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
     class_id: Mapped[UUID] = mapped_column(ForeignKey("school_class.id"))
     name: Mapped[str]
+    name_key: Mapped[str] = mapped_column(default=_student_name_key)
     sex: Mapped[str]
     birth_date: Mapped[date]
     document_kind: Mapped[str]

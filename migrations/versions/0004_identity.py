@@ -25,7 +25,6 @@ def upgrade() -> None:
     _create_device_tables()
     _create_enrolment_tables()
     _create_template_tables()
-    create_definer_functions("plain_name", callable_by_app=False)
     create_definer_functions(
         "use_proof",
         "purge_proofs",

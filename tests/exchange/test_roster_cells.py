@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from backend.exchange.roster.cells import (
     Numeric,
-    half_width,
     lost_precision,
     parse_day,
     parse_month,
@@ -20,6 +19,8 @@ from backend.exchange.roster.xlsx_reader import EPOCH_1900, EPOCH_1904
     [
         *("20080131", "2008-01-31", "2008/1/31", "2008.1.31"),
         *("2008年1月31日", "2008-01-31 00:00:00", "2008-01-31T00:00:00"),
+        *("2008/1/31 0:00", "2008/1/31 00:00:00.000", "2008年1月31日0:00", "2008/1/31 12:00:00 AM"),
+        *("２００８．１．３１", "2008 年 1 月 31 日", "2008 01 31"),
     ],
 )
 def test_parse_day_accepts_common_notations(text: str) -> None:
@@ -40,7 +41,19 @@ def test_any_text_gives_a_day_and_a_month_or_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["20080230", "2008-13-01", "200801", "00000101", "1", "今天", "2008-01-31 08:00", "٢٠٠٨٠١٣١", ""]
+    "text",
+    [
+        "20080230",
+        "2008-13-01",
+        "200801",
+        "00000101",
+        "1",
+        "今天",
+        "2008-01-31 08:00",
+        "2008/1/310:00",
+        "٢٠٠٨٠١٣١",
+        "",
+    ],
 )
 def test_invalid_day_gives_none(text: str) -> None:
     assert parse_day(text, epoch=EPOCH_1900) is None
@@ -64,7 +77,10 @@ def test_invalid_month_gives_none(text: str) -> None:
     [
         ("'G123 ", "G123"),
         ("　张三 ", "张三"),
-        ("\ufeff张\u200b三", "张三"),
+        ("\ufeff张\u200b三", "张\u200b三"),
+        ('="410102"', "410102"),
+        ("张三_x000D_\n", "张三"),
+        ("\u2067张三\u2069", "张三"),
         (Numeric("3.0"), "3"),
         (Numeric("2.50"), "2.5"),
         (Numeric("1.54E10"), "15400000000"),
@@ -73,12 +89,8 @@ def test_invalid_month_gives_none(text: str) -> None:
         (Numeric("NaN"), "NaN"),
     ],
 )
-def test_cell_is_normalised_to_plain_text(cell: str, text: str) -> None:
+def test_marks_of_file_formats_around_a_cell_are_removed(cell: str, text: str) -> None:
     assert plain(cell) == text
-
-
-def test_full_width_digits_become_ascii() -> None:
-    assert half_width("４１０１０２　Ｘ－（）") == "410102X-()"
 
 
 @given(st.integers(10**15, 10**18))

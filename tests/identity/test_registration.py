@@ -5,14 +5,16 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
+from backend.core.match_keys import legal_name, name_key
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
 from backend.identity.devices import registration_verification
 from backend.identity.devices.registration_verification import RealNameUnavailable
 from backend.identity.devices.tasks import purge_expired
 from backend.identity.tables import Account, DeviceKey, Registration
+from backend.people.tables import Student
 from tests.support.identity.scenario import IdentityScenario, problem_code
 from tests.support.province import PROVINCE_PATH
 
@@ -99,6 +101,32 @@ async def test_a_name_matches_whatever_its_separators(scenario: IdentityScenario
     registration_id = await scenario.phone().register(spaced, student.id_number)
     await registration_verification.verify_registration(scenario.app_context, UUID(registration_id))
     assert await scenario.sent_code(student) is not None
+
+
+@pytest.mark.parametrize(
+    ("on_roster", "typed"),
+    [
+        ("欧阳\u2003四", "欧阳四"),
+        ("阿卜杜拉•买买提", "阿卜杜拉・买买提"),
+        ("张\u200b三", "\u2067张三\u2069"),
+        ("Anne-Marie MARTIN", "ａｎｎｅ－marie martin"),
+    ],
+)
+async def test_typed_name_and_number_match_in_every_spelling(
+    scenario: IdentityScenario, on_roster: str, typed: str
+) -> None:
+    student = scenario.school.students[0]
+    await scenario.set_phone_number(student, "13800000000")
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        names = {"name": on_roster, "name_key": name_key(on_roster)}
+        await session.execute(update(Student).where(Student.id == student.id).values(names))
+    number = f"{student.id_number[:6]} " + "".join(
+        chr(ord(digit) + 0xFEE0) for digit in student.id_number[6:]
+    )
+    registration_id = await scenario.phone().register(typed, number)
+    await registration_verification.verify_registration(scenario.app_context, UUID(registration_id))
+    assert await scenario.sent_code(student) is not None
+    assert scenario.real_name.requests == [(legal_name(on_roster), student.id_number)]
 
 
 async def test_wrong_codes_are_counted_even_though_each_request_fails(scenario: IdentityScenario) -> None:

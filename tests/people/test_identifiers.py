@@ -48,8 +48,14 @@ def parse(text: str) -> IdNumber | Defect:
     return parse_id_number(text, today=TODAY)
 
 
-@pytest.mark.parametrize("text", [VALID, VALID.lower(), f" {VALID}　"])
-def test_the_standards_example_is_valid_in_either_case(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(VALID, VALID.lower(), f" {VALID}　", "１１０１０５１９４９１２３１００２Ｘ"),
+        *("110105 19491231 002x", f'="{VALID}"', f"\u202a{VALID}\u202c", f"{VALID}_x000D_", f"\ufeff{VALID}"),
+    ],
+)
+def test_the_standards_example_is_valid_in_every_spelling(text: str) -> None:
     assert parse(text) == IdNumber(VALID, date(1949, 12, 31), Sex.FEMALE, "110105")
 
 
@@ -92,7 +98,7 @@ def with_check(stem: str) -> str:
         ("110105491231002", FIFTEEN_DIGITS),
         ("1101051949123100", WRONG_LENGTH),
         ("X1010519491231002X", WRONG_CHARACTERS),
-        ("１１０１０５１９４９１２３１００２Ｘ", WRONG_CHARACTERS),
+        ("11010519491231002四", WRONG_CHARACTERS),
         ("999414100000100007", PSEUDO_ID),
         (with_check("00010519491231002"), NO_SUCH_PROVINCE),
         (with_check("41010220090229001"), NO_SUCH_DAY),
@@ -173,7 +179,8 @@ def test_a_bad_student_number_has_a_defect(text: str, defect: Defect) -> None:
 def test_a_school_code_is_ten_digits() -> None:
     assert parse_school_code(" 4141000001 ") == "4141000001"
     assert parse_school_code("414100000") is SCHOOL_CODE_SHAPE
-    assert parse_school_code("41410000０1") is SCHOOL_CODE_SHAPE
+    assert parse_school_code("41410000０1") == "4141000001"
+    assert parse_school_code("41410000〇1") is SCHOOL_CODE_SHAPE
 
 
 @given(st.text(min_size=1, max_size=40))

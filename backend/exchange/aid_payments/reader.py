@@ -18,11 +18,11 @@ from types import MappingProxyType
 
 from backend.aid.payments import MAX_PAYMENT_FEN, MAX_REFERENCE_LENGTH
 from backend.aid.rules import AidKind
+from backend.core.match_keys import compact, is_blank, match_key
 from backend.exchange.child_process import run_in_child_process
 from backend.exchange.roster.cells import (
     EXCEL_ERRORS,
     RawRow,
-    half_width,
     lost_precision,
     parse_day,
     parse_month,
@@ -221,7 +221,7 @@ class _RowParser:
     issues: list[RowIssue]
 
     def parse_student_number(self) -> str | None:
-        text = self._text("student_number")
+        text = self._number("student_number")
         if text is None:
             return None
         cell = self.raw.cells[self.sheet.columns["student_number"].index]
@@ -238,7 +238,7 @@ class _RowParser:
         text = self._text("kind")
         if text is None:
             return None
-        kind = KINDS.get(text)
+        kind = KINDS.get(match_key(text))
         if kind is None:
             self._add_issue("kind", text, not_in_list(("国家助学金", "免学费")))
         return kind
@@ -255,7 +255,7 @@ class _RowParser:
 
     def parse_amount(self) -> int | None:
         """Parse yuan with at most two decimals into fen; amounts are never rounded."""
-        text = self._text("fen")
+        text = self._number("fen")
         if text is None:
             return None
         try:
@@ -285,14 +285,18 @@ class _RowParser:
         return text or None
 
     def _text(self, field: str) -> str | None:
-        text = half_width(plain(self.raw.cells.get(self.sheet.columns[field].index, "")))
-        if not text:
+        text = plain(self.raw.cells.get(self.sheet.columns[field].index, ""))
+        if is_blank(text):
             self._add_issue(field, text, REQUIRED)
             return None
         if text in EXCEL_ERRORS:
             self._add_issue(field, text, EXCEL_ERROR)
             return None
         return text
+
+    def _number(self, field: str) -> str | None:
+        text = self._text(field)
+        return None if text is None else compact(text)
 
     def _add_issue(self, field: str, value: str, defect: Defect) -> None:
         column = self.sheet.columns[field]

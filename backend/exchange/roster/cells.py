@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 
+from backend.core.match_keys import decode_cell, visible
+
 
 class Numeric(str):
     """The raw text of a cell that the workbook stores as a number (`4.10102E+17`, `39448`)."""
@@ -28,36 +30,21 @@ EXCEL_DIGITS = 15
 MAX_NUMBER_DIGITS = 30
 """Numbers with more digits before or after the point are left as written in the file."""
 
-_HALF_WIDTH = str.maketrans({code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "})
-_INVISIBLE: dict[int, str | None] = {
-    **dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, 0xFEFF)),
-    0x3000: " ",
-    0x00A0: " ",
-}
-"""Zero-width and direction marks are removed; wide and no-break spaces become plain spaces."""
 _SCIENTIFIC = re.compile(r"[0-9](\.[0-9]+)?[Ee]\+?[0-9]{1,3}")
 _DIGITS = re.compile(r"[0-9]+")
-_DAY = re.compile(r"([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?(?:[ T]00:00(?::00(?:\.0+)?)?)?")
-_MONTH = re.compile(r"([0-9]{4})[-/.年]([0-9]{1,2})月?")
+_MIDNIGHT = r"(?:0?0:00(?::00(?:\.0+)?)?|12:00(?::00)? ?AM)"
+_DAY = re.compile(
+    rf"([0-9]{{4}}) ?[-/.年] ?([0-9]{{1,2}}) ?[-/.月] ?([0-9]{{1,2}})(?: ?日)?(?:(?: |T|(?<=日)){_MIDNIGHT})?"
+)
+_MONTH = re.compile(r"([0-9]{4}) ?[-/.年] ?([0-9]{1,2})(?: ?月)?")
 
 FIRST_SERIAL, LAST_SERIAL = 10_000, 99_999
 """Five-digit serial dates (1927 to 2173); eight digits are a day written out, six a month."""
 
 
 def plain(cell: str) -> str:
-    """The cell's text without surrounding spaces, invisible marks and a leading apostrophe."""
-    if type(cell) is Numeric:
-        return _decimal_text(cell)
-    if cell.isalnum():  # the common case: nothing to strip
-        return cell
-    return cell.translate(_INVISIBLE).strip().removeprefix("'").strip()
-
-
-def half_width(text: str) -> str:
-    """Convert full-width characters to ASCII and remove spaces. For numbers and codes, never for names."""
-    if not text.isascii():
-        text = text.translate(_HALF_WIDTH)
-    return text.replace(" ", "")
+    """The cell's text as given, without what file formats put around it; a number as it is written out."""
+    return _decimal_text(cell) if type(cell) is Numeric else decode_cell(cell)
 
 
 def _decimal_text(raw: str) -> str:
@@ -76,15 +63,26 @@ def _decimal_text(raw: str) -> str:
 def lost_precision(cell: str, text: str) -> bool:
     """Whether a long number was stored in a numeric cell and lost its last digits.
 
-    `text` is the cell after `plain` and `half_width`. A CSV that Excel wrote shows `4.10102E+17`.
+    `text` is the cell after `plain` and `compact`. A CSV that Excel wrote shows `4.10102E+17`.
     """
     if type(cell) is Numeric:
         return len(text) > EXCEL_DIGITS
     return _SCIENTIFIC.fullmatch(text) is not None
 
 
+def _written(text: str) -> str:
+    """The visible text; digits without the spaces between them."""
+    shown = visible(text)
+    digits = shown.replace(" ", "")
+    return digits if _DIGITS.fullmatch(digits) else shown
+
+
 def parse_day(text: str, *, epoch: date) -> date | None:
-    """A day written `20080101`, `2008-1-1`, `2008/01/01`, `2008年1月1日`, or as an Excel serial from `epoch`."""
+    """A day written `20080101`, `2008-1-1`, `2008/01/01`, `2008年1月1日`, or as an Excel serial from `epoch`.
+
+    A time is accepted if it is midnight, as programs write days: `2008/1/31 0:00`.
+    """
+    text = _written(text)
     try:
         if _DIGITS.fullmatch(text):
             if len(text) == 8:  # noqa: PLR2004  yyyymmdd
@@ -99,6 +97,7 @@ def parse_day(text: str, *, epoch: date) -> date | None:
 
 def parse_month(text: str, *, epoch: date) -> str | None:
     """A month written `202409`, `2024-9`, `2024年9月`, or any day in it; as `YYYY-MM`."""
+    text = _written(text)
     if _DIGITS.fullmatch(text) and len(text) == 6:  # noqa: PLR2004  yyyymm
         year, month = text[:4], text[4:]
     elif match := _MONTH.fullmatch(text):

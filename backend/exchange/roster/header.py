@@ -1,13 +1,13 @@
 """Finding the header row and matching its columns to the template by name, never by position."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
+from backend.core.match_keys import is_blank, match_key
 from backend.exchange.roster.cells import RawRow, plain
 from backend.exchange.roster.errors import RosterColumnsMissing, RosterColumnsRepeated
 from backend.exchange.roster.issues import UNKNOWN_COLUMN, ColumnRef, RowIssue, Severity
@@ -22,12 +22,12 @@ MIN_RECOGNISED = 3
 MAX_HEADER_LENGTH = 100
 """Characters of a cell that are compared; instructions above the header may be pages long."""
 
-_MARKS = re.compile(r"\(.*?\)|\[.*?\]|【.*?】|[*★※:\s]")
+_MARKS = re.compile(r"\(.*?\)|\[.*?\]|【.*?】|[*★※:]")
 
 
 def normalise(header: str) -> str:
-    """Remove what schools add to a header: `＊姓 名（必填）` → `姓名`."""
-    return _MARKS.sub("", unicodedata.normalize("NFKC", header[:MAX_HEADER_LENGTH]))
+    """The match key of a header without what schools add to it: `＊姓 名（必填）` → `姓名`."""
+    return _MARKS.sub("", match_key(header[:MAX_HEADER_LENGTH]))
 
 
 @cache
@@ -50,6 +50,11 @@ class Header:
     fields: Mapping[str, ColumnRef]
     extra: Mapping[int, str]
     unknown: tuple[ColumnRef, ...]
+
+    def is_blank(self, row: RawRow) -> bool:
+        """Whether no column of the template is filled with anything visible; columns like 序号 are filled in advance."""
+        columns = {place.index for place in self.fields.values()} | self.extra.keys()
+        return all(index not in columns or is_blank(cell) for index, cell in row.cells.items())
 
     def warnings(self, sheet: str) -> list[RowIssue]:
         """One warning for each unknown column; its content is not imported."""

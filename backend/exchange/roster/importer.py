@@ -190,19 +190,20 @@ def _reencrypt(sealed: bytes, keys: KeyRing, staged_for: UUID, student_id: UUID)
 
 
 async def _create_classes(session: AsyncSession, school: OrgUnit, at: datetime) -> int:
-    """Create the classes that the school lacks. Grade and major are the most frequent values of their rows."""
-    known = set(await session.scalars(select(SchoolClass.name).where(SchoolClass.school_id == school.id)))
+    """Create the classes that the school lacks. Name, grade and major are the most frequent values of their rows."""
+    known = set(await session.scalars(select(SchoolClass.name_key).where(SchoolClass.school_id == school.id)))
     new = [
         {
             "id": new_id(),
             "school_id": school.id,
             "name": name,
+            "name_key": key,
             "grade": grade,
             "major": major,
             "created_at": at,
         }
-        for name, grade, major in await session.execute(_CLASSES)
-        if name not in known
+        for key, name, grade, major in await session.execute(_CLASSES)
+        if key not in known
     ]
     if new:
         await session.execute(insert(SchoolClass), new)
@@ -280,8 +281,9 @@ _TAKEN_NUMBERS = text(
 
 _CLASSES = text(
     """
-    SELECT class_name, mode() WITHIN GROUP (ORDER BY grade), mode() WITHIN GROUP (ORDER BY major)
-    FROM roster_staging GROUP BY class_name ORDER BY class_name
+    SELECT class_key, mode() WITHIN GROUP (ORDER BY class_name), mode() WITHIN GROUP (ORDER BY grade),
+      mode() WITHIN GROUP (ORDER BY major)
+    FROM roster_staging GROUP BY class_key ORDER BY class_key
     """
 )
 
@@ -292,11 +294,11 @@ _ASSIGNMENTS = ", ".join(f"{name} = s.{name}" for name in UPDATED_COLUMNS)
 _INSERT_STUDENTS = text(
     f"""
     WITH created AS (
-      INSERT INTO student (id, school_id, class_id, {_ALL_COLUMNS}, id_number_sealed, id_number_index,
+      INSERT INTO student (id, school_id, class_id, name_key, {_ALL_COLUMNS}, id_number_sealed, id_number_index,
         student_number_sealed, student_number_index, standing, record, row_digest, created_at, updated_at)
-      SELECT s.new_id, :school, c.id, {_ALL_STAGED}, s.id_number_sealed, s.id_number_index,
+      SELECT s.new_id, :school, c.id, s.name_key, {_ALL_STAGED}, s.id_number_sealed, s.id_number_index,
         s.student_number_sealed, s.student_number_index, :standing, s.record, s.digest, :at, :at
-      FROM roster_staging s JOIN school_class c ON c.school_id = :school AND c.name = s.class_name
+      FROM roster_staging s JOIN school_class c ON c.school_id = :school AND c.name_key = s.class_key
       WHERE s.action IS NULL
       RETURNING 1)
     SELECT count(*) FROM created
@@ -307,8 +309,8 @@ _UPDATE_STUDENTS = text(
     f"""
     WITH updated AS (
       UPDATE student t
-      SET class_id = c.id, {_ASSIGNMENTS}, record = s.record, row_digest = s.digest, updated_at = :at
-      FROM roster_staging s JOIN school_class c ON c.school_id = :school AND c.name = s.class_name
+      SET class_id = c.id, name_key = s.name_key, {_ASSIGNMENTS}, record = s.record, row_digest = s.digest, updated_at = :at
+      FROM roster_staging s JOIN school_class c ON c.school_id = :school AND c.name_key = s.class_key
       WHERE t.id = s.student_id AND t.school_id = :school AND s.action = 'updated'
       RETURNING 1)
     SELECT count(*) FROM updated

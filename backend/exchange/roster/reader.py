@@ -103,6 +103,8 @@ def _read_sheets(sheets: Iterator[_Sheet], today: date) -> Iterator[RosterRow | 
         yield from header.warnings(sheet.name)
         context = SheetContext(sheet.name, header, sheet.epoch, today)
         for raw in sheet.rows:
+            if header.is_blank(raw):
+                continue
             row_count += 1
             if row_count > MAX_ROWS:
                 raise RosterTooLarge(what_zh=f"超过{MAX_ROWS}行", what_en=f"beyond {MAX_ROWS} rows")

@@ -14,10 +14,10 @@ from enum import Enum, StrEnum
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
+from backend.core.match_keys import compact, match_key, name_key
 from backend.exchange.roster.cells import (
     EXCEL_ERRORS,
     RawRow,
-    half_width,
     lost_precision,
     parse_day,
     parse_month,
@@ -242,7 +242,7 @@ class _RowParser:
 
     def _name(self) -> str:
         name = self._read_required("name")
-        if name and not _NAME.fullmatch(name):
+        if name and not _NAME.fullmatch(name_key(name)):
             self._error("name", name, BAD_NAME)
         return name
 
@@ -250,8 +250,7 @@ class _RowParser:
         text = self._read_required(name)
         if not text:
             return None
-        spellings = _spellings(name)
-        value = spellings.get(text) or spellings.get(half_width(text))
+        value = _spellings(name).get(match_key(text))
         if value is None:
             self._error(name, text, _not_in_list(name))
             return None
@@ -261,7 +260,7 @@ class _RowParser:
         text = self._read_required("birth_date")
         if not text:
             return None
-        day = parse_day(half_width(text), epoch=self._context.epoch)
+        day = parse_day(text, epoch=self._context.epoch)
         if day is None or day >= self._context.today:
             self._error("birth_date", text, BAD_DAY)
             return None
@@ -271,13 +270,13 @@ class _RowParser:
         text = self._read_required("entry_month")
         if not text:
             return None
-        month = parse_month(half_width(text), epoch=self._context.epoch)
+        month = parse_month(text, epoch=self._context.epoch)
         if month is None:
             self._error("entry_month", text, BAD_MONTH)
         return month
 
     def _document(self, kind: DocumentKind | None) -> IdNumber | str | None:
-        cell, text = self._cell("document_number"), half_width(self._read_required("document_number"))
+        cell, text = self._cell("document_number"), compact(self._read_required("document_number"))
         if not text or kind is None:
             return None
         if lost_precision(cell, text):
@@ -294,7 +293,7 @@ class _RowParser:
         return document
 
     def _student_number(self, document: IdNumber | str | None) -> str | None:
-        cell, text = self._cell("student_number"), half_width(self._text("student_number"))
+        cell, text = self._cell("student_number"), compact(self._text("student_number"))
         if not text:
             return None
         if lost_precision(cell, text):
@@ -314,7 +313,7 @@ class _RowParser:
             self._error("sex", self._text("sex"), SEX_DIFFERS)
 
     def _length_years(self) -> Decimal | None:
-        text = half_width(self._text("length_years")).removesuffix("制").removesuffix("年")
+        text = compact(self._text("length_years")).removesuffix("制").removesuffix("年")
         if not text:
             return None
         if not _YEARS.fullmatch(text):
@@ -324,7 +323,7 @@ class _RowParser:
 
     def _phone(self, name: str) -> str | None:
         """An invalid phone number is left out with a warning; it never blocks the row."""
-        text = half_width(self._text(name))
+        text = compact(self._text(name))
         if not text:
             return None
         number = text.removeprefix("+86")
@@ -343,7 +342,7 @@ class _RowParser:
         if not name:
             return None
         flag = self._text(prefix + "is_guardian")
-        answer = _spellings("is_guardian").get(flag)
+        answer = _spellings("is_guardian").get(match_key(flag))
         if flag and answer is None:
             self._warn(prefix + "is_guardian", flag, GUARDIAN_UNCLEAR)
         return Member(

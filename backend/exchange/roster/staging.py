@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.database import driver_connection
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
+from backend.core.match_keys import match_key, name_key
 from backend.exchange.roster.rows import Member, RosterRow, StudentColumn
 from backend.exchange.roster.template import MEMBERS
 from backend.people.identifiers import IdNumber, mask, parse_id_number
@@ -55,7 +56,9 @@ _OTHER_COLUMNS = {
     "id_number_index": "bytea",
     "student_number_sealed": "bytea",
     "student_number_index": "bytea",
+    "name_key": "text",
     "class_name": "text",
+    "class_key": "text",
     "grade": "integer",
     "record": "jsonb",
     "members": "jsonb",
@@ -107,7 +110,9 @@ def stage_row(row: RosterRow, keys: KeyRing) -> StagedRow:
         "student_number_sealed": student_number
         and _encrypt(keys, student_number, student_number_context(student_id)),
         "student_number_index": keys.blind_index(row.student_number) if row.student_number else None,
+        "name_key": name_key(row.name),
         "class_name": row.class_name,
+        "class_key": match_key(row.class_name),
         "grade": int(row.entry_month[:4]),
         "record": Jsonb(record),
         "members": Jsonb([{"id": str(new_id()), **member} for member in members]),
@@ -151,7 +156,7 @@ def _member_columns(member: Member) -> dict[str, Any]:
 
 def _digest(values: Mapping[str, Any], record: dict[str, str], members: list[dict[str, Any]]) -> bytes:
     facts = {
-        **{name: values[name] for name in (*UPDATED_COLUMNS, "class_name")},
+        **{name: values[name] for name in (*UPDATED_COLUMNS, "class_key")},
         "id_number_index": values["id_number_index"].hex(),
         "student_number_index": values["student_number_index"] and values["student_number_index"].hex(),
         "record": record,

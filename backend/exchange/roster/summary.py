@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from backend.core.match_keys import match_key
 from backend.exchange.roster.issues import RowIssue, Severity
 from backend.exchange.roster.rows import RosterRow
 
@@ -34,7 +35,7 @@ class RosterSummary:
             self.students += 1
             self.study_forms[item.study_form.value] += 1
             self.programmes[item.programme.value] += 1
-            self._classes.add(item.class_name)
+            self._classes.add(match_key(item.class_name))
             return
         counts, first = (
             (self.errors, self.first_errors)

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from backend.core.match_keys import match_key
+
 TEMPLATES = Path(__file__).resolve().parents[3] / "policies" / "templates"
 
 VARIANTS = ("national", "national-2022")
@@ -44,9 +46,9 @@ class Template(BaseModel):
         return tuple(column for column in self.columns if column.mandatory)
 
     def spellings(self, field: str) -> Mapping[str, str]:
-        """Cell texts of a coded column → value."""
+        """Match keys of the cell texts of a coded column → value."""
         return MappingProxyType(
-            {text: value for value, texts in self.values[field].items() for text in texts}
+            {match_key(text): value for value, texts in self.values[field].items() for text in texts}
         )
 
     def spelling(self, field: str, value: str) -> str:

@@ -17,6 +17,7 @@ from backend.core.app_context import AppContext
 from backend.core.errors import DomainError, NotFound
 from backend.core.ids import new_id
 from backend.core.jobs import enqueue
+from backend.core.match_keys import name_key
 from backend.core.tenancy import Scope, apply_scope
 from backend.identity import unscoped_queries
 from backend.identity.devices.registration_verification import hash_code
@@ -73,7 +74,7 @@ async def register_phone(
     request = unscoped_queries.RegistrationRequest(
         proof=verified.proof,
         id_number_index=app_context.keys.blind_index(command.id_number),
-        name=command.name,
+        name_key=name_key(command.name),
         at=at,
         expires_at=at + life,
     )

@@ -11,6 +11,7 @@ from backend.core import audit
 from backend.core.app_context import AppContext
 from backend.core.errors import DomainError
 from backend.core.keys import KeyRing
+from backend.core.match_keys import legal_name
 from backend.core.tenancy import Scope
 from backend.identity import unscoped_queries
 from backend.identity.ports import RealNameAnswer, real_name_verifier
@@ -50,7 +51,7 @@ async def verify_registration(app_context: AppContext, registration_id: UUID) ->
             return
         student = (await session.scalars(select(Student).where(Student.id == student_ref.student_id))).one()
     answer = await app_context.service(real_name_verifier).verify(
-        student.name, decrypt_id_number(student, app_context.keys)
+        legal_name(student.name), decrypt_id_number(student, app_context.keys)
     )
     if answer == "unavailable":
         raise RealNameUnavailable

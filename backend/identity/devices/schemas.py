@@ -10,12 +10,10 @@ from backend.core.web.schema_types import Schema, ShortText
 
 
 class RegistrationIn(Schema):
-    """Name and number on the identity document."""
+    """Name and number on the identity document. Spaces, full-width forms and the kind of middle dot do not matter."""
 
     name: ShortText = Field(examples=["张三"])
-    id_number: Annotated[
-        str, StringConstraints(strip_whitespace=True, pattern=r"^[0-9A-Za-z()（）-]{5,30}$")
-    ] = Field(examples=["11010519491231002X"])
+    id_number: ShortText = Field(examples=["11010519491231002X"])
 
 
 class RegistrationOut(BaseModel):

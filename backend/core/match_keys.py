@@ -90,9 +90,9 @@ def visible(text: str) -> str:
 def compact(text: str) -> str:
     """The decoded text as a reader sees it, without any space: for numbers, codes and headers."""
     shown = visible(text)
-    while (decoded := visible(decode_cell(shown))) != shown:
+    while (decoded := visible(decode_cell(shown).replace(" ", ""))) != shown:
         shown = decoded
-    return shown.replace(" ", "")
+    return shown
 
 
 def match_key(text: str) -> str:
@@ -115,9 +115,12 @@ def id_key(number: str) -> str:
 
 def legal_name(name: str) -> str:
     """The name with the standard middle dot, and with spaces only between words of other scripts than Chinese."""
-    return _CHINESE_SPACE.sub("", visible(decode_cell(name)).translate(_DOTS))
+    shown = visible(name)
+    while (printed := visible(_CHINESE_SPACE.sub("", visible(decode_cell(shown)).translate(_DOTS)))) != shown:
+        shown = printed
+    return shown
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of the text is visible."""
-    return not visible(text)
+    """Whether nothing of the decoded text is visible."""
+    return not compact(text)

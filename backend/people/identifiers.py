@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from backend.core.match_keys import compact
+from backend.core.match_keys import compact, id_key
 from backend.people.categories import DocumentKind, Sex
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -20,32 +20,33 @@ CHECK_CHARACTERS = "10X98765432"
 
 PROVINCES = frozenset(
     str(code)
-    for first, last in (
-        (11, 15),
-        (21, 23),
-        (31, 37),
-        (41, 46),
-        (50, 54),
-        (61, 65),
-        (71, 71),
-        (81, 83),
-        (91, 91),
-    )
+    for first, last in ((11, 15), (21, 23), (31, 37), (41, 46), (50, 54), (61, 65), (71, 71))
     for code in range(first, last + 1)
 )
-"""GB/T 2260 provinces, and 81 to 83 for residence permits. Numbers keep retired codes of lower divisions,
-so only the province is checked."""
+"""GB/T 2260 provinces. Numbers keep retired codes of lower divisions, so only the province is checked."""
+
+RESIDENCE_DIVISIONS = frozenset({"810000", "820000", "830000"})
+"""The first six digits of a number on a residence permit: Hong Kong, Macao, Taiwan (国办发〔2018〕81号)."""
+
+FOREIGNER = "9"
+"""The first digit of the number on a foreigner's permanent residence card of 2023 (GA 2102-2023). The issuing province
+and the three digits of the nationality follow, then birth date, order and check digit as in GB 11643."""
 
 _EIGHTEEN = re.compile(r"[0-9]{17}[0-9X]", re.ASCII)
 _PSEUDO = re.compile(r"999(?P<school>[0-9]{10})(?P<serial>[0-9]{5})", re.ASCII)
 _SCHOOL = re.compile(r"[0-9]{10}", re.ASCII)
 
 _SHAPES = {
-    DocumentKind.HOME_RETURN: re.compile(r"[HM][0-9]{8}([0-9]{2})?"),
+    DocumentKind.HONG_KONG: re.compile(r"[HKD]([A-Z][0-9]{7}|[0-9]{8})|[A-Z]{1,2}[0-9]{6}[0-9A]"),
+    DocumentKind.MACAO: re.compile(r"M[ABD]?[0-9]{7,8}|[1578][0-9]{7}"),
+    DocumentKind.HOME_RETURN: re.compile(r"[HM]([0-9]{8}|[A-Z][0-9]{7})([0-9]{2})?"),
     DocumentKind.TAIWAN: re.compile(r"[0-9]{8}([0-9]{2}[A-Z]?)?"),
-    DocumentKind.PERMANENT_RESIDENCE: re.compile(r"[A-Z]{3}[0-9]{12}|9[0-9]{16}[0-9X]"),
+    DocumentKind.PERMANENT_RESIDENCE: re.compile(r"[A-Z]{3}[0-9]{12}"),
     DocumentKind.PASSPORT: re.compile(r"[A-Z0-9]{5,17}"),
 }
+"""Of the letters and digits of a number. Passports and identity documents of Hong Kong and Macao, permits to enter the
+mainland (also those for permanent residents of other nationality, since 2024), and permanent residence cards until 2023."""
+_HONG_KONG_IDENTITY = re.compile(r"([A-Z]{1,2})([0-9]{6})([0-9A])")
 _ANY_SHAPE = re.compile(r"(?=.*[^\W_]).{1,30}")
 
 
@@ -60,7 +61,7 @@ class Defect:
 
 @dataclass(frozen=True, slots=True)
 class IdNumber:
-    """A valid resident ID number (公民身份号码) with X in upper case, and the data it encodes."""
+    """A valid number in the form of GB 11643 with X in upper case, and the data it encodes."""
 
     number: str
     birth_date: date
@@ -138,6 +139,26 @@ STUDENT_NUMBER_OTHER_ID = Defect(
 SCHOOL_CODE_SHAPE = Defect(
     "school_code_shape", "学校标识码应为10位数字，请核对。", "A school code has 10 digits; check it."
 )
+RESIDENCE_PERMIT_DIVISION = Defect(
+    "residence_permit_division",
+    "港澳台居民居住证号应以810000、820000或830000开头，请核对证件类型和号码。",
+    "The number of a residence permit begins with 810000, 820000 or 830000; check the kind of document and the number.",
+)
+OF_RESIDENCE_PERMIT = Defect(
+    "id_number_of_residence_permit",
+    "这是港澳台居民居住证的号码，请把证件类型改为“港澳台居民居住证”。",
+    "This is the number of a residence permit. Change the kind of document to 港澳台居民居住证.",
+)
+OF_PERMANENT_RESIDENCE = Defect(
+    "id_number_of_permanent_residence",
+    "这是外国人永久居留身份证的号码，请把证件类型改为“外国人永久居留身份证”。",
+    "This is the number of a foreigner's permanent residence card. Change the kind of document to 外国人永久居留身份证.",
+)
+DOCUMENT_CHECK = Defect(
+    "document_number_check",
+    "证件号码的校验码不符，有字符录错，请对照证件核对。",
+    "The check character of the number does not match: a character is wrong; compare with the document.",
+)
 DOCUMENT_SHAPE = Defect(
     "document_number_shape",
     "证件号码与所选证件类型的格式不符，请核对类型和号码。",
@@ -170,12 +191,15 @@ def _find_form_defect(number: str) -> Defect | None:
 
 
 def parse_id_number(text: str, *, today: date) -> IdNumber | Defect:
-    """Parse a resident ID number (GB 11643); accepts `x` for `X`, spaces and full-width forms."""
+    """Parse an 18-character number with check digit: of a resident, a residence permit or a permanent residence card.
+
+    Accepts `x` for `X`, spaces and full-width forms.
+    """
     number = compact(text).upper()
     malformed = _find_form_defect(number)
     if malformed:
         return malformed
-    if number[:2] not in PROVINCES:
+    if not _is_division(number):
         return NO_SUCH_PROVINCE
     try:
         born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
@@ -189,17 +213,54 @@ def parse_id_number(text: str, *, today: date) -> IdNumber | Defect:
     return IdNumber(number, born, sex, number[:6])
 
 
+def _is_division(number: str) -> bool:
+    if number.startswith(FOREIGNER):
+        return number[1:3] in PROVINCES
+    return number[:2] in PROVINCES or number[:6] in RESIDENCE_DIVISIONS
+
+
 def parse_document(kind: DocumentKind, text: str, *, today: date) -> IdNumber | str | Defect:
     """Parse the number of an identity document: completely if the kind has a check digit, otherwise by its shape.
 
     Shapes are lenient, because authorities change them more often than schools renew documents.
     """
-    if kind in {DocumentKind.RESIDENT_ID, DocumentKind.RESIDENCE_PERMIT}:
-        return parse_id_number(text, today=today)
     number = compact(text).upper()
+    if kind in {DocumentKind.RESIDENT_ID, DocumentKind.RESIDENCE_PERMIT}:
+        return _parse_national_number(kind, number, today)
     if not number:
         return EMPTY
-    return number if _SHAPES.get(kind, _ANY_SHAPE).fullmatch(number) else DOCUMENT_SHAPE
+    if kind is DocumentKind.PERMANENT_RESIDENCE and number.startswith(FOREIGNER):
+        return parse_id_number(number, today=today)
+    shape = _SHAPES.get(kind)
+    fits = shape.fullmatch(id_key(number)) if shape else _ANY_SHAPE.fullmatch(number)
+    if fits and kind is DocumentKind.HONG_KONG and not _is_hong_kong_number(id_key(number)):
+        return DOCUMENT_CHECK
+    return number if fits else DOCUMENT_SHAPE
+
+
+def _parse_national_number(kind: DocumentKind, number: str, today: date) -> IdNumber | Defect:
+    """A number in the form of GB 11643, which tells whose document it is on."""
+    parsed = parse_id_number(number, today=today)
+    if isinstance(parsed, Defect):
+        return parsed
+    if number.startswith(FOREIGNER):
+        return OF_PERMANENT_RESIDENCE
+    of_permit = parsed.division in RESIDENCE_DIVISIONS
+    if kind is DocumentKind.RESIDENT_ID:
+        return OF_RESIDENCE_PERMIT if of_permit else parsed
+    return parsed if of_permit else RESIDENCE_PERMIT_DIVISION
+
+
+def _is_hong_kong_number(number: str) -> bool:
+    """Whether the check character of a Hong Kong identity card matches; passport numbers have none."""
+    match = _HONG_KONG_IDENTITY.fullmatch(number)
+    if match is None or (match[1] in {"HJ", "KJ", "HB", "KB"}):
+        return True
+    letters = [ord(letter) - ord("A") + 10 for letter in match[1]]
+    values = [*([36] if len(letters) == 1 else []), *letters, *map(int, match[2])]
+    total = sum(weight * value for weight, value in zip(range(9, 1, -1), values, strict=True))
+    check = (-total) % 11
+    return match[3] == ("A" if check == 10 else str(check))  # noqa: PLR2004  the character for ten
 
 
 def parse_student_number(text: str, *, id_number: str | None, today: date) -> StudentNumber | Defect:

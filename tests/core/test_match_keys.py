@@ -121,7 +121,7 @@ def test_key_of_a_key_is_the_same_key(text: str) -> None:
         key = function(text)
         assert function(key) == key, function
     assert name_key(name_key(text)) == name_key(match_key(text))
-    assert is_blank(text) == (visible(text) == "")
+    assert is_blank(text) == (match_key(text) == "")
 
 
 def test_every_invisible_character_is_ignored() -> None:

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from backend.exchange.roster.cells import (
     Numeric,
+    Untyped,
     lost_precision,
+    lost_zero,
     parse_day,
     parse_month,
     plain,
@@ -104,6 +106,19 @@ def test_shorter_numeric_cell_is_exact(number: int) -> None:
     cell = Numeric(repr(float(number)))
     assert not lost_precision(cell, plain(cell))
     assert plain(cell) == str(number)
+
+
+@pytest.mark.parametrize("cell", [Numeric("2026.1"), Untyped("2026.1"), Untyped(" 2026.1 ")])
+def test_month_that_lost_its_zero_is_detected(cell: str) -> None:
+    assert lost_zero(cell, plain(cell))
+
+
+@pytest.mark.parametrize(
+    "cell", ["2026.1", Numeric("2026.9"), Numeric("202610"), Untyped("2026.10"), Untyped("2026-1")]
+)
+def test_other_months_have_their_zero(cell: str) -> None:
+    assert not lost_zero(cell, plain(cell))
+    assert parse_month(plain(cell), epoch=EPOCH_1900) is not None
 
 
 def test_scientific_notation_in_a_csv_has_lost_precision() -> None:

@@ -272,12 +272,13 @@ def test_number_with_a_date_format_is_read_as_its_serial(tmp_path: Path) -> None
     assert [plain(cell) for cell in row.values()] == ["39448", "202409", "3", "0.5"]
 
 
-def test_date_beyond_the_calendar_is_a_formula_error(tmp_path: Path) -> None:
+def test_day_written_out_under_a_date_format_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "dates.xlsx"
     with closing(WorkbookWriter(str(path))) as workbook:
         sheet, day = workbook.add_worksheet(), workbook.add_format({"num_format": "yyyy-mm-dd"})
         sheet.write_number(0, 0, 20_080_131, day)
-    assert cells(path) == [{0: "#VALUE!"}]
+    assert cells(path) == [{0: "20080131"}]
+    assert parse_day("20080131", epoch=EPOCH_1904) == date(2008, 1, 31)
 
 
 def test_numeric_id_number_is_rejected_with_instructions(

@@ -115,7 +115,13 @@ def test_rows_that_look_blank_are_skipped(
     records: Records, write_sheet: Callable[[Sequence[Sequence[object]]], Path], read_file: Reader
 ) -> None:
     headers = ["序号", *records[0]]
-    looks_blank = [[2], [3, " ", "\u3000", "\u200b"], [None, '=""'], ["_x000D_", "\ufeff", "'"], ["合计"]]
+    looks_blank: list[list[object]] = [
+        [2],
+        [3, " ", "\u3000", "\u200b"],
+        [None, '=""'],
+        ["_x000D_", "\ufeff", "'"],
+        ["合计"],
+    ]
     path = write_sheet([headers, [1, *records[0].values()], *looks_blank, [9, *records[1].values()]])
     rows, issues = read_file(path)
     assert [row.row for row in rows] == [2, 8]

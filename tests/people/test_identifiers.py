@@ -13,7 +13,10 @@ from backend.people.identifiers import (
     FIFTEEN_DIGITS,
     NO_SUCH_DAY,
     NO_SUCH_PROVINCE,
+    OF_PERMANENT_RESIDENCE,
+    OF_RESIDENCE_PERMIT,
     PSEUDO_ID,
+    RESIDENCE_PERMIT_DIVISION,
     SCHOOL_CODE_SHAPE,
     STUDENT_NUMBER_OTHER_ID,
     STUDENT_NUMBER_SHAPE,
@@ -140,11 +143,71 @@ def test_other_documents_are_checked_by_their_shape(
     assert parse_document(kind, text, today=TODAY) == expected
 
 
-def test_a_residence_permit_has_the_check_digit_of_an_id_number() -> None:
-    number = with_check("81000020050101001")
+@pytest.mark.parametrize("division", ["810000", "820000", "830000"])
+def test_a_residence_permit_is_checked_like_an_id_number(division: str) -> None:
+    number = with_check(f"{division}20050101001")
     parsed = parse_document(DocumentKind.RESIDENCE_PERMIT, number, today=TODAY)
-    assert isinstance(parsed, IdNumber)
-    assert parsed.number == number
+    assert parsed == IdNumber(number, date(2005, 1, 1), Sex.MALE, division)
+    wrong = number[:17] + ("1" if number[17] != "1" else "2")
+    assert parse_document(DocumentKind.RESIDENCE_PERMIT, wrong, today=TODAY) is WRONG_CHECK
+
+
+def test_a_permanent_residence_number_of_2023_is_checked_completely() -> None:
+    kind, number = DocumentKind.PERMANENT_RESIDENCE, "911124198108030024"  # the specimen card
+    assert parse_document(kind, number, today=TODAY) == IdNumber(
+        number, date(1981, 8, 3), Sex.FEMALE, "911124"
+    )
+    assert isinstance(parse_document(kind, with_check("93301020100101123"), today=TODAY), IdNumber)
+    for stem, defect in (
+        ("91012420100101123", NO_SUCH_PROVINCE),
+        ("91112420100230123", NO_SUCH_DAY),
+        ("91112420300101123", BORN_LATER),
+    ):
+        assert parse_document(kind, with_check(stem), today=TODAY) is defect
+    assert parse_document(kind, "911124198108030025", today=TODAY) is WRONG_CHECK
+    assert parse_document(kind, "USA110012345678", today=TODAY) == "USA110012345678"
+    carried = parse_student_number(f"G{number}", id_number=number, today=TODAY)
+    assert carried == StudentNumber(f"G{number}", StudentNumberKind.BY_ID)
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "defect"),
+    [
+        (DocumentKind.RESIDENT_ID, with_check("81000020050101001"), OF_RESIDENCE_PERMIT),
+        (DocumentKind.RESIDENT_ID, "911124198108030024", OF_PERMANENT_RESIDENCE),
+        (DocumentKind.RESIDENCE_PERMIT, "911124198108030024", OF_PERMANENT_RESIDENCE),
+        (DocumentKind.RESIDENCE_PERMIT, VALID, RESIDENCE_PERMIT_DIVISION),
+        (DocumentKind.RESIDENCE_PERMIT, with_check("81010020050101001"), NO_SUCH_PROVINCE),
+    ],
+)
+def test_a_number_of_another_kind_of_document_is_named(
+    kind: DocumentKind, number: str, defect: Defect
+) -> None:
+    assert parse_document(kind, number, today=TODAY) is defect
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "valid"),
+    [
+        (DocumentKind.HONG_KONG, "K12345678", True),
+        (DocumentKind.HONG_KONG, "KJ1234567", True),
+        (DocumentKind.HONG_KONG, "a123456（3）", True),
+        (DocumentKind.HONG_KONG, "AB987654(3)", True),
+        (DocumentKind.HONG_KONG, "G123456(A)", True),
+        (DocumentKind.HONG_KONG, "A123456(4)", False),
+        (DocumentKind.HONG_KONG, "12345678", False),
+        (DocumentKind.MACAO, "MA1234567", True),
+        (DocumentKind.MACAO, "1234567(8)", True),
+        (DocumentKind.MACAO, "2234567(8)", False),
+        (DocumentKind.HOME_RETURN, "H1234567800", True),
+        (DocumentKind.HOME_RETURN, "HA1234567", True),
+        (DocumentKind.HOME_RETURN, "12345678", False),
+        (DocumentKind.TAIWAN, "0123456789(B)", True),
+        (DocumentKind.TAIWAN, "H12345678", False),
+    ],
+)
+def test_documents_of_hong_kong_macao_and_taiwan(kind: DocumentKind, text: str, valid: bool) -> None:
+    assert isinstance(parse_document(kind, text, today=TODAY), str) == valid
 
 
 @given(id_numbers())

@@ -21,9 +21,10 @@ from backend.aid.rules import AidKind
 from backend.core.match_keys import compact, is_blank, match_key
 from backend.exchange.child_process import run_in_child_process
 from backend.exchange.roster.cells import (
-    EXCEL_ERRORS,
     RawRow,
+    is_error,
     lost_precision,
+    lost_zero,
     parse_day,
     parse_month,
     plain,
@@ -40,6 +41,7 @@ from backend.exchange.roster.issues import (
     BAD_DAY,
     BAD_MONTH,
     EXCEL_ERROR,
+    MONTH_LOST_ZERO,
     PRECISION_LOST,
     REQUIRED,
     ColumnRef,
@@ -247,6 +249,9 @@ class _RowParser:
         text = self._text("month")
         if text is None:
             return None
+        if lost_zero(self.raw.cells[self.sheet.columns["month"].index], text):
+            self._add_issue("month", text, MONTH_LOST_ZERO)
+            return None
         month = parse_month(text, epoch=self.sheet.epoch)
         if month is None:
             self._add_issue("month", text, BAD_MONTH)
@@ -285,12 +290,13 @@ class _RowParser:
         return text or None
 
     def _text(self, field: str) -> str | None:
-        text = plain(self.raw.cells.get(self.sheet.columns[field].index, ""))
+        cell = self.raw.cells.get(self.sheet.columns[field].index, "")
+        if is_error(cell):
+            self._add_issue(field, cell, EXCEL_ERROR)
+            return None
+        text = plain(cell)
         if is_blank(text):
             self._add_issue(field, text, REQUIRED)
-            return None
-        if text in EXCEL_ERRORS:
-            self._add_issue(field, text, EXCEL_ERROR)
             return None
         return text
 

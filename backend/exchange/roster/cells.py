@@ -14,15 +14,35 @@ class Numeric(str):
     __slots__ = ()
 
 
+class ErrorCell(str):
+    """The text of a cell that the workbook marks as an error (`#N/A`, in whatever language)."""
+
+    __slots__ = ()
+
+
+class Untyped(str):
+    """A cell of a CSV file, which may show a number as its workbook displayed it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """One row of a sheet: its number as displayed, and its non-empty cells by column index from 0."""
+    """One row of a sheet: its number as displayed, its non-empty cells by column index from 0, and whether it is hidden."""
 
     number: int
     cells: dict[int, str]
+    hidden: bool = False
 
 
-EXCEL_ERRORS = frozenset({"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"})
+EXCEL_ERRORS = frozenset(
+    {
+        *("#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"),
+        *("#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#UNKNOWN!", "#BUSY!", "#PYTHON!"),
+        *("#GETTING_DATA", "#EXTERNAL!", "#TIMEOUT!"),
+    }
+)
+"""How errors look in a CSV file or where they were pasted as text."""
 
 EXCEL_DIGITS = 15
 """Excel stores fifteen significant digits of a number; further digits are lost."""
@@ -36,6 +56,7 @@ _MIDNIGHT = r"(?:0?0:00(?::00(?:\.0+)?)?|12:00(?::00)? ?AM)"
 _DAY = re.compile(
     rf"([0-9]{{4}}) ?[-/.年] ?([0-9]{{1,2}}) ?[-/.月] ?([0-9]{{1,2}})(?: ?日)?(?:(?: |T|(?<=日)){_MIDNIGHT})?"
 )
+_LOST_ZERO = re.compile(r"[0-9]{4}\.1")
 _MONTH = re.compile(r"([0-9]{4}) ?[-/.年] ?([0-9]{1,2})(?: ?月)?")
 
 FIRST_SERIAL, LAST_SERIAL = 10_000, 99_999
@@ -58,6 +79,19 @@ def _decimal_text(raw: str) -> str:
     if number.is_finite() and abs(number.adjusted()) < MAX_NUMBER_DIGITS:
         return f"{number:f}".rstrip("0").rstrip(".") if number % 1 else str(int(number))
     return str(raw)
+
+
+def is_error(cell: str) -> bool:
+    """Whether the cell is an error of a formula."""
+    return type(cell) is ErrorCell or decode_cell(cell) in EXCEL_ERRORS
+
+
+def lost_zero(cell: str, text: str) -> bool:
+    """Whether a month was stored or displayed as a number that has lost the zero of October: `2026.1`.
+
+    `text` is the cell after `plain`. A text cell of a workbook says what was typed; a CSV file does not.
+    """
+    return type(cell) in {Numeric, Untyped} and _LOST_ZERO.fullmatch(_written(text)) is not None
 
 
 def lost_precision(cell: str, text: str) -> bool:

@@ -66,6 +66,22 @@ BAD_MONTH = Defect(
     "年月无法识别，请写成 202409 的形式。",
     "The month cannot be read; write it as 202409.",
 )
+MONTH_LOST_ZERO = Defect(
+    "month_lost_zero",
+    "年月被存成了数字，分不清是1月还是10月。请将该列设为“文本”格式，写成 202610 的形式。",
+    "The month is stored as a number and may be January or October. Format the column as text and write 202610.",
+)
+NAME_GARBLED = Defect(
+    "name_garbled",
+    "姓名含有“?”“□”等丢字符号或非标准字符，多为生僻字在转换中丢失。请按证件重新录入，另存为“CSV UTF-8”或 .xlsx。",
+    "The name contains marks of lost characters, such as “?”, or private-use ones: a rare character was lost in a"
+    " conversion. Enter it again from the document; save as “CSV UTF-8” or .xlsx.",
+)
+NAME_PLACEHOLDER = Defect(
+    "name_placeholder",
+    "这不是姓名，而是空值标记。请按证件填写姓名；没有内容的格请留空。",
+    "This is a mark for an empty value, not a name. Enter the name of the document, or leave the cell empty.",
+)
 BAD_NAME = Defect(
     "name_unusable",
     "姓名不能含数字或控制字符，且不超过50字，请按证件填写。",
@@ -96,6 +112,7 @@ SEX_DIFFERS = Defect(
     "性别与身份证号不一致，请核对两者。",
     "The sex differs from the ID number's; check both.",
 )
+ROWS_HIDDEN = "rows_hidden"
 UNKNOWN_COLUMN = Defect(
     "column_unknown",
     "模板中没有这一列，内容不导入。",
@@ -134,6 +151,21 @@ PHONE_REFUSED = Defect(
     "The student or the superior refused this number before, so it was not proposed again. If it is right, propose the change"
     " with your reasons.",
 )
+
+
+def rows_hidden(sheet: str, numbers: list[int], count: int) -> RowIssue:
+    """Rows that a person who looks at the sheet does not see; they are read like the others."""
+    listed = ", ".join(map(str, numbers))
+    more = count > len(numbers)
+    zh = (
+        f"有 {count} 行被隐藏或筛选掉（第 {listed} 行{'等' if more else ''}），已与其他行一样读取。"
+        "如不应导入，请取消筛选和隐藏，删除这些行后重新上传。"
+    )
+    en = (
+        f"{count} rows are hidden or filtered out (rows {listed}{', …' if more else ''}); they were read like the others."
+        " If they should not be imported, show all rows, delete these and upload the file again."
+    )
+    return RowIssue(sheet, numbers[0], "", "", str(count), ROWS_HIDDEN, Severity.WARNING, zh, en)
 
 
 def not_in_list(choices: tuple[str, ...]) -> Defect:

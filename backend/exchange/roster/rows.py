@@ -14,11 +14,12 @@ from enum import Enum, StrEnum
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
-from backend.core.match_keys import compact, match_key, name_key
+from backend.core.match_keys import compact, match_key
 from backend.exchange.roster.cells import (
-    EXCEL_ERRORS,
     RawRow,
+    is_error,
     lost_precision,
+    lost_zero,
     parse_day,
     parse_month,
     plain,
@@ -28,11 +29,12 @@ from backend.exchange.roster.issues import (
     BAD_DAY,
     BAD_LENGTH,
     BAD_MONTH,
-    BAD_NAME,
     BAD_PHONE,
     BIRTH_DATE_DIFFERS,
     EXCEL_ERROR,
     GUARDIAN_UNCLEAR,
+    MONTH_LOST_ZERO,
+    NAME_PLACEHOLDER,
     PRECISION_LOST,
     REQUIRED,
     SEX_DIFFERS,
@@ -41,6 +43,7 @@ from backend.exchange.roster.issues import (
     Severity,
     not_in_list,
 )
+from backend.exchange.roster.person_names import find_name_defect
 from backend.exchange.roster.template import MEMBERS, load_template
 from backend.people.categories import DocumentKind, Programme, Sex, StudyForm
 from backend.people.identifiers import (
@@ -53,7 +56,6 @@ from backend.people.identifiers import (
     parse_student_number,
 )
 
-_NAME = re.compile(r"[^\d\x00-\x1f\x7f]{1,50}")
 _PHONE = re.compile(r"1[3-9][0-9]{9}|0[0-9]{2,3}-?[0-9]{7,8}(-[0-9]{1,6})?|[2-9][0-9]{6,7}")
 _YEARS = re.compile(r"[0-9](\.[05])?")
 _ROUNDED = "000"
@@ -185,6 +187,7 @@ class _RowParser:
             self._compare_with_id_number(document, birth_date, sex)
         attendance, length_years = self._text("attendance"), self._length_years()
         phone, members = self._phone("phone"), self._members()
+        self._check_extras()
         # Each None has reported an error already; listing them narrows the types.
         if self._failed or sex is None or birth_date is None or kind is None:
             return None
@@ -217,11 +220,11 @@ class _RowParser:
 
     def _text(self, name: str) -> str:
         """The text of a field; reports formula errors."""
-        text = plain(self._cell(name))
-        if text in EXCEL_ERRORS:
-            self._error(name, text, EXCEL_ERROR)
+        cell = self._cell(name)
+        if is_error(cell):
+            self._error(name, cell, EXCEL_ERROR)
             return ""
-        return text
+        return plain(cell)
 
     def _report(self, name: str, value: str, defect: Defect, severity: Severity) -> None:
         place = self._context.header.fields.get(name) or ColumnRef(-1, name, personal=True)
@@ -236,14 +239,14 @@ class _RowParser:
 
     def _read_required(self, name: str) -> str:
         text = self._text(name)
-        if not text and plain(self._cell(name)) not in EXCEL_ERRORS:
+        if not text and not is_error(self._cell(name)):
             self._error(name, text, REQUIRED)
         return text
 
     def _name(self) -> str:
         name = self._read_required("name")
-        if name and not _NAME.fullmatch(name_key(name)):
-            self._error("name", name, BAD_NAME)
+        if name and (defect := find_name_defect(name)):
+            self._error("name", name, defect)
         return name
 
     def _read_code(self, name: str, codes: type[Code]) -> Code | None:
@@ -269,6 +272,9 @@ class _RowParser:
     def _entry_month(self) -> str | None:
         text = self._read_required("entry_month")
         if not text:
+            return None
+        if lost_zero(self._cell("entry_month"), text):
+            self._error("entry_month", text, MONTH_LOST_ZERO)
             return None
         month = parse_month(text, epoch=self._context.epoch)
         if month is None:
@@ -341,6 +347,12 @@ class _RowParser:
         name = self._text(prefix + "name")
         if not name:
             return None
+        defect = find_name_defect(name)
+        if defect is NAME_PLACEHOLDER:
+            self._warn(prefix + "name", name, defect)
+            return None
+        if defect:
+            self._error(prefix + "name", name, defect)
         flag = self._text(prefix + "is_guardian")
         answer = _spellings("is_guardian").get(match_key(flag))
         if flag and answer is None:
@@ -356,4 +368,14 @@ class _RowParser:
     def _extras(self) -> dict[str, str]:
         extra = self._context.header.extra
         filled = ((extra[index], plain(cell)) for index, cell in self._raw.cells.items() if index in extra)
-        return {header: text for header, text in filled if text and text not in EXCEL_ERRORS}
+        return {header: text for header, text in filled if text}
+
+    def _check_extras(self) -> None:
+        """An error of a formula in a column that is only kept is an error too: its content would be lost."""
+        for index, header in self._context.header.extra.items():
+            cell = self._raw.cells.get(index, "")
+            if cell and is_error(cell):
+                self._failed = True
+                place = ColumnRef(index, header, personal=False)
+                issue = place.issue(self._context.sheet, self._raw.number, cell, EXCEL_ERROR, Severity.ERROR)
+                self.issues.append(issue)

@@ -7,19 +7,21 @@ openpyxl rejects document types and entities through defusedxml.
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import date, time, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import IO, Literal, Protocol, cast
+from typing import IO, Protocol, TypedDict, cast
 
 from openpyxl import load_workbook
 from openpyxl.utils.datetime import to_excel
 from openpyxl.utils.exceptions import InvalidFileException
+from openpyxl.worksheet._reader import WorkSheetParser
 
-from backend.exchange.roster.cells import Numeric, RawRow
+from backend.exchange.roster.cells import ErrorCell, Numeric, RawRow
 from backend.exchange.roster.errors import RosterDamaged, RosterHasMacros, RosterTooLarge
+from backend.exchange.roster.strict_ooxml import is_strict, to_transitional
 
 MAX_ENTRIES = 1_000
 MAX_UNPACKED_BYTES = 2 * 2**30
@@ -51,25 +53,37 @@ _OPENPYXL_ERRORS = (
 defusedxml ValueError."""
 
 
+class ParsedCell(TypedDict):
+    """A cell as openpyxl's parser returns it; the published type stubs lack it."""
+
+    row: int
+    column: int
+    value: object
+    data_type: str
+
+
 class Sheet(Protocol):
     """A worksheet of openpyxl's read-only mode; the published type stubs lack it."""
 
     title: str
     sheet_state: str
 
-    def reset_dimensions(self) -> None: ...
+    _shared_strings: list[str]
 
-    def iter_rows(self, *, values_only: Literal[True]) -> Iterator[tuple[object, ...]]: ...
+    def _get_source(self) -> IO[bytes]: ...
 
 
 class Workbook:
     """An `.xlsx` file opened for streaming. Rejects oversized archives and macros."""
 
     def __init__(self, path: Path) -> None:
-        self._stream = path.open("rb")
+        self._stream: IO[bytes] = path.open("rb")
         try:
             _check_archive(self._stream, path.name)
             with _convert_damage():
+                if is_strict(self._stream):
+                    with self._stream as strict:
+                        self._stream = to_transitional(strict)
                 self._book = load_workbook(self._stream, read_only=True, data_only=True, keep_links=False)
         except BaseException:
             self._stream.close()
@@ -92,24 +106,24 @@ class Workbook:
 
     def rows(self, sheet: Sheet, advance: Callable[[int], None]) -> Iterator[RawRow]:
         """Yield the non-empty rows of a sheet as they are unpacked. `advance` receives the packed bytes read."""
-        sheet.reset_dimensions()  # some programs write a wrong or stale range
-        values, first = sheet.iter_rows(values_only=True), 1
-        while batch := self._next_rows(values, advance):
-            for number, row in enumerate(batch, start=first):
-                if len(row) > LAST_COLUMN:
-                    raise RosterDamaged(where=f"{sheet.title}!{number}")
-                cells = {index: text for index, value in enumerate(row) if (text := self._text(value))}
-                if cells:
-                    yield RawRow(number, cells)
-            first += len(batch)
-            if first > LAST_ROW + 1:
-                raise RosterTooLarge(what_zh=f"超过{LAST_ROW}行", what_en=f"beyond {LAST_ROW} rows")
+        # openpyxl's own rows tell neither hidden rows nor errors, and turn 20110303 under a date format into an error.
+        source, strings = sheet._get_source(), sheet._shared_strings  # noqa: SLF001
+        with closing(source):
+            parser = WorkSheetParser(source, strings, data_only=True, epoch=self._book.epoch)
+            parsed = parser.parse()
+            while batch := self._next_rows(parsed, advance):
+                for number, values in batch:
+                    hidden = _is_hidden(parser.row_dimensions.pop(str(number), {}))
+                    if number > LAST_ROW:
+                        raise RosterTooLarge(what_zh=f"超过{LAST_ROW}行", what_en=f"beyond {LAST_ROW} rows")
+                    if cells := self._cells(values, f"{sheet.title}!{number}"):
+                        yield RawRow(number, cells, hidden)
 
     def _next_rows(
-        self, values: Iterator[tuple[object, ...]], advance: Callable[[int], None]
-    ) -> list[tuple[object, ...]]:
+        self, parsed: Iterator[tuple[int, list[ParsedCell]]], advance: Callable[[int], None]
+    ) -> list[tuple[int, list[ParsedCell]]]:
         with _convert_damage():
-            batch = list(islice(values, BATCH))
+            batch = list(islice(parsed, BATCH))
         # Parts are not always packed in sheet order; progress never goes backwards.
         ahead = self._stream.tell() - self._reached
         if ahead > 0:
@@ -117,12 +131,18 @@ class Workbook:
             advance(ahead)
         return batch
 
-    def _text(self, value: object) -> str:
-        """The cell's value as text; `Numeric` if the workbook stores a number.
+    def _cells(self, values: list[ParsedCell], where: str) -> dict[int, str]:
+        """The non-empty cells by column index."""
+        cells = {}
+        for cell in values:
+            if not 0 < cell["column"] <= LAST_COLUMN:
+                raise RosterDamaged(where=where)
+            if text := self._text(cell["value"]):
+                cells[cell["column"] - 1] = ErrorCell(text) if cell["data_type"] == "e" else text
+        return cells
 
-        A number with a date format is returned as its serial number: `202409` under a date format is still a month,
-        not a day in the year 2454.
-        """
+    def _text(self, value: object) -> str:
+        """The cell's value as text; `Numeric` if the workbook stores a number or a day."""
         match value:
             case str():
                 if len(value) > MAX_CELL_CHARACTERS:
@@ -138,6 +158,11 @@ class Workbook:
                 return Numeric(to_excel(value, self._book.epoch))  # type: ignore[no-untyped-call]  # untyped in the stubs
             case _:
                 return Numeric(value)
+
+
+def _is_hidden(attributes: Mapping[str, str]) -> bool:
+    """Hidden by a person or a filter, or without height."""
+    return attributes.get("hidden") in {"1", "true"} or attributes.get("ht") == "0"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ PACKAGES = (
     "org",
     "people",
     "identity",
+    "identity.sign_in",
     "campus",
     "notice",
     "leave",

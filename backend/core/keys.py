@@ -2,7 +2,7 @@
 
 Purposes: `identifier` (AES-256-GCM for ID and student numbers), `blind-index` (HMAC-SHA-256 to look them up),
 `template-root` (wraps the schools' keys, which wrap the data keys of face templates), `attachment` and `health`
-(AES-256-GCM for uploaded files and for text about health), `token` and `receipt` (ES256 signatures).
+(AES-256-GCM for uploaded files and for text about health), `response` (AES-256-GCM for recorded responses), `token` and `receipt` (ES256 signatures).
 """
 
 import base64
@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from backend.core.match_keys import id_key
 
-SYMMETRIC = ("identifier", "blind-index", "template-root", "attachment", "health")
+SYMMETRIC = ("identifier", "blind-index", "template-root", "attachment", "health", "response")
 SIGNING = ("token", "receipt")
 _NONCE_BYTES = 12
 

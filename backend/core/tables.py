@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity
+from sqlalchemy import BigInteger, Identity, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
@@ -67,6 +67,21 @@ class AuditEntry(Base):
     org_path: Mapped[str]
     before: Mapped[dict[str, Any] | None]
     after: Mapped[dict[str, Any] | None]
+
+
+class IdempotencyKey(Base):
+    """A request that took effect, by the key that its account gave it, and its encrypted response once recorded."""
+
+    __tablename__ = "idempotency_key"
+    __tenancy__ = "account"
+
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes]
+    """SHA-256 of path, query and body."""
+    created_at: Mapped[datetime]
+    status: Mapped[int | None] = mapped_column(SmallInteger)
+    response: Mapped[bytes | None]
 
 
 class AuditSeal(Base):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from backend.core.web.idempotency import IdempotencyHeader, read_idempotent_request
 from backend.core.web.requests import AppContextDep, Caller
 from backend.identity.sign_in.authentication import authenticate_staff
 from backend.identity.unscoped_queries import SessionState
@@ -17,8 +18,11 @@ StaffSignIn = Annotated[SessionState, Depends(_authenticate)]
 """The session of the request, for signing out."""
 
 
-async def _caller(app_context: AppContextDep, sign_in: StaffSignIn) -> Caller:
-    return Caller(app_context, sign_in.actor, session_id=sign_in.session_id)
+async def _caller(
+    request: Request, app_context: AppContextDep, sign_in: StaffSignIn, key: IdempotencyHeader = None
+) -> Caller:
+    idempotent = await read_idempotent_request(request, key, sign_in.actor)
+    return Caller(app_context, sign_in.actor, session_id=sign_in.session_id, idempotent=idempotent)
 
 
 StaffCaller = Annotated[Caller, Depends(_caller)]

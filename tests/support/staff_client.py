@@ -14,6 +14,7 @@ from httpx import ASGITransport, AsyncClient, Response
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.web.api import Api
+from backend.core.web.idempotency import read_idempotent_request
 from backend.core.web.requests import Caller
 from backend.staff_api.caller import StaffCaller
 
@@ -63,9 +64,11 @@ def staff_client(app_context: AppContext, *routers: APIRouter) -> StaffClient:
         app.include_router(router)
     accounts: dict[UUID, Actor] = {}
 
-    def signed_in(request: Request) -> Caller:
+    async def signed_in(request: Request) -> Caller:
         account_id = UUID(request.headers[ACCOUNT_HEADER])
-        return Caller(app_context, accounts[account_id], session_id=account_id)
+        actor = accounts[account_id]
+        idempotent = await read_idempotent_request(request, request.headers.get("idempotency-key"), actor)
+        return Caller(app_context, actor, session_id=account_id, idempotent=idempotent)
 
     app.dependency_overrides[get_args(StaffCaller)[1].dependency] = signed_in
     transport = ASGITransport(app, raise_app_exceptions=False)

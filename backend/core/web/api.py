@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from backend.core.app_context import AppContext
+from backend.core.web.idempotency import IdempotencyMiddleware, ReplayedResponse
 from backend.core.web.problems import Problem, install_problem_handlers, problem_responses
 from backend.core.web.request_checks import check_request
 
@@ -45,6 +46,8 @@ class Api(FastAPI):
         )
         self.state.app_context = app_context
         install_problem_handlers(self)
+        self.add_middleware(IdempotencyMiddleware, app_context=app_context)
+        self.add_exception_handler(ReplayedResponse, _replay)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, generated once."""
@@ -53,16 +56,28 @@ class Api(FastAPI):
         return self.openapi_schema
 
 
+async def _replay(_: Request, replayed: Exception) -> Response:
+    assert isinstance(replayed, ReplayedResponse)
+    return replayed.response
+
+
 def complete_document(document: dict[str, Any]) -> dict[str, Any]:
     """Add problem responses for errors that FastAPI raises itself, and an example for each request body."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = Problem.model_json_schema()
     for operations in document["paths"].values():
-        for operation in operations.values():
+        for method, operation in operations.items():
             _complete_operation(operation, schemas)
+            if method != "post":  # every staff endpoint reads the header, but it has a meaning for POST only
+                _remove_parameter(operation, "Idempotency-Key")
     for name in _VALIDATION:
         schemas.pop(name, None)
     return document
+
+
+def _remove_parameter(operation: dict[str, Any], name: str) -> None:
+    if "parameters" in operation:
+        operation["parameters"] = [each for each in operation["parameters"] if each["name"] != name]
 
 
 def _complete_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> None:

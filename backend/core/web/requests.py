@@ -1,7 +1,7 @@
 """What both APIs need of a request: its context, its caller, and limits on its body."""
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.errors import DomainError
+from backend.core.web.idempotency import IdempotentRequest
 from backend.core.web.problems import problem_response
 
 
@@ -126,6 +127,8 @@ class Caller:
     """When the request had arrived, before it waited for anything; None where that is irrelevant."""
     session_id: UUID | None = None
     """The sign-in session of a staff request; None for phones."""
+    idempotent: IdempotentRequest | None = None
+    """The idempotency key of a POST by staff."""
 
     @property
     def at(self) -> datetime:
@@ -133,5 +136,17 @@ class Caller:
         return self.received_at or self.app_context.clock()
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """A transaction in the actor's scope. Leave it before returning, so that the commit precedes the answer."""
-        return self.app_context.database.transaction(self.actor.scope)
+        """A transaction in the actor's scope. Leave it before returning, so that the commit precedes the answer.
+
+        It records the idempotency key, so a POST that has one must use a single transaction.
+        """
+        if self.idempotent is None:
+            return self.app_context.database.transaction(self.actor.scope)
+        return self._record_key(self.idempotent)
+
+    @asynccontextmanager
+    async def _record_key(self, idempotent: IdempotentRequest) -> AsyncIterator[AsyncSession]:
+        async with self.app_context.database.transaction(self.actor.scope) as session:
+            await idempotent.record(self.app_context, session)
+            yield session
+        idempotent.recorded = True

@@ -48,7 +48,7 @@ async def list_appeals(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
 
 @router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
 async def post_appeal(caller: PhoneCaller, body: AppealIn) -> AppealOut:
-    """提出申诉（核验结果、学籍异动或报考资格） · File an appeal; until it is decided nothing is executed automatically."""
+    """提出申诉（核验结果、学籍异动或报名资格） · File an appeal; until it is decided nothing is executed automatically."""
     command = FileAppeal(body.against.to_subject(), body.grounds.to_message())
     async with caller.transaction() as session:
         appeal = await file_appeal(session, caller.actor, command, caller.at)
@@ -126,7 +126,7 @@ async def get_gaokao_eligibility(
     caller: PhoneCaller,
     on: Annotated[Day | None, Query(description="日期，默认今天 · a legal day, today by default")] = None,
 ) -> GaokaoEligibilityOut:
-    """我在某日的高考报考资格及理由 · My eligibility for the gaokao on a day, and why."""
+    """我在某日的高考报名资格及理由 · My eligibility for the gaokao on a day, and why."""
     assert caller.actor.student_id is not None
     async with caller.transaction() as session:
         eligibility = await load_eligibility(

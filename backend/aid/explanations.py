@@ -9,6 +9,7 @@ from backend.aid.filings import FilingLine, FilingState, FilingView, load_filing
 from backend.aid.money import format_yuan
 from backend.aid.tables import AidFiling
 from backend.core.actor import Actor
+from backend.core.bilingual import Bilingual, format_instant, term_words
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound
 from backend.standing.access import visible_students
@@ -23,7 +24,7 @@ from backend.standing.explanations.model import (
     Reader,
     reader_for_role,
 )
-from backend.standing.explanations.phrases import AID_KINDS, Bilingual, format_instant, term_words
+from backend.standing.explanations.phrases import AID_KINDS
 from backend.standing.explanations.service import load_policy_history
 from backend.standing.policy import StandingPolicy
 
@@ -73,7 +74,7 @@ def explain_filing(
     if withdrawn:
         title = Bilingual(f"撤回本学期未发放的资助（{term.zh}）", f"Unpaid aid is withdrawn ({term.en})")
         what = Bilingual(
-            f"学籍变动后，学校申请撤回{term.zh}还没有发放的资助，共 {total} 元。已经发放的不受影响，不用退回。",
+            f"学籍异动后，学校申请撤回{term.zh}还没有发放的资助，共 {total} 元。已经发放的不受影响，不用退回。",
             f"After a change of standing the school requests the withdrawal of the unpaid aid of the {term.en}:"
             f" {total} yuan. Payments already made are not affected and need not be returned.",
         )
@@ -112,7 +113,7 @@ def _list_next_steps(*, withdrawn: bool, reader: Reader) -> Iterable[Bilingual]:
         yield NOTHING_TO_DO
     elif reader is Reader.STUDENT:
         yield Bilingual(
-            "资助随学籍变动。如果您不同意那次变动，请对它申诉；申诉成立的，资助一并恢复。",
+            "资助随学籍异动。如果您不同意那次异动，请对它申诉；申诉成立的，资助一并恢复。",
             "Aid depends on the standing. If you disagree with the change, you can appeal against it. If the appeal is"
             " upheld, the aid is reinstated.",
         )

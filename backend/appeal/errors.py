@@ -63,7 +63,7 @@ class MessagesExhausted(DomainError):
 class EligibleAlready(DomainError):
     code = "gaokao_eligible_already"
     status = 409
-    zh = "学生在 {on} 具备 {exam_year} 年报考资格，无须申诉。"
+    zh = "学生在 {on} 具备 {exam_year} 年报名资格，无须申诉。"
     en = "The student is eligible for the gaokao of {exam_year} on {on}. No appeal is needed."
 
 
@@ -72,12 +72,12 @@ class NotThisGaokao(DomainError):
 
     code = "not_this_gaokao"
     status = 422
-    zh = "只能就 {exam_year} 年的报考资格提出申诉，日期须在该报考年度内且不晚于今天。"
+    zh = "只能就 {exam_year} 年的报名资格提出申诉，日期须在该报考年度内且不晚于今天。"
     en = "Only eligibility for the gaokao of {exam_year} can be appealed. The date must lie in its year and not in the future."
 
 
 class DayToCome(DomainError):
     code = "eligibility_day_to_come"
     status = 422
-    zh = "不能查询将来日期的报考资格，请选择今天或以前的日期。"
+    zh = "不能查询将来日期的报名资格，请选择今天或以前的日期。"
     en = "Eligibility on a future date is not known. Choose today or an earlier date."

@@ -4,16 +4,24 @@ This package may import standing and aid, so the table of all kinds is here.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.aid.explanations import load_filing_explanation
-from backend.appeal.queries import AppealView, load_appeal, load_deadline
+from backend.appeal.queries import (
+    AppealView,
+    has_restored_standing,
+    last_day_for_next_level,
+    load_appeal,
+    load_deadline,
+)
 from backend.appeal.rules import AppealDeadline, AppealState
 from backend.core.actor import Actor
+from backend.core.bilingual import Bilingual, format_end, format_instant
 from backend.core.clock import legal_day
 from backend.org.tables import OrgUnit
 from backend.standing.engine.trace import Rule, build_trace, decode_canonical
@@ -27,13 +35,7 @@ from backend.standing.explanations.model import (
     Reader,
     reader_for_role,
 )
-from backend.standing.explanations.phrases import (
-    APPEAL_TARGETS,
-    Bilingual,
-    blocker_words,
-    format_end,
-    format_instant,
-)
+from backend.standing.explanations.phrases import APPEAL_TARGETS, blocker_words
 from backend.standing.explanations.service import (
     load_entry_explanation,
     load_prompt_explanation,
@@ -88,14 +90,30 @@ async def load_appeal_explanation(session: AsyncSession, actor: Actor, appeal_id
     law = policy_history(path).on(legal_day(appeal.filed.filed_at))
     keys = [] if appeal.filed.target == "gaokao" else [f"{appeal.filed.target}:{appeal.filed.target_id}"]
     facts = await load_fact_lines(session, appeal.filed.student_id, keys)
-    return explain_appeal(
-        appeal, await load_deadline(session, appeal, path), facts, law, reader_for_role(actor.role)
+    prospects = Prospects(
+        deadline=await load_deadline(session, appeal, path),
+        next_level_until=last_day_for_next_level(appeal, path),
+        restored=await has_restored_standing(session, appeal),
     )
+    return explain_appeal(appeal, prospects, facts, law, reader_for_role(actor.role))
+
+
+@dataclass(frozen=True, slots=True)
+class Prospects:
+    """What follows from the state of an appeal.
+
+    `next_level_until`: the last day for the next level, None if no level is left; `restored`: the decision reversed a
+    change of standing.
+    """
+
+    deadline: AppealDeadline
+    next_level_until: date | None
+    restored: bool
 
 
 def explain_appeal(
     appeal: AppealView,
-    deadline: AppealDeadline,
+    prospects: Prospects,
     facts: Iterable[FactLine],
     law: StandingPolicy,
     reader: Reader,
@@ -115,7 +133,7 @@ def explain_appeal(
         ),
         facts=tuple(facts),
         figures=figures_of(appeal_trace, law),
-        next_steps=tuple(_next_steps(appeal, deadline, law, reader)),
+        next_steps=tuple(_next_steps(appeal, prospects, reader)),
         references=references_of(appeal_trace),
     )
 
@@ -135,16 +153,14 @@ def _ending_paragraphs(appeal: AppealView) -> Iterable[Bilingual]:
         )
 
 
-def _next_steps(
-    appeal: AppealView, deadline: AppealDeadline, law: StandingPolicy, reader: Reader
-) -> Iterable[Bilingual]:
+def _next_steps(appeal: AppealView, prospects: Prospects, reader: Reader) -> Iterable[Bilingual]:
     match appeal.state:
         case AppealState.OPEN:
-            yield from _open_steps(deadline, reader)
+            yield from _open_steps(prospects.deadline, reader)
         case AppealState.UPHELD:
-            yield from _upheld_steps(appeal)
+            yield from _upheld_steps(appeal, restored=prospects.restored)
         case AppealState.REJECTED:
-            yield from _rejected_steps(appeal, law, reader)
+            yield from _rejected_steps(appeal, prospects.next_level_until, reader)
         case AppealState.WITHDRAWN | AppealState.ENDED:
             yield NOTHING_TO_DO
 
@@ -174,29 +190,30 @@ def _open_steps(deadline: AppealDeadline, reader: Reader) -> Iterable[Bilingual]
         )
 
 
-def _upheld_steps(appeal: AppealView) -> Iterable[Bilingual]:
+def _upheld_steps(appeal: AppealView, *, restored: bool) -> Iterable[Bilingual]:
     if appeal.filed.target == "check" and appeal.decided is not None:
         yield FINDINGS[appeal.decided.finding]
     if appeal.filed.target == "gaokao":
-        yield Bilingual("报考资格按申诉结果认定。", "Eligibility follows the result of the appeal.")
-    else:
+        yield Bilingual("高考报名资格按申诉结果认定。", "Eligibility follows the result of the appeal.")
+    if restored:
         yield Bilingual(
-            "因此发生的学籍变动已撤销，原来的学籍状态、锁定和资助都恢复到变动之前。",
-            "The change of standing that resulted from it is reversed: status, lock and aid are restored.",
+            "相关的学籍异动已撤销，学籍状态和锁定恢复到异动之前；因它撤回的资助，没有其他异动扣回的，一并恢复。",
+            "The change of standing is reversed: status and lock are as before it. Aid withdrawn because of it is"
+            " restored, unless another change withholds it.",
         )
+    elif appeal.filed.target != "gaokao":
+        yield Bilingual("学籍状态没有因此变化。", "The standing does not change because of it.")
     yield NOTHING_TO_DO
 
 
-def _rejected_steps(appeal: AppealView, law: StandingPolicy, reader: Reader) -> Iterable[Bilingual]:
-    assert appeal.decided is not None, "a rejection is a decision"
+def _rejected_steps(appeal: AppealView, next_level_until: date | None, reader: Reader) -> Iterable[Bilingual]:
     yield Bilingual("原来的结果不变。", "The result stays as it was.")
-    if appeal.case.level >= law.appeal_levels:
+    if next_level_until is None:
         yield Bilingual(
             "申诉的级数已用完，这件事到此为止。", "No level of appeal is left. This decision is final."
         )
         return
-    days = law.policy.integer("appeal.filing.days")
-    last = (legal_day(appeal.decided.at) + timedelta(days=days)).isoformat()
+    last = next_level_until.isoformat()
     if reader.value == appeal.filed.appellant or (
         reader is Reader.REGISTRAR and appeal.filed.appellant == "school"
     ):

@@ -89,7 +89,7 @@ async def _load_finding(session: AsyncSession, student_id: UUID, year: int) -> G
 
 REASON_TEXTS: dict[str, tuple[str, str]] = {
     "in_good_standing": (
-        "当日为全日制在读，具备报考资格。",
+        "当日为全日制在读，具备报名资格。",
         "Full-time and attending on that day: eligible.",
     ),
     "not_full_time": (
@@ -101,7 +101,7 @@ REASON_TEXTS: dict[str, tuple[str, str]] = {
         "The standing on that day is not that of an attending student.",
     ),
     "appeal_upheld": (
-        "申诉成立，认定具备该年度报考资格。",
+        "申诉成立，认定具备该年度报名资格。",
         "An appeal was upheld: eligible in that year.",
     ),
 }

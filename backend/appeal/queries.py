@@ -6,7 +6,7 @@ appeal that does not exist and one that is not visible give the same answer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +22,9 @@ from backend.core.errors import NotFound, NotPermitted
 from backend.org.calendar_years import get_working_calendar
 from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachmentView, load_attachments
-from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn
+from backend.standing.engine.ledger import Cause
+from backend.standing.store.lock import policy_history
+from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn, StandingEntry
 
 MESSAGE = "appeal_message"
 """The subject noun of attachments of a message."""
@@ -50,6 +52,27 @@ class AppealView:
     def overdue(self, at: datetime) -> bool:
         """Whether the appeal is open after its deadline. Without a computed deadline it is never overdue."""
         return self.state is AppealState.OPEN and self.due_at is not None and self.due_at <= at
+
+
+def last_day_for_next_level(appeal: AppealView, school_path: str) -> date | None:
+    """The last day to take a rejected appeal to the next level; None if it is not rejected or no level is left."""
+    if appeal.decided is None or appeal.state is not AppealState.REJECTED:
+        return None
+    decided_on = legal_day(appeal.decided.at)
+    law = policy_history(school_path).on(decided_on)
+    if appeal.case.level >= law.appeal_levels:
+        return None
+    return decided_on + timedelta(days=law.policy.integer("appeal.filing.days"))
+
+
+async def has_restored_standing(session: AsyncSession, appeal: AppealView) -> bool:
+    """Whether the decision reversed a change of standing."""
+    restored = select(StandingEntry.id).where(
+        StandingEntry.student_id == appeal.filed.student_id,
+        StandingEntry.cause == Cause.APPEAL,
+        StandingEntry.caused_by == str(appeal.filed.id),
+    )
+    return await session.scalar(restored.limit(1)) is not None
 
 
 def select_appeals() -> Select[*tuple[Any, ...]]:

@@ -17,7 +17,7 @@ from backend.standing.explanations.schemas import ExplanationOut
 def command(
     case: Annotated[
         str,
-        typer.Argument(metavar="CASE", help="提示、变动、撤回资助、申诉或提醒的编号 · id of the case"),
+        typer.Argument(metavar="CASE", help="提示、异动、撤回资助、申诉或提醒的编号 · id of the case"),
     ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,

@@ -14,6 +14,7 @@ from backend.commands.context import province_scope, run_with_context
 from backend.commands.output import exit_with_error, print_result
 from backend.core import audit
 from backend.core.app_context import AppContext
+from backend.core.bilingual import Bilingual, format_instant, term_words
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import DomainError, NotFound
 from backend.people.tables import Student
@@ -24,11 +25,8 @@ from backend.standing.explanations.phrases import (
     KINDS,
     OBJECTIONS,
     PROMPT_STATES,
-    Bilingual,
-    format_instant,
     join_phrases,
     status_words,
-    term_words,
 )
 from backend.standing.store.comparison import DIFFERENCE_KINDS as DIFFERENCES
 from backend.standing.store.load import load_student_refs
@@ -206,7 +204,7 @@ def _describe(assessment: Assessment) -> Iterable[str]:
         cause, at = CAUSES[entry.cause], format_instant(entry.at)
         after = status_words(entry.after.standing, entry.after.study_form)
         yield _bilingual_line(
-            Bilingual(f"{at} 变动：{cause.zh}→{after.zh}", f"change: {cause.en} → {after.en}")
+            Bilingual(f"{at} 异动：{cause.zh}→{after.zh}", f"change: {cause.en} → {after.en}")
         ) + (f"  [{entry.entry_id}]")
     for refused in assessment.refused:
         why = join_phrases(OBJECTIONS[reason] for reason in refused.reasons)

@@ -11,10 +11,12 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.core.bilingual import format_instant
 from backend.core.clock import legal_day
 from backend.identity.consents import GUARDIAN_NOTICE, load_newest_consents
+from backend.leave import texts
 from backend.leave.events import LeaveDecided
-from backend.leave.notifications import format_interval, load_leave
+from backend.leave.notifications import load_leave
 from backend.leave.queries import load_leave_balance
 from backend.notice.messages import Message, SmsText, StudentRecipient
 from backend.notice.service import post_sms
@@ -32,17 +34,15 @@ async def notify_approved(session: AsyncSession, event: LeaveDecided, at: dateti
         return
     child = await _short_name(session, student_id)
     count = await load_leave_balance(session, student_id, at, legal_day(leave.request.starts_at))
-    opens, closes = format_interval(leave)
+    opens, closes = format_instant(leave.request.starts_at), format_instant(leave.request.ends_at)
     days, cap = str(count.planned), str(count.cap)
     params = {"student": child, "from": opens, "until": closes, "days": days, "cap": cap}
-    message = Message(
-        kind="guardian_leave",
-        group_id=leave.request.id,
-        title_zh="告知监护人：请假已批准",
-        title_en="To the guardian: leave approved",
-        body_zh=f"{child} {opens} 至 {closes} 的请假已批准，本学期共 {days} 天，上限 {cap} 天。",
-        body_en=f"{child}: leave from {opens} to {closes} was approved; {days} days this term, {cap} at most.",
-        sms=SmsText("guardian_leave", params),
+    message = Message.of(
+        "guardian_leave",
+        leave.request.id,
+        texts.approved_to_guardian(child, opens, closes, days, cap),
+        {},
+        SmsText("guardian_leave", params),
     )
     await _send_sms(session, to, message, at)
 
@@ -55,14 +55,12 @@ async def notify_over_limit(session: AsyncSession, student_id: UUID, prompt_id: 
     child = await _short_name(session, student_id)
     count = await load_leave_balance(session, student_id, at)
     days, cap = str(len(count.used)), str(count.cap)
-    message = Message(
-        kind="guardian_leave_limit",
-        group_id=prompt_id,
-        title_zh="告知监护人：请假超过上限",
-        title_en="To the guardian: leave past the limit",
-        body_zh=f"{child}本学期请假 {days} 天，超过上限 {cap} 天。请联系辅导员。",
-        body_en=f"{child}: {days} days of leave this term, more than {cap}. Please call the counselor.",
-        sms=SmsText("guardian_leave_limit", {"student": child, "days": days, "cap": cap}),
+    message = Message.of(
+        "guardian_leave_limit",
+        prompt_id,
+        texts.over_limit_to_guardian(child, days, cap),
+        {},
+        SmsText("guardian_leave_limit", {"student": child, "days": days, "cap": cap}),
     )
     await _send_sms(session, to, message, at)
 

@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.keys import KeyRing
 from backend.core.web.schema_types import Day, LongText, Schema, Timestamp
 from backend.leave.kinds import KINDS_TEXT, LeaveKind
-from backend.leave.notifications import days_sentence
 from backend.leave.queries import LEAVE_ATTACHMENTS, Leave
 from backend.leave.reasons import decrypt_reason
 from backend.leave.rules import LeaveBalance
 from backend.leave.service import Answer, Half
 from backend.leave.stand_ins import StandIn
+from backend.leave.texts import days_sentence
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.people.attachments import AttachmentView, load_attachments
 

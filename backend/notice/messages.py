@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Self
 from uuid import UUID
+
+from backend.core.bilingual import Bilingual
 
 Channel = Literal["in_app", "sms"]
 """Delivery channels in use; `in_app` always applies."""
@@ -23,6 +25,13 @@ class SmsText:
     params: Mapping[str, str] = field(default_factory=dict)
 
 
+class NoticeText(NamedTuple):
+    """Title and body of a notice in both languages. `docs/texts.md` lists those that students receive."""
+
+    title: Bilingual
+    body: Bilingual
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One text for any number of recipients. `data` holds identifiers for links and no personal data.
@@ -38,6 +47,19 @@ class Message:
     body_en: str
     data: Mapping[str, Any] = field(default_factory=dict)
     sms: SmsText | None = None
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        group_id: UUID,
+        text: NoticeText,
+        data: Mapping[str, UUID],
+        sms: SmsText | None = None,
+    ) -> Self:
+        """A message with the text of a `texts` module; `data` names the records that it links to."""
+        links = {name: str(identifier) for name, identifier in data.items()}
+        return cls(kind, group_id, *text.title, *text.body, data=links, sms=sms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -331,8 +331,8 @@ class RegisteredThisTerm(DomainError):
 
     code = "registered_this_term"
     status = 409
-    zh = "本学期（{term_code}）已完成学籍注册，无须再次注册。{next_zh}。"
-    en = "You are already registered for the term {term_code}. {next_en}."
+    zh = "{term_zh}已完成学籍注册，无须再次注册。{next_zh}。"
+    en = "You are already registered for the {term_en}. {next_en}."
 
 
 class RegistrationsUsedUp(DomainError):

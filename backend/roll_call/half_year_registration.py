@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
 from backend.core.actor import Actor
+from backend.core.bilingual import term_words
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
 from backend.org.terms import TermView, get_all_terms
@@ -49,7 +50,8 @@ async def register_half_year(
     ).all()
     if any(registration.term_code == term.code for registration in earlier):
         raise RegisteredThisTerm(
-            term_code=term.code,
+            term_zh=term_words(term.code).zh,
+            term_en=term_words(term.code).en,
             next_zh=_describe_next(terms, policy, day, "zh"),
             next_en=_describe_next(terms, policy, day, "en"),
         )

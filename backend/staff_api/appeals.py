@@ -154,7 +154,7 @@ async def get_gaokao_eligibility(
     student_id: UUID,
     on: Annotated[Day | None, Query(description="日期，默认今天 · a legal day, today by default")] = None,
 ) -> GaokaoEligibilityOut:
-    """某日的高考报考资格及理由 · Eligibility for the gaokao on a day, reproduced from the ledger, with reasons."""
+    """某日的高考报名资格及理由 · Eligibility for the gaokao on a day, reproduced from the ledger, with reasons."""
     async with caller.transaction() as session:
         if caller.actor.role == "counselor":
             await require_student_access(session, caller.actor, student_id, caller.at)

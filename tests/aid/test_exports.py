@@ -185,7 +185,7 @@ async def test_workbook_has_fixed_columns_and_no_id_number(aid: AidScenario) -> 
     first = dict(zip(COLUMNS, rows[0], strict=True))
     assert first["学籍号"] == aid.pupil.student_number
     assert (first["已发放金额（元）"], first["撤回或恢复金额（元）"]) == (f"{parts[0].fen / 100:.2f}", "0.00")
-    assert first["学籍变动"] == "学习形式变更为非全日制"
+    assert first["学籍异动"] == "学习形式变更为非全日制"
     assert (first["导出责任人"], first["用途"]) == ("王老师", "报送市资助中心")
     assert all(aid.pupil.id_number not in row for row in rows)
     text = write_csv(content.rows, watermark).decode("utf-8-sig")

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -22,6 +23,7 @@ from backend.appeal.queries import AppealSearch, AppealView, load_appeals_page
 from backend.appeal.rules import AppealState
 from backend.appeal.tables import AppealImpartiality
 from backend.core.actor import Actor
+from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
 from backend.identity.tables import Account
 from backend.org.calendar import official_calendar
@@ -157,7 +159,10 @@ async def test_a_rejection_keeps_the_change_and_explains_it(appeals: AppealScena
     await appeals.standing_scenario.run_events("AppealDecided")
     recipients = await appeals.load_recipients(appeal, "appeal_decided")
     assert {appeals.standing_scenario.pupil.id, registrar.account_id, city.account_id} <= recipients
-    assert "可在期限内向上一级申诉一次" in await appeals.load_notice_text(appeal, "appeal_decided")
+    assert rejected.decided is not None
+    last_day = legal_day(rejected.decided.at) + timedelta(days=60)
+    told = await appeals.load_notice_text(appeal, "appeal_decided")
+    assert f"可在 {last_day} 之前（含当天）向上一级申诉一次" in told
 
 
 async def test_the_notice_of_an_upheld_appeal_names_the_restoration(appeals: AppealScenario) -> None:

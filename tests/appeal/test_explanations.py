@@ -7,9 +7,9 @@ import pytest
 from backend.appeal.explanations import load_appeal_explanation, load_explanation
 from backend.appeal.queries import AppealView
 from backend.core.actor import Actor
+from backend.core.bilingual import format_end
 from backend.core.errors import NotFound, NotPermitted
 from backend.standing.explanations.model import Explanation
-from backend.standing.explanations.phrases import format_end
 from tests.support.appeal import AppealScenario
 from tests.support.province import student_account
 

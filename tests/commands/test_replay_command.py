@@ -59,7 +59,7 @@ async def test_difference_is_explained_and_exits_with_1(standing_scenario: Stand
     )
     answer = await run_in_thread(standing_scenario.pupil.id, "--at", standing_scenario.at.isoformat())
     assert answer.exit_code == 1
-    assert "变动的内容不同" in answer.stdout
+    assert "异动的内容不同" in answer.stdout
     assert str(entry_id) in answer.stdout
 
 

@@ -29,8 +29,19 @@ from backend.standing.claims.service import (
     file_late_leave_claims,
 )
 from backend.standing.engine.prompts import PromptState
-from backend.standing.store.tables import ClaimDecision, PromptDelivered, PromptRecord, ReasonClaimRecord
+from backend.standing.explanations.service import load_entry_explanation
+from backend.standing.prompts.errors import BlockersUnanswered
+from backend.standing.store.tables import (
+    ClaimDecision,
+    PromptDelivered,
+    PromptRecord,
+    ReasonClaimRecord,
+    StandingEntry,
+)
 from tests.support.province import SampleStudent, bureau_account, counselor_account
+from tests.support.standing.notices import create_superior_account, load_notices
+from tests.support.standing.prompt_actions import decide, raise_received_prompt
+from tests.support.standing.prompts import confirm_receipt, load_prompt_id
 from tests.support.standing.scenario import StandingScenario
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R10")]
@@ -84,6 +95,41 @@ async def test_an_open_claim_blocks_execution_and_an_accepted_one_withdraws(
     [term] = [term for term in assessment.terms if term.sequence]
     assert [place.why for place in term.sequence][1] != ""
     assert term.misses.consecutive == 1
+
+
+@pytest.mark.clause("R25")
+async def test_a_decision_despite_an_open_claim_needs_reasons_and_is_told_to_the_superior(
+    scenario: StandingScenario,
+) -> None:
+    superior = await create_superior_account(scenario)
+    _, second = await scenario.misses(2)
+    await scenario.recompute()
+    prompt_id = await load_prompt_id(scenario)
+    await confirm_receipt(scenario, prompt_id)
+    await file_claim_for_miss(scenario, second)
+    with pytest.raises(BlockersUnanswered) as refusal:
+        await decide(scenario, prompt_id)
+    assert "理由" in refusal.value.sentence("zh")
+    assert await scenario.status() == ("01", "full_time")
+    await decide(scenario, prompt_id, reasons="学生称无手机，班级有专用手机，已当面核实")
+    assert await scenario.status() == ("01", "part_time")
+    await scenario.run_events("PromptMoved")
+    notices = await load_notices(scenario, prompt_id)
+    assert ("prompt_decided_superior", superior) in [(kind, who) for kind, who, _ in notices]
+    [entry] = await scenario.rows(StandingEntry)
+    async with scenario.transaction(scenario.bureau) as session:
+        explanation = await load_entry_explanation(session, scenario.bureau, entry.id)
+    assert any("还有事项未了结" in paragraph.zh for paragraph in explanation.paragraphs)
+
+
+@pytest.mark.clause("R25")
+async def test_a_decision_without_blockers_is_not_told_to_the_superior(scenario: StandingScenario) -> None:
+    superior = await create_superior_account(scenario)
+    prompt_id = await raise_received_prompt(scenario)
+    await decide(scenario, prompt_id)
+    await scenario.run_events("PromptMoved")
+    notices = await load_notices(scenario, prompt_id)
+    assert ("prompt_decided_superior", superior) not in [(kind, who) for kind, who, _ in notices]
 
 
 async def test_a_refused_claim_keeps_the_prompt_and_cannot_be_repeated(scenario: StandingScenario) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from backend.core.bilingual import Bilingual
 from backend.policy import installed
 from backend.roll_call.rules import Outcome
 from backend.standing.engine import assess, decision_rules, ledger, misses, timeline, triggers
@@ -22,7 +23,6 @@ from backend.standing.explanations import phrases
 from backend.standing.explanations.citations import FIGURE_FORMATS, figures_of, references_of
 from backend.standing.explanations.fact_lines import FACT_LOADERS
 from backend.standing.explanations.model import Reader
-from backend.standing.explanations.phrases import Bilingual
 from backend.standing.explanations.prompt import HumanDecision, PromptExplanationInput, explain_prompt
 from backend.standing.explanations.warning import WARNING_RULES, WarningExplanationInput, explain_warning
 from backend.standing.policy import PolicyHistory

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import select
 
 from backend.core.actor import Actor
+from backend.core.bilingual import format_end, format_instant
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound
 from backend.leave.kinds import LeaveKind
 from backend.leave.service import DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
-from backend.standing.explanations import phrases
 from backend.standing.explanations.model import Explanation
 from backend.standing.explanations.service import (
     load_entry_explanation,
@@ -49,7 +49,7 @@ async def test_a_prompt_explanation_has_checks_clause_and_figures(
     assert [fact.key for fact in explanation.facts] == [f"check:{each.id}" for each in missed]
     for fact, roll_call in zip(explanation.facts, missed, strict=True):
         assert roll_call.title in fact.words.zh
-        assert phrases.format_instant(roll_call.opens_at) in fact.words.zh
+        assert format_instant(roll_call.opens_at) in fact.words.zh
         assert "未按时核验" in fact.words.zh
         assert "通知在" in fact.words.zh
     assert explanation.references[0].clause == "HN334-4.1b"
@@ -75,7 +75,7 @@ async def test_an_execution_explanation_has_policy_version_and_appeal(
     explanation = await explain_stored_entry(scenario, get_student(scenario))
     assert "全日制" in explanation.paragraphs[0].zh
     assert "非全日制" in explanation.paragraphs[0].zh
-    assert phrases.format_end(entry.at) in explanation.paragraphs[0].zh
+    assert format_end(entry.at) in explanation.paragraphs[0].zh
     assert entry.policy_version[:12] in chinese_text(explanation)
     assert "个人信息保护法第二十四条" in chinese_text(explanation)
     last = (entry.recorded_at + timedelta(days=60)).astimezone(LEGAL_ZONE).date().isoformat()

@@ -11,14 +11,14 @@ from sqlalchemy import Select, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound
 from backend.identity.recipients import Recipients, counselors, registrars
 from backend.identity.tables import Account
-from backend.notice.messages import IN_APP, IN_APP_AND_SMS, Channel, Message, SmsText
+from backend.notice.messages import IN_APP, IN_APP_AND_SMS, Channel, Message, NoticeText
 from backend.notice.service import post_notices
 from backend.people.tables import ClassCounselor, Student
 from backend.roll_call.events import RemindersSent, RollCallExtended, RollCallLaunched, RollCallVoided
+from backend.roll_call.launch import texts
 from backend.roll_call.outcomes import is_owed_and_not_present, lock_roll_call_shared, roll_call_term
 from backend.roll_call.policy import max_arrival_jitter, roll_call_policy
 from backend.roll_call.rules import SPOT_CHECK
@@ -30,13 +30,6 @@ from backend.roll_call.tables import (
     RollCallSchool,
     RollCallStep,
 )
-
-_KIND_ZH = {
-    "spot_check": "学籍核验",
-    "registration": "注册核验",
-    "rehearsal": "联调测试",
-    "school_own": "校内点名",
-}
 
 
 async def announce_roll_call(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
@@ -112,43 +105,19 @@ def _audience_counselors(roll_call_id: UUID) -> Recipients:
     return counselors(has_class_in_audience)
 
 
-def _format_window(roll_call: RollCall) -> tuple[str, str]:
-    pattern = "%Y-%m-%d %H:%M"
-    return (
-        roll_call.opens_at.astimezone(LEGAL_ZONE).strftime(pattern),
-        roll_call.deadline.astimezone(LEGAL_ZONE).strftime(pattern),
-    )
-
-
 def _student_message(roll_call: RollCall) -> Message:
-    opens, closes = _format_window(roll_call)
-    name = _KIND_ZH[roll_call.kind]
-    zh = f"{name}“{roll_call.title}”：请于 {opens} 至 {closes} 在学校备案办学地址内打开应用完成核验。"
-    en = f"Roll call “{roll_call.title}”: verify in the app inside your school's filed address, {opens} to {closes}."
-    return Message(
-        kind="roll_call_launched",
-        group_id=roll_call.id,
-        title_zh=f"{name}通知",
-        title_en="Roll call",
-        body_zh=zh,
-        body_en=en,
-        data={"roll_call_id": str(roll_call.id)},
-        sms=SmsText("notice", {"title": roll_call.title[:20], "until": closes}),
-    )
+    text = texts.launched_to_student(roll_call.kind, roll_call.title, roll_call.opens_at, roll_call.deadline)
+    return _build_message("roll_call_launched", roll_call, text, with_sms=True)
 
 
 def _staff_message(roll_call: RollCall) -> Message:
-    opens, closes = _format_window(roll_call)
-    name = _KIND_ZH[roll_call.kind]
-    return Message(
-        kind="roll_call_launched_staff",
-        group_id=roll_call.id,
-        title_zh=f"{name}通知",
-        title_en="Roll call",
-        body_zh=f"{name}“{roll_call.title}”将于 {opens} 至 {closes} 进行，请督促所负责的学生按时完成。",
-        body_en=f"Roll call “{roll_call.title}” runs from {opens} to {closes}; please make sure that your students take part.",
-        data={"roll_call_id": str(roll_call.id)},
-    )
+    text = texts.launched_to_staff(roll_call.kind, roll_call.title, roll_call.opens_at, roll_call.deadline)
+    return _build_message("roll_call_launched_staff", roll_call, text)
+
+
+def _build_message(kind: str, roll_call: RollCall, text: NoticeText, *, with_sms: bool = False) -> Message:
+    sms = texts.sms(roll_call.title, roll_call.deadline) if with_sms else None
+    return Message.of(kind, roll_call.id, text, {"roll_call_id": roll_call.id}, sms)
 
 
 async def announce_launched(session: AsyncSession, event: RollCallLaunched, at: datetime) -> int:
@@ -163,7 +132,6 @@ async def post_reminder(session: AsyncSession, event: RemindersSent, at: datetim
     voided = await session.get(RollCallStep, (roll_call.id, "voided"))
     if voided is not None or at > roll_call.deadline:
         return 0
-    _, closes = _format_window(roll_call)
     students = (
         select(Obligation.student_id, Obligation.school_id, Student.phone)
         .join(Student, Student.id == Obligation.student_id)
@@ -176,16 +144,8 @@ async def post_reminder(session: AsyncSession, event: RemindersSent, at: datetim
             ClassCounselor.counselor_id == event.counselor_id, ClassCounselor.until.is_(None)
         )
         students = students.where(Obligation.class_id.in_(own_classes))
-    message = Message(
-        kind="roll_call_urged",
-        group_id=roll_call.id,
-        title_zh="核验提醒",
-        title_en="Reminder",
-        body_zh=f"您尚未完成核验“{roll_call.title}”，截止时间 {closes}。",
-        body_en=f"You have not yet taken part in “{roll_call.title}”; it closes at {closes}.",
-        data={"roll_call_id": str(roll_call.id)},
-        sms=SmsText("notice", {"title": roll_call.title[:20], "until": closes}),
-    )
+    text = texts.reminder_to_student(roll_call.title, roll_call.deadline)
+    message = _build_message("roll_call_urged", roll_call, text, with_sms=True)
     return await post_notices(session, students, message, ("in_app", "sms"), at)
 
 
@@ -198,15 +158,8 @@ async def notify_voided(session: AsyncSession, event: RollCallVoided, at: dateti
     if await session.get(RollCallStep, (event.roll_call_id, "announced")) is None:
         return 0
     voided = await session.get_one(RollCallStep, (event.roll_call_id, "voided"))
-    message = Message(
-        kind="roll_call_voided",
-        group_id=roll_call.id,
-        title_zh="核验作废",
-        title_en="Roll call voided",
-        body_zh=f"核验“{roll_call.title}”已作废：{voided.reason}。您无须操作，也不会因此记为未核验。",
-        body_en=f"Roll call “{roll_call.title}” was voided: {voided.reason}. You do not need to do anything, and it does not count as missed.",
-        data={"event.roll_call_id": str(roll_call.id)},
-    )
+    text = texts.voided_to_student(roll_call.title, voided.reason or "")
+    message = _build_message("roll_call_voided", roll_call, text)
     students = select(Obligation.student_id, Obligation.school_id).where(
         Obligation.term_code == roll_call.term_code,
         Obligation.roll_call_id == event.roll_call_id,
@@ -235,17 +188,8 @@ async def notify_extended(session: AsyncSession, event: RollCallExtended, at: da
     roll_call = await session.get_one(RollCall, event.roll_call_id)
     if await session.get(RollCallStep, (event.roll_call_id, "announced")) is None or at > roll_call.deadline:
         return 0
-    _, closes = _format_window(roll_call)
-    message = Message(
-        kind="roll_call_extended",
-        group_id=roll_call.id,
-        title_zh="核验时间延长",
-        title_en="Roll call extended",
-        body_zh=f"因系统中断，核验“{roll_call.title}”延长至 {closes}。尚未完成的请在此之前完成。",
-        body_en=f"Because of a service outage, roll call “{roll_call.title}” stays open until {closes}.",
-        data={"event.roll_call_id": str(roll_call.id)},
-        sms=SmsText("notice", {"title": roll_call.title[:20], "until": closes}),
-    )
+    text = texts.extended_to_student(roll_call.title, roll_call.deadline)
+    message = _build_message("roll_call_extended", roll_call, text, with_sms=True)
     students = (
         select(Obligation.student_id, Obligation.school_id, Student.phone)
         .join(Student, Student.id == Obligation.student_id)

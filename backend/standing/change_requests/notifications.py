@@ -17,15 +17,10 @@ from backend.notice.service import post_notice, post_notices
 from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
 from backend.policy.installed import policy_at
-from backend.standing.change_requests.policy import ChangeKind, RequestState, change_kinds
+from backend.standing.change_requests import texts
+from backend.standing.change_requests.policy import ChangeKind, change_kinds
 from backend.standing.events import ChangeRequestDecided, ChangeRequested
 from backend.standing.store.tables import ChangeRequest
-
-END_PHRASES = {
-    RequestState.AGREED: ("已批准并生效", "was approved and is in effect"),
-    RequestState.REFUSED: ("未获批准", "was refused"),
-    RequestState.WITHDRAWN: ("已由学校撤回", "was withdrawn by the school"),
-}
 
 
 async def notify_current_level(session: AsyncSession, event: ChangeRequested, at: datetime) -> None:
@@ -34,49 +29,26 @@ async def notify_current_level(session: AsyncSession, event: ChangeRequested, at
         return
     request, kind = await _load_request(session, event.request_id)
     level = next(level for level in request.chain if level["org_id"] == str(event.turn_org))
-    message = Message(
-        kind="change_request_waiting",
-        group_id=request.id,
-        title_zh="学籍异动申请待审核",
-        title_en="A change request is waiting for you",
-        body_zh=f"一份“{kind.zh}”异动申请等待您单位审核，请在系统中查看。",
-        body_en=f"A request for a change of standing ({kind.en}) is waiting for your unit's opinion.",
-        data={"request_id": str(request.id)},
-    )
+    text = texts.waiting_to_staff(kind)
+    message = Message.of("change_request_waiting", request.id, text, {"request_id": request.id})
     await post_notices(session, _select_deciders(level, request), message, IN_APP, at)
 
 
 async def notify_request_filed(session: AsyncSession, event: ChangeRequested, at: datetime) -> None:
     """Notify the student that the school requested a change of standing."""
     request, kind = await _load_request(session, event.request_id)
-    message = Message(
-        kind="change_request_filed",
-        group_id=request.id,
-        title_zh="学校已提交学籍异动申请",
-        title_en="Your school has requested a change of your standing",
-        body_zh=f"学校为您提交了“{kind.zh}”异动申请，正在审核。如有疑问，请联系辅导员。",
-        body_en=f"Your school has requested a change of your standing ({kind.en}). It is under review."
-        " If you have questions, contact your counselor.",
-        data={"request_id": str(request.id)},
-    )
+    text = texts.filed_to_student(kind)
+    message = Message.of("change_request_filed", request.id, text, {"request_id": request.id})
     await post_notice(session, StudentRecipient(request.student_id, request.school_id), message, IN_APP, at)
 
 
 async def notify_request_closed(session: AsyncSession, event: ChangeRequestDecided, at: datetime) -> None:
     """Notify the school's registrars and the student of how a request was closed; no notice while it is open."""
-    if event.state not in END_PHRASES:
+    if event.state not in texts.END_PHRASES:
         return
     request, kind = await _load_request(session, event.request_id)
-    zh, en = END_PHRASES[event.state]
-    message = Message(
-        kind=f"change_request_{event.state.value}",
-        group_id=request.id,
-        title_zh=f"学籍异动申请{zh}",
-        title_en=f"A change of standing {en}",
-        body_zh=f"“{kind.zh}”异动申请{zh}。",
-        body_en=f"The request for a change of standing ({kind.en}) {en}.",
-        data={"request_id": str(request.id)},
-    )
+    text = texts.closed_to_student(event.state, kind)
+    message = Message.of(f"change_request_{event.state.value}", request.id, text, {"request_id": request.id})
     await post_notices(session, registrars(request.school_id), message, IN_APP, at)
     await post_notice(session, StudentRecipient(request.student_id, request.school_id), message, IN_APP, at)
 

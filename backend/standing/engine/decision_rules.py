@@ -1,6 +1,6 @@
 """Decisions: who may decide what and when, what stops an automatic execution, which appeals are admissible.
 
-HN334-4.1b (decisions), 4.2 (appeals); readings 10 (dismissals), 12 (blockers of an automatic execution).
+HN334-4.1b (decisions), 4.2 (appeals); readings 10 (dismissals), 12 and 25 (blockers).
 Every function returns the reasons against, as codes.
 """
 
@@ -50,7 +50,10 @@ DECIDER = {
 def find_decision_objections(
     decision: Decision, prompt: Prompt, facts: StudentFacts, law: StandingPolicy, as_of: datetime
 ) -> tuple[str, ...]:
-    """Every reason why the decision has no effect; empty if it is valid. `law` is that of the prompt's event day."""
+    """Every reason why the decision has no effect; empty if it is valid. `law` is that of the prompt's event day.
+
+    `prompt.blockers` are those of the instant of the decision. A sanction despite a blocker needs reasons (reading 25).
+    """
     decider = DECIDER.get(prompt.state)
     if decider is None:
         return (f"prompt_{prompt.state}",)
@@ -62,8 +65,12 @@ def find_decision_objections(
     if decision.outcome not in law.outcomes:
         return ("unknown_outcome",)
     objections = list(find_sanction_objections(prompt, facts, law, as_of))
-    if decision.outcome != prompt.proposed and not decision.reasons.strip():
+    if decision.reasons.strip():
+        return tuple(objections)
+    if decision.outcome != prompt.proposed:
         objections.append("reasons_required")
+    elif prompt.blockers and not objections:
+        objections.append("blockers_unanswered")
     return tuple(objections)
 
 

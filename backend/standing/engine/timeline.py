@@ -225,6 +225,7 @@ class Timeline:
             self.ledger.refuse(key, decision.at, "prompt_unknown")
             return
         law = self.policies.on(prompt.event_day)
+        prompt = replace(prompt, blockers=self._find_blockers(prompt, law, decision.at))
         objections = find_decision_objections(decision, prompt, self.facts, law, decision.at)
         if objections:
             self.ledger.refuse(key, decision.at, *objections)

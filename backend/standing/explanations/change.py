@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from backend.core.bilingual import Bilingual, format_end, format_instant
 from backend.standing.engine.facts import Status
 from backend.standing.explanations.citations import figures_of, references, references_of
 from backend.standing.explanations.model import HELP, NOTHING_TO_DO, Explanation, FactLine, Reader
 from backend.standing.explanations.phrases import (
     CAUSES,
     KINDS,
-    Bilingual,
     blocker_words,
-    format_end,
-    format_instant,
+    delay_words,
     join_phrases,
     outcome_words,
     status_words,
@@ -40,6 +39,10 @@ class EntryExplanationInput:
     law: StandingPolicy
     prompt: PromptExplanationInput | None
     decision: HumanDecision | None
+    decision_blockers: tuple[str, ...]
+    """The blockers that stood when a person decided (reading 25)."""
+    wait: tuple[datetime, tuple[str, ...]] | None
+    """The deadline and the blockers after it, if an automatic execution waited."""
     reasons: str | None
     """The reasons of the appeal decision or of the reversal that caused the entry."""
     reversed_at: datetime | None
@@ -62,7 +65,7 @@ def explain_entry(entry: EntryExplanationInput, facts: Iterable[FactLine], reade
     lock_clause = references(("HN334-4.1c",)) if entry.is_sanction else ()
     return Explanation(
         title=Bilingual(
-            f"学籍变动：{outcome.zh}（{cause.zh}）", f"A change of standing: {outcome.en} ({cause.en})"
+            f"学籍异动：{outcome.zh}（{cause.zh}）", f"A change of standing: {outcome.en} ({cause.en})"
         ),
         paragraphs=(_status_paragraph(entry), *_cause_paragraphs(entry), *consequences),
         facts=tuple(facts),
@@ -97,14 +100,14 @@ def _cause_paragraphs(entry: EntryExplanationInput) -> Iterable[Bilingual]:
         )
     match entry.cause:
         case "decision":
-            yield _decision_paragraph(entry)
+            yield from _decision_paragraphs(entry)
         case "expiry":
             yield from _expiry_paragraphs(entry)
         case "appeal":
             yield _append_reasons(
                 entry,
                 Bilingual(
-                    "申诉成立，此前的变动被撤销。",
+                    "申诉成立，此前的异动被撤销。",
                     "An appeal was upheld and the earlier change was reversed.",
                 ),
             )
@@ -123,27 +126,42 @@ def _cause_paragraphs(entry: EntryExplanationInput) -> Iterable[Bilingual]:
             )
 
 
-def _decision_paragraph(entry: EntryExplanationInput) -> Bilingual:
+def _decision_paragraphs(entry: EntryExplanationInput) -> Iterable[Bilingual]:
     assert entry.decision is not None, "an entry by decision names it"
     decision = decision_words(entry.decision, entry.law)
-    return Bilingual(f"这是人作出的决定。{decision.zh}", f"A person made this decision. {decision.en}")
+    yield Bilingual(f"这是人作出的决定。{decision.zh}", f"A person made this decision. {decision.en}")
+    if entry.decision_blockers:
+        why = join_phrases(blocker_words(code) for code in entry.decision_blockers)
+        yield Bilingual(
+            f"作出决定时还有事项未了结：{why.zh}。决定的理由须对此作出说明，上级主管部门已收到通知。",
+            f"Matters were still open at the time: {why.en}. The reasons had to answer them, and the superior was notified.",
+        )
 
 
 def _expiry_paragraphs(entry: EntryExplanationInput) -> Iterable[Bilingual]:
     assert entry.prompt is not None, "an entry by expiry names its prompt"
     prompt, version = entry.prompt, entry.policy_version[:VERSION_SHOWN]
     delivered = format_instant(prompt.delivered_at) if prompt.delivered_at else "—"
+    if entry.wait is None:
+        yield Bilingual(
+            f"学校在 {delivered} 收到提示，处理期限到 {format_end(entry.at)} 为止。到时没有人作出决定，也没有需要暂缓的事项，"
+            "系统就按规定执行了提示的建议。",
+            f"The school received the prompt at {delivered}, and the deadline ended at {format_end(entry.at)}. There was no decision"
+            " and nothing blocked it, so the proposal was carried out under the rules.",
+        )
+    else:
+        delay, at = delay_words(*entry.wait), format_instant(entry.at)
+        yield Bilingual(
+            f"学校在 {delivered} 收到提示，没有人作出决定。{delay.zh}。这些事项在 {at} 了结，提示的依据仍在，系统就按规定执行了提示的建议。",
+            f"The school received the prompt at {delivered}, and nobody decided. {delay.en[0].upper()}{delay.en[1:]}. That was settled"
+            f" at {at} and the prompt still had its basis, so the proposal was carried out under the rules.",
+        )
     yield Bilingual(
-        f"学校在 {delivered} 收到提示，{prompt.law.deadline_days} 个工作日的期限到 {format_end(entry.at)} 为止。到时没有人作出决定，"
-        "也没有需要暂缓的事项，系统就按规定执行了提示的建议。",
-        f"The school received the prompt at {delivered}; its {prompt.law.deadline_days} working days ended at {format_end(entry.at)}."
-        " There was no decision and nothing blocked it, so the proposal was carried out under the rules.",
-    )
-    yield Bilingual(
-        f"这算作主管部门的决定，由主管部门负责。适用的政策版本：{version}。按规则自动作出的决定，您有权要求说明和人工复核"
-        "（个人信息保护法第二十四条）。",
-        f"It counts as a decision of the authority, which is responsible for it. Policy version: {version}. For an automated"
-        " decision you have the right to an explanation and to a review by a person (PIPL art. 24).",
+        f"这算作主管部门的决定，由主管部门负责。适用的政策版本：{version}。根据个人信息保护法第二十四条，通过自动化决策方式作出对个人权益"
+        "有重大影响的决定，您有权要求予以说明，并有权拒绝仅通过自动化决策的方式作出决定。提出申诉后，由人重新审查并作出决定。",
+        f"It counts as a decision of the authority, which is responsible for it. Policy version: {version}. Under article 24 of the"
+        " Personal Information Protection Law, where an automated decision has a major effect on your rights, you may ask for an"
+        " explanation and refuse a decision made by automated means alone. If you appeal, a person reviews the case and decides.",
     )
 
 
@@ -160,12 +178,12 @@ def _consequence_paragraphs(entry: EntryExplanationInput) -> Iterable[Bilingual]
     if entry.reversed_at is not None:
         at = format_instant(entry.reversed_at)
         yield Bilingual(
-            f"这次变动已在 {at} 被撤销，原来的状态已经恢复，下面说的都不再有效。",
+            f"这次异动已在 {at} 被撤销，原来的状态已经恢复，下面说的都不再有效。",
             f"It was reversed at {at}: the earlier status is restored, and the following no longer applies.",
         )
     items = join_phrases(outcome_words(entry.law, code) for code in entry.law.locked_items)
     yield Bilingual(
-        f"变动之后，{items.zh}都要逐级报省教育厅批准。批准一次，只能变动一次。申诉恢复不受限制。",
+        f"异动之后，{items.zh}都要逐级报省教育厅批准。批准一次，只能异动一次。申诉恢复不受限制。",
         f"After this change, {items.en} need the approval of every level up to the province. One approval allows one change."
         " A restoration by appeal needs no approval.",
     )
@@ -196,7 +214,7 @@ def _next_steps(entry: EntryExplanationInput, reader: Reader) -> Iterable[Biling
                 f" {levels} levels of appeal.",
             )
             yield Bilingual(
-                "申诉成立的，恢复原来的学籍状态；因这次变动撤回的资助也一并恢复。",
+                "申诉成立的，恢复原来的学籍状态；因这次异动撤回的资助也一并恢复。",
                 "If the appeal is upheld, your earlier status is restored, and so is the aid that was withdrawn because of the change.",
             )
             yield HELP

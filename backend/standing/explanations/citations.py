@@ -9,6 +9,7 @@ from datetime import date
 from functools import lru_cache, partial
 from typing import Any
 
+from backend.core.bilingual import Bilingual
 from backend.policy import load_clauses
 from backend.policy.clauses import Clause
 from backend.standing.explanations.phrases import (
@@ -22,7 +23,6 @@ from backend.standing.explanations.phrases import (
     RECORD_ITEMS,
     ROLL_CALL_KINDS,
     UNITS,
-    Bilingual,
     join_phrases,
     outcome_words,
 )
@@ -181,7 +181,7 @@ FIGURE_FORMATS: Mapping[str, tuple[Bilingual, Callable[[Any, str | None, Standin
         _format_number,
     ),
     "aid.withdrawal.kinds": (
-        Bilingual("随学籍变动撤回的资助", "aid that a change withdraws"),
+        Bilingual("随学籍异动撤回的资助", "aid that a change withdraws"),
         partial(_format_codes, AID_KINDS),
     ),
     "appeal.levels": (Bilingual("可以逐级申诉的级数", "levels of appeal"), _format_number),

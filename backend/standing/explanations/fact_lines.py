@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.core.bilingual import Bilingual, format_end, format_instant
 from backend.leave.queries import load_leave_intervals
 from backend.leave.rules import LeaveInterval
 from backend.org.tables import OrgUnit
@@ -23,9 +24,6 @@ from backend.standing.explanations.phrases import (
     RECORD_ITEMS,
     ROLL_CALL_KINDS,
     ROLL_CALL_RESULTS,
-    Bilingual,
-    format_end,
-    format_instant,
 )
 from backend.standing.store import tables
 
@@ -143,7 +141,7 @@ async def _load_changes(session: AsyncSession, student_id: UUID, names: Collecti
     )
     return {
         str(row.id): Bilingual(
-            f"{format_instant(row.at)} 的学籍变动（{CAUSES[row.cause].zh}）。",
+            f"{format_instant(row.at)} 的学籍异动（{CAUSES[row.cause].zh}）。",
             f"The change of standing of {format_instant(row.at)} ({CAUSES[row.cause].en}).",
         )
         for row in rows

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from backend.core.bilingual import Bilingual
 from backend.standing.explanations.citations import Figure, Reference
-from backend.standing.explanations.phrases import Bilingual
 
 NOTHING_TO_DO = Bilingual("您现在不需要做什么。", "You do not need to do anything now.")
 HELP = Bilingual(

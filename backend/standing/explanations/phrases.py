@@ -3,53 +3,17 @@
 `tests/standing/test_explanation_texts.py` fails for a code without a text.
 """
 
-import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
-from typing import NamedTuple
+from datetime import datetime
 
-from backend.core.clock import LEGAL_ZONE
+from backend.core.bilingual import Bilingual, format_end
 from backend.standing.policy import StandingPolicy
-
-
-class Bilingual(NamedTuple):
-    """A sentence or phrase in both languages."""
-
-    zh: str
-    en: str
 
 
 def join_phrases(parts: Iterable[Bilingual]) -> Bilingual:
     """Join phrases into one list."""
     phrases = tuple(parts)
     return Bilingual("、".join(phrase.zh for phrase in phrases), ", ".join(phrase.en for phrase in phrases))
-
-
-def format_instant(at: datetime) -> str:
-    """An instant in China's time zone, to the minute."""
-    return at.astimezone(LEGAL_ZONE).strftime("%Y-%m-%d %H:%M")
-
-
-def format_end(at: datetime) -> str:
-    """An exclusive end in China's time zone. Midnight is written as 24:00 of the day that ends."""
-    local = at.astimezone(LEGAL_ZONE)
-    if (local.hour, local.minute, local.second) == (0, 0, 0):
-        return f"{date.fromordinal(local.date().toordinal() - 1).isoformat()} 24:00"
-    return format_instant(at)
-
-
-_TERM = re.compile(r"([0-9]{4})-(spring|autumn)")
-
-
-def term_words(code: str) -> Bilingual:
-    """The name of a term by its code. A code in a school's own format is used as the name."""
-    match = _TERM.fullmatch(code)
-    if match is None:
-        return (
-            Bilingual(f"学期 {code}", f"term {code}") if code else Bilingual("学期之外", "outside the terms")
-        )
-    year, half = match.groups()
-    return Bilingual(f"{year} 年{'春' if half == 'spring' else '秋'}季学期", f"{half} term of {year}")
 
 
 KINDS: Mapping[str, Bilingual] = {
@@ -88,7 +52,7 @@ BLOCKERS: Mapping[str, Bilingual] = {
         "a check without a determined result, without which the limit is not reached",
     ),
     "change_without_basis": Bilingual(
-        "学籍变动的依据已发生变化", "the facts behind the change no longer reach the limit"
+        "学籍异动的依据已发生变化", "the facts behind the change no longer reach the limit"
     ),
     "calendar_year_missing": Bilingual(
         "{year} 年的工作日历尚未载入，期限无法计算",
@@ -181,6 +145,9 @@ OBJECTIONS: Mapping[str, Bilingual] = {
     "reasons_required": Bilingual(
         "选择与提示不同的处理，须写明理由。", "An outcome other than the proposed one requires reasons."
     ),
+    "blockers_unanswered": Bilingual(
+        "还有事项没有了结，须在理由中说明。", "Matters are still open; the reasons must answer them."
+    ),
     "no_dismissal_pending": Bilingual(
         "没有等待答复的免予处理申请。", "No dismissal is waiting for an answer."
     ),
@@ -195,8 +162,8 @@ OBJECTIONS: Mapping[str, Bilingual] = {
         "这件申诉已提交到上一级。", "The appeal has already gone to the next level."
     ),
     "appeal_exhausted": Bilingual("申诉的级数已用完。", "No level of appeal is left."),
-    "no_such_change": Bilingual("没有这次学籍变动。", "There is no such change."),
-    "no_such_change_in_force": Bilingual("没有这次仍然有效的变动。", "No such change is in force."),
+    "no_such_change": Bilingual("没有这次学籍异动。", "There is no such change."),
+    "no_such_change_in_force": Bilingual("没有这次仍然有效的异动。", "No such change is in force."),
     "not_automatic": Bilingual(
         "这是人作出的决定，应通过申诉改变。", "A person decided this; only an appeal can change it."
     ),
@@ -220,9 +187,9 @@ CHECK_STATUSES: Mapping[str, Bilingual] = {
     "evidence_incomplete": Bilingual("证据不足", "its evidence was incomplete"),
     "outside_one_term": Bilingual("时段不在一个学期内", "not inside one term"),
     "overlapping_window": Bilingual("与另一次核验时段重叠", "its window overlapped with another check"),
-    "answered": Bilingual("此前的变动已处理过", "already sanctioned by an earlier change"),
+    "answered": Bilingual("此前的异动已处理过", "already sanctioned by an earlier change"),
     "earlier_term": Bilingual("属于恢复前的学期", "belongs to a term before the return"),
-    "reversed": Bilingual("所致变动已被撤销", "the change it caused was reversed"),
+    "reversed": Bilingual("所致异动已被撤销", "the change it caused was reversed"),
     "dismissed": Bilingual("提示已免予处理", "its prompt was dismissed"),
 }
 """Why a roll call is excluded from the count."""
@@ -274,7 +241,7 @@ STUDY_FORMS: Mapping[str, Bilingual] = {
 }
 
 RECORD_ITEMS: Mapping[str, Bilingual] = {
-    "standing_change": Bilingual("学籍状态变动", "change of standing"),
+    "standing_change": Bilingual("学籍状态异动", "change of standing"),
     "return_from_suspension": Bilingual("复学", "return from suspension"),
     "study_form": Bilingual("学习形式变更", "change of study form"),
     "contact_data": Bilingual("联系方式", "contact data"),
@@ -308,7 +275,7 @@ ROLES: Mapping[str, Bilingual] = {
 
 APPEAL_TARGETS: Mapping[str, Bilingual] = {
     "check": Bilingual("一次核验的结果", "the result of a check"),
-    "change": Bilingual("一次学籍变动", "a change of standing"),
+    "change": Bilingual("一次学籍异动", "a change of standing"),
     "gaokao": Bilingual("高考报名资格", "gaokao eligibility"),
 }
 
@@ -326,6 +293,15 @@ UNITS: Mapping[str, Bilingual] = {
     "working_day": Bilingual("个工作日", "working days"),
     "level": Bilingual("级", "levels"),
 }
+
+
+def delay_words(due_at: datetime, blockers: Iterable[str]) -> Bilingual:
+    """Why an execution waited: the deadline, and what was open when it ended."""
+    why, due = join_phrases(blocker_words(code) for code in blockers), format_end(due_at)
+    return Bilingual(
+        f"处理期限到 {due} 为止，因{why.zh}，暂缓到有结果之后才执行",
+        f"the deadline was {due}, and the execution waited because: {why.en}",
+    )
 
 
 def blocker_words(code: str) -> Bilingual:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from backend.core.bilingual import Bilingual, format_end, format_instant, term_words
 from backend.standing.explanations.citations import figure_value, figures_of, references_of
 from backend.standing.explanations.model import HELP, NOTHING_TO_DO, Explanation, FactLine, Reader
 from backend.standing.explanations.phrases import (
@@ -16,14 +17,10 @@ from backend.standing.explanations.phrases import (
     PROMPT_GROUNDS,
     ROLES,
     WITHDRAWN_BECAUSE,
-    Bilingual,
     blocker_words,
-    format_end,
-    format_instant,
     join_phrases,
     outcome_words,
     reason_words,
-    term_words,
 )
 from backend.standing.policy import StandingPolicy
 
@@ -345,7 +342,7 @@ _SUPERIOR_STEPS: Mapping[str, Bilingual] = {
 def _closed_steps(prompt: PromptExplanationInput, reader: Reader) -> Iterable[Bilingual]:
     if reader is Reader.STUDENT and prompt.state in {"decided", "executed"}:
         yield Bilingual(
-            "如果您不同意，可以就这次学籍变动申诉。申诉的办法和期限，请看这次变动的说明。",
+            "如果您不同意，可以就这次学籍异动申诉。申诉的办法和期限，请看这次异动的说明。",
             "If you disagree, you can appeal against the change. Its own explanation says how to appeal and until when.",
         )
         yield HELP

@@ -5,9 +5,9 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
+from backend.core.bilingual import Bilingual
 from backend.standing.explanations.citations import Figure, Reference
 from backend.standing.explanations.model import Explanation
-from backend.standing.explanations.phrases import Bilingual
 
 
 class BilingualOut(BaseModel):

@@ -18,6 +18,7 @@ from backend.standing.explanations.change import EntryExplanationInput, explain_
 from backend.standing.explanations.fact_lines import load_fact_lines
 from backend.standing.explanations.model import Explanation, reader_for_role
 from backend.standing.explanations.prompt import HumanDecision, PromptExplanationInput, explain_prompt
+from backend.standing.explanations.waits import load_wait
 from backend.standing.explanations.warning import WARNING_RULES, WarningExplanationInput, explain_warning
 from backend.standing.policy import PolicyHistory
 from backend.standing.store import tables
@@ -138,6 +139,8 @@ async def _load_entry_input(
         law=law,
         prompt=await _load_prompt_input(session, prompt, history) if prompt else None,
         decision=await _load_decision(session, UUID(entry.caused_by)) if entry.cause == "decision" else None,
+        decision_blockers=await _load_decision_blockers(session, entry),
+        wait=await load_wait(session, entry),
         reasons=await _load_reasons(session, entry),
         reversed_at=reversal,
         aid_released_at=release.at if release else None,
@@ -153,6 +156,19 @@ async def _load_reasons(session: AsyncSession, entry: tables.StandingEntry) -> s
         case "reversal":
             return (await session.get_one(tables.ChangeReversed, UUID(entry.caused_by))).reasons
     return None
+
+
+async def _load_decision_blockers(session: AsyncSession, entry: tables.StandingEntry) -> tuple[str, ...]:
+    """The blockers of the prompt in its last state before a person decided it."""
+    if entry.cause != "decision":
+        return ()
+    blockers = await session.scalar(
+        select(tables.PromptStep.blockers)
+        .where(tables.PromptStep.prompt_id == entry.prompt_id, tables.PromptStep.closed_at.is_(None))
+        .order_by(tables.PromptStep.seq.desc())
+        .limit(1)
+    )
+    return tuple(blockers or ())
 
 
 async def _load_aid_blockers(session: AsyncSession, entry: tables.StandingEntry) -> tuple[str, ...]:

@@ -5,16 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from backend.core.bilingual import Bilingual, format_instant, term_words
 from backend.standing.engine.trace import Rule
 from backend.standing.explanations.citations import figures_of, references_of
 from backend.standing.explanations.model import HELP, Explanation, FactLine, Reader
-from backend.standing.explanations.phrases import (
-    WARNINGS,
-    Bilingual,
-    format_instant,
-    outcome_words,
-    term_words,
-)
+from backend.standing.explanations.phrases import WARNINGS, outcome_words
 from backend.standing.policy import StandingPolicy
 
 
@@ -96,7 +91,7 @@ _STUDENT_STEPS: Mapping[str, Bilingual] = {
         "Come to school soon, or ask for leave. If the record is wrong, ask your counselor to correct it.",
     ),
     "change_without_basis": Bilingual(
-        "已经了结的事项不会自动改变。您可以就这次学籍变动向上级主管部门申诉。",
+        "已经了结的事项不会自动改变。您可以就这次学籍异动向上级主管部门申诉。",
         "A closed case does not change automatically. You can appeal against the change to the superior authority.",
     ),
 }

@@ -7,25 +7,28 @@ include the superior's accounts.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Self
 from uuid import UUID, uuid5
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.core.bilingual import Bilingual
 from backend.core.clock import legal_day
 from backend.core.event import StudentEvent
 from backend.identity.recipients import AUTHORITY_ROLES, Recipients, counselors_of_student, select_staff
 from backend.identity.tables import Account
 from backend.leave.queries import stand_ins_of_student
-from backend.notice.messages import IN_APP, IN_APP_AND_SMS, Message, SmsText
+from backend.notice.messages import IN_APP, IN_APP_AND_SMS, Message, NoticeText, SmsText
 from backend.notice.service import post_notices
 from backend.org.paths import superior_paths
 from backend.org.tables import OrgUnit
 from backend.people.tables import Student
+from backend.roll_call.tables import RollCall
+from backend.standing.engine.decision_rules import Role
 from backend.standing.engine.ledger import SANCTIONS
-from backend.standing.engine.prompts import PromptState
+from backend.standing.engine.prompts import PromptKind, PromptState
 from backend.standing.events import (
     PromptMoved,
     PromptRaised,
@@ -33,9 +36,9 @@ from backend.standing.events import (
     StandingChanged,
     StudentWarned,
 )
-from backend.standing.explanations.phrases import Bilingual, outcome_words
+from backend.standing.explanations.phrases import delay_words, outcome_words
+from backend.standing.explanations.waits import load_wait
 from backend.standing.notifications import texts
-from backend.standing.notifications.texts import Text
 from backend.standing.store import tables
 from backend.standing.store.lock import policy_history
 
@@ -57,17 +60,9 @@ class NotificationContext:
     def of(cls, event: StudentEvent, id_name: str) -> Self:
         return cls(id_name, getattr(event, id_name), event.student_id, event.path)
 
-    def message(self, kind: str, text: Text) -> Message:
+    def message(self, kind: str, text: NoticeText) -> Message:
         """A notice in its own group, so that its receipt does not count as the delivery of the prompt."""
-        return Message(
-            kind=kind,
-            group_id=uuid5(self.id, kind),
-            title_zh=text.title.zh,
-            title_en=text.title.en,
-            body_zh=text.body.zh,
-            body_en=text.body.en,
-            data={self.id_name: str(self.id)},
-        )
+        return Message.of(kind, uuid5(self.id, kind), text, {self.id_name: self.id})
 
 
 # --- prompts ---
@@ -87,9 +82,22 @@ async def notify_prompt_raised(session: AsyncSession, event: PromptRaised, at: d
     )
     to_counselor = context.message("prompt_raised_counselor", texts.raised_to_counselor(prompt.kind))
     await post_notices(session, select_counselors(context, at), to_counselor, IN_APP, at)
-    to_student = context.message("prompt_raised_student", texts.raised_to_student(prompt.kind))
+    days = await _load_event_days(session, prompt)
+    told = texts.raised_to_student(prompt.kind, days, proposed, law.deadline_days)
+    to_student = context.message("prompt_raised_student", told)
     by_sms = replace(to_student, sms=SmsText("standing", {"title": to_student.title_zh}))
     await post_notices(session, select_student(context), by_sms, IN_APP_AND_SMS, at)
+
+
+async def _load_event_days(session: AsyncSession, prompt: tables.PromptRecord) -> list[date]:
+    """The legal days of the missed checks of a prompt; for leave and absence, the day of the event."""
+    if prompt.kind != PromptKind.MISSES:
+        return [prompt.event_day]
+    ids = [UUID(key.partition(":")[2]) for key in prompt.evidence]
+    closes = await session.scalars(
+        select(RollCall.closes_at).where(RollCall.id.in_(ids)).order_by(RollCall.closes_at)
+    )
+    return [legal_day(at) for at in closes]
 
 
 async def notify_superior_prompt_raised(session: AsyncSession, event: PromptRaised, at: datetime) -> None:
@@ -120,14 +128,34 @@ async def notify_prompt_moved(session: AsyncSession, event: PromptMoved, at: dat
 
 
 async def notify_superior_prompt_moved(session: AsyncSession, event: PromptMoved, at: datetime) -> None:
-    """Notify the superior of states that it must act on or check."""
+    """Notify the superior of states that it must act on or check, and of decisions despite a blocker (reading 25)."""
     context = NotificationContext.of(event, "prompt_id")
     state = event.state
-    if state not in texts.TO_SUPERIOR:
+    text = texts.TO_SUPERIOR.get(state)
+    if state is PromptState.DECIDED and await _was_decided_despite_blockers(session, context):
+        text = texts.DECIDED_DESPITE_BLOCKERS
+    if text is None:
         return
-    text = _with_school_name(texts.TO_SUPERIOR[state], await _load_school_name(session, context))
+    text = _with_school_name(text, await _load_school_name(session, context))
     message = context.message(f"prompt_{state.value}_superior", text)
     await post_notices(session, select_superiors(context), message, IN_APP, at)
+
+
+async def _was_decided_despite_blockers(session: AsyncSession, context: NotificationContext) -> bool:
+    """Whether the registrar decided the prompt while a blocker stood."""
+    blockers = await session.scalar(
+        select(tables.PromptStep.blockers)
+        .where(tables.PromptStep.prompt_id == context.id, tables.PromptStep.closed_at.is_(None))
+        .order_by(tables.PromptStep.seq.desc())
+        .limit(1)
+    )
+    role = await session.scalar(
+        select(tables.PromptDecision.role)
+        .where(tables.PromptDecision.prompt_id == context.id)
+        .order_by(tables.PromptDecision.at.desc())
+        .limit(1)
+    )
+    return bool(blockers) and role == Role.REGISTRAR
 
 
 async def notify_prompt_reminder(session: AsyncSession, prompt_id: UUID, at: datetime) -> None:
@@ -178,14 +206,16 @@ async def notify_standing_changed(session: AsyncSession, event: StandingChanged,
 
 async def _change_text(
     session: AsyncSession, context: NotificationContext, entry: tables.StandingEntry
-) -> Text:
+) -> NoticeText:
     if entry.reverses is not None:
         return texts.RESTORED_TO_STUDENT
     if entry.cause not in SANCTIONS:
         return texts.EDITED_TO_STUDENT
     prompt = await session.get_one(tables.PromptRecord, entry.prompt_id)
     outcome = outcome_words(policy_history(context.path).on(prompt.event_day), entry.outcome)
-    return texts.changed_to_student(entry.cause, outcome, prompt.kind, entry.at)
+    wait = await load_wait(session, entry)
+    delay = delay_words(*wait) if wait is not None else None
+    return texts.changed_to_student(entry.cause, outcome, prompt.kind, entry.at, delay)
 
 
 async def notify_student_warned(session: AsyncSession, event: StudentWarned, at: datetime) -> None:
@@ -227,9 +257,9 @@ async def notify_replay_difference(session: AsyncSession, event: ReplayDifferenc
 # --- texts ---
 
 
-def _with_school_name(text: Text, school: str) -> Text:
+def _with_school_name(text: NoticeText, school: str) -> NoticeText:
     body = Bilingual(text.body.zh.format(school=school), text.body.en.format(school=school))
-    return replace(text, body=body)
+    return text._replace(body=body)
 
 
 async def _load_school_name(session: AsyncSession, context: NotificationContext) -> str:

@@ -1,4 +1,4 @@
-"""Decide prompts, answer dismissals and reverse automatic executions (HN334-4.1b, readings 10 and 12).
+"""Decide prompts, answer dismissals and reverse automatic executions (HN334-4.1b, readings 10, 12 and 25).
 
 Each act is first checked by the decision rules and then recorded as a fact. The change of standing itself is not
 written here: it follows when the student is recomputed (`apply_and_verify`).
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
 from backend.core.actor import Actor
+from backend.core.bilingual import Bilingual
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
@@ -33,7 +34,7 @@ from backend.standing.engine.decision_rules import (
     was_notice_in_time,
 )
 from backend.standing.engine.ledger import Cause, sanctions_in_force
-from backend.standing.explanations.phrases import EVIDENCE_PARTS, Bilingual, join_phrases
+from backend.standing.explanations.phrases import EVIDENCE_PARTS, blocker_words, join_phrases
 from backend.standing.prompts.case import (
     PromptCase,
     apply_and_verify,
@@ -143,6 +144,7 @@ async def _insert_decision(
         "role": row.role,
         "outcome": row.outcome,
         "found": row.found_reason,
+        "blockers": list(case.prompt.blockers),
     }
     _audit(session, case, "prompt.decision", ("prompt_decision", row.id), after)
     return row
@@ -160,6 +162,8 @@ async def _objection_error(
         "outcomes": ", ".join(case.law.outcomes),
         "reasons": ", ".join(case.law.reasons),
     }
+    blockers = join_phrases(blocker_words(code) for code in case.prompt.blockers)
+    params |= {"blockers_zh": blockers.zh, "blockers_en": blockers.en}
     if not {"notice_undelivered", "incomplete_evidence"}.isdisjoint(objections):
         params |= await _describe_missing_evidence(session, case)
     return OBJECTION_ERRORS[objections[0]](**params)

@@ -99,6 +99,18 @@ class ReasonsRequired(DomainError):
     en = "An outcome other than the proposed one requires reasons. Add them."
 
 
+class BlockersUnanswered(DomainError):
+    """A sanction despite a blocker of the automatic execution needs reasons that answer it (reading 25)."""
+
+    code = "blockers_unanswered"
+    status = 422
+    zh = "该提示尚有未了结的事项：{blockers_zh}。如仍要作出处理，请在理由中逐项说明；上级会收到通知。"
+    en = (
+        "Matters of this prompt are still open: {blockers_en}. To decide nevertheless, answer each of them in the reasons; "
+        "the superior is notified."
+    )
+
+
 class ReasonNotInCatalogue(DomainError):
     code = "reason_not_in_catalogue"
     status = 422
@@ -222,6 +234,7 @@ OBJECTION_ERRORS: dict[str, type[DomainError]] = {
     "own_dismissal": OwnDismissal,
     "unknown_outcome": UnknownOutcome,
     "reasons_required": ReasonsRequired,
+    "blockers_unanswered": BlockersUnanswered,
     "reason_not_in_catalogue": ReasonNotInCatalogue,
     "reason_needs_text": ReasonNeedsText,
     "prompt_not_delivered": PromptNotDelivered,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from backend.core.bilingual import Bilingual
 from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.standing.engine.decision_rules import DISMISS
@@ -17,7 +18,6 @@ from backend.standing.explanations.phrases import (
     STANDINGS,
     STUDY_FORMS,
     WITHDRAWN_BECAUSE,
-    Bilingual,
     blocker_words,
     outcome_words,
     reason_words,

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.core.bilingual import Bilingual
 from backend.core.database import equals_any
 from backend.roll_call.rules import SPOT_CHECK, Outcome
 from backend.standing.engine.misses import CheckStatus
-from backend.standing.explanations.phrases import Bilingual
 from backend.standing.store.tables import StudentStanding
 
 NOT_COUNTED: Mapping[str, Bilingual] = {

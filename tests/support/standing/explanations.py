@@ -2,8 +2,8 @@
 
 import re
 
+from backend.core.bilingual import Bilingual
 from backend.standing.explanations.model import Explanation
-from backend.standing.explanations.phrases import Bilingual
 
 
 def find_codes(*sentences: Bilingual) -> list[str]:

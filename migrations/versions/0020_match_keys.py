@@ -8,8 +8,8 @@ from alembic import op
 from backend.core.match_keys import match_key, name_key
 from migrations.sql_files import create_definer_functions
 
-revision = "0017"
-down_revision = "0016"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

@@ -41,6 +41,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.accounts.sessions",
     "backend.staff_api.accounts.accounts",
     "backend.staff_api.accounts.activation",
+    "backend.staff_api.accounts.rebinding",
     "backend.staff_api.accounts.phone_changes",
     "backend.staff_api.organisation.units",
     "backend.staff_api.organisation.terms",

@@ -26,7 +26,7 @@ from backend.core.tables import OutboxDelivery, OutboxEvent
 from backend.core.tenancy import Scope
 from backend.exchange.roster import events as roster
 from backend.identity import events as identity
-from backend.identity.devices.notifications import notify_rebound
+from backend.identity.devices import notifications as device_notifications
 from backend.identity.phone_changes import events as phone_changes
 from backend.identity.phone_changes import notifications as phone_change_notifications
 from backend.leave import events as leave
@@ -189,8 +189,35 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(identity.AccountDisabled),
             _on(people.ClassesAssigned),
             _on(identity.DeviceBound),
-            _on(identity.DeviceRebound, Consumer("notify_rebound", _school_scope, notify_rebound)),
+            _on(
+                identity.DeviceRebound,
+                Consumer("notify_rebound", _school_scope, device_notifications.notify_rebound),
+            ),
             _on(identity.DeviceRevoked),
+            _on(
+                identity.RegistrationCodesExhausted,
+                Consumer(
+                    "notify_codes_exhausted",
+                    _school_and_accounts_scope,
+                    device_notifications.notify_codes_exhausted,
+                ),
+            ),
+            _on(
+                identity.RebindingObjected,
+                Consumer(
+                    "notify_rebinding_objection",
+                    _school_and_accounts_scope,
+                    device_notifications.notify_objection,
+                ),
+            ),
+            _on(
+                identity.CoolDownActRecorded,
+                Consumer(
+                    "notify_cool_down_act",
+                    _school_and_accounts_scope,
+                    device_notifications.notify_cool_down_act,
+                ),
+            ),
             _on(
                 phone_changes.PhoneChangesProposed,
                 Consumer("warn_phone_changes", _school_scope, phone_change_notifications.warn_proposed),

@@ -15,6 +15,7 @@ from backend.identity.consents import (
     current_text_versions,
     load_newest_consents,
 )
+from backend.identity.devices.cool_down import record_cool_down_act
 from backend.identity.devices.service import load_active_device
 from backend.identity.face import enrolment, portraits
 from backend.identity.face.schemas import PictureStateOut, picture_state_out
@@ -147,5 +148,6 @@ async def non_face_route(body: NonFaceRouteIn, caller: PhoneCaller) -> Response:
         student = await session.get(Student, caller.actor.student_id)
         if student is None:
             raise NotFound
-        await choose_non_face_route(session, student, body.reason, caller.at)
+        route = await choose_non_face_route(session, student, body.reason, caller.at)
+        await record_cool_down_act(session, caller.actor, "non_face_route", route.id, caller.at)
     return Response(status_code=204)

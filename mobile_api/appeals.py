@@ -30,6 +30,7 @@ from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import problem_responses
 from backend.core.web.schema_types import Day
+from backend.identity.devices.cool_down import record_cool_down_act
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1/me", tags=["申诉 · appeals"])
@@ -52,6 +53,7 @@ async def post_appeal(caller: PhoneCaller, body: AppealIn) -> AppealOut:
     command = FileAppeal(body.against.to_subject(), body.grounds.to_message())
     async with caller.transaction() as session:
         appeal = await file_appeal(session, caller.actor, command, caller.at)
+        await record_cool_down_act(session, caller.actor, "appeal", appeal.filed.id, caller.at)
     return AppealOut.of(appeal, caller.at)
 
 
@@ -90,6 +92,7 @@ async def post_appeal_message(
     """向受理单位补充说明 · Post a message to the deciding unit."""
     async with caller.transaction() as session:
         message = await post_message(session, caller.actor, appeal_id, body.to_message(), caller.at)
+        await record_cool_down_act(session, caller.actor, "appeal_message", appeal_id, caller.at)
         [row] = await load_message_views(session, [message])
     return AppealMessageOut.of(row)
 
@@ -118,6 +121,7 @@ async def post_next_level(caller: PhoneCaller, appeal_id: UUID, body: AppealMess
     """被驳回后向上一级申诉（一次） · Take my rejected appeal to the next level, once."""
     async with caller.transaction() as session:
         appeal = await appeal_to_next_level(session, caller.actor, appeal_id, body.to_message(), caller.at)
+        await record_cool_down_act(session, caller.actor, "appeal", appeal_id, caller.at)
     return AppealOut.of(appeal, caller.at)
 
 

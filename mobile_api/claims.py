@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import problem_responses
+from backend.identity.devices.cool_down import record_cool_down_act
 from backend.standing.claims.queries import ClaimSearch, load_claim, load_claims_page, load_justified_reasons
 from backend.standing.claims.schemas import ClaimIn, ClaimOut, JustifiedReasonOut
 from backend.standing.claims.service import FileClaim, file_claim
@@ -35,6 +36,7 @@ async def post_claim(caller: PhoneCaller, roll_call_id: UUID, body: ClaimIn) -> 
     )
     async with caller.transaction() as session:
         view = await file_claim(session, caller.actor, command, caller.at)
+        await record_cool_down_act(session, caller.actor, "reason_claim", view.claim.id, caller.at)
     return ClaimOut.of(view)
 
 

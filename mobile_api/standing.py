@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
+from backend.identity.devices.cool_down import record_cool_down_act
 from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
 from backend.standing.prompts.schemas import OwnPromptDetailOut, PromptOut, StatementIn, StatementOut
 from backend.standing.prompts.statements import FileStatement, file_statement
@@ -54,4 +55,5 @@ async def post_statement(caller: PhoneCaller, prompt_id: UUID, body: StatementIn
     command = FileStatement(prompt_id, body.text, tuple(body.attachment_ids))
     async with caller.transaction() as session:
         view = await file_statement(session, caller.actor, command, caller.at)
+        await record_cool_down_act(session, caller.actor, "statement", prompt_id, caller.at)
     return StatementOut.of(view)

@@ -106,10 +106,14 @@ class Phone:
         registration_id: str = response.json()["registration_id"]
         return registration_id
 
-    async def confirm(self, registration_id: str, code: str) -> httpx.Response:
-        """Confirm the registration with the code. On success the phone is bound and has a token."""
+    async def confirm(
+        self, registration_id: str, code: str | None, in_person_code: str | None = None
+    ) -> httpx.Response:
+        """Confirm the registration with its codes. On success the phone is bound and has a token."""
         path = f"/v1/registrations/{registration_id}/confirmation"
-        response = await self.prove("POST", path, json={"code": code})
+        codes = {"code": code, "in_person_code": in_person_code}
+        body = {name: value for name, value in codes.items() if value is not None}
+        response = await self.prove("POST", path, json=body)
         if response.is_success:
             self.token = response.json()["access_token"]
         return response

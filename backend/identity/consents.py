@@ -14,6 +14,7 @@ from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import BadInput, NotFound
 from backend.core.ids import new_id
+from backend.identity.devices.cool_down import record_cool_down_act, require_no_cool_down
 from backend.identity.errors import ConsentMissing, ConsentTextOutdated, GuardianNeeded
 from backend.identity.events import NonFaceRouteChosen
 from backend.identity.face.templates import shred_face_data
@@ -60,6 +61,8 @@ async def answer_consent(
     student = await session.get(Student, actor.student_id)
     if student is None:
         raise NotFound
+    if command.granted and command.kind in FACE_CONSENTS:
+        await require_no_cool_down(session, student.id, at)
     age = policy.integer("identity.guardian_consent_below")
     is_minor = age_on(student.birth_date, legal_day(at)) < age
     if command.granted and is_minor and command.guardian_name is None:
@@ -77,6 +80,8 @@ async def answer_consent(
     session.add(consent)
     if not command.granted and command.kind in FACE_CONSENTS:
         await _stop_face_use(session, student, command.kind, at)
+    if not command.granted:
+        await record_cool_down_act(session, actor, "consent_revoked", consent.id, at)
     after = {"kind": command.kind, "granted": command.granted, "text_version": command.text_version}
     audit.record(
         session, audit.Act("ConsentAnswered", "student", str(student.id), actor.org_path, after=after), at

@@ -143,6 +143,60 @@ class KeyRevoked(Unauthenticated):
     en = "This phone is not bound to a student or was revoked; register it again in the app."
 
 
+class PhoneReplaced(KeyRevoked):
+    """The key was revoked because the student bound another phone; the old phone can object."""
+
+    code = "phone_replaced"
+    zh = (
+        "您的账号已绑定到另一部手机，本机不能再使用。如非本人操作，请立即在本机提出异议"
+        "（POST /v1/rebinding-objections），或当面联系辅导员。"
+    )
+    en = (
+        "Your account was bound to another phone and this one can no longer be used. If this was not you, object on this phone at "
+        "once (POST /v1/rebinding-objections), or see your counselor in person."
+    )
+
+
+class RebindingCheckNeeded(DomainError):
+    """The SMS code is right, but another phone was bound before: a face or a code given in person is needed as well."""
+
+    code = "rebinding_check_needed"
+    status = 409
+    zh = "验证码正确。您以前绑定过手机，换绑还需核对本人：{face_zh}请辅导员或学校管理员当面核对后发放当面绑定码。原手机在此之前继续有效。"
+    en = (
+        "The code is right. You bound a phone before, so the change needs one more check: {face_en}ask your counselor or the registrar in "
+        "person for a binding code. The old phone stays valid until then."
+    )
+
+    def __init__(self, *, face: bool) -> None:
+        self.extensions = {"checks": ["face", "in_person"] if face else ["in_person"]}
+        super().__init__(
+            face_zh="在本机拍摄人脸，或" if face else "",
+            face_en="take pictures of your face on this phone, or " if face else "",
+        )
+
+
+class RebindingFaceUnavailable(DomainError):
+    """There is no face to compare with, or the consents about it are missing."""
+
+    code = "rebinding_face_unavailable"
+    status = 409
+    zh = "您没有可用于比对的人脸（未采集、已撤回同意或采用非人脸方式）。请当面向辅导员或学校管理员领取当面绑定码。"
+    en = "There is no enrolled face to compare with. Ask your counselor or the registrar in person for a binding code."
+
+
+class CoolDownActive(DomainError):
+    """After a change of phone, new consents about the face and contact data wait until the cool-down is over."""
+
+    code = "cool_down_active"
+    status = 409
+    zh = "换绑手机后的冷静期内，此项须等到 {until} 之后办理。撤回同意、非人脸方式、说明理由、陈述和申诉不受影响。"
+    en = (
+        "After a change of phone, this waits until {until}. Revoking a consent, verification without a face, reasons, "
+        "statements and appeals are not affected."
+    )
+
+
 class AccountIsDisabled(Unauthenticated):
     """The account was disabled."""
 

@@ -37,6 +37,37 @@ class DeviceRebound(DeviceBound):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationCodesExhausted(Event):
+    """More one-time codes were requested for a student than are sent in an hour or a day."""
+
+    school_id: UUID
+    path: str
+    student_id: UUID
+    registration_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebindingObjected(Event):
+    """The old phone of a student objected to its replacement."""
+
+    school_id: UUID
+    path: str
+    student_id: UUID
+    objection_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoolDownActRecorded(Event):
+    """A student acted on a new phone during its cool-down."""
+
+    school_id: UUID
+    path: str
+    student_id: UUID
+    act_id: UUID
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRevoked(Event):
     """A registrar revoked a student's device key."""
 

@@ -15,6 +15,7 @@ from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.core.pagination import MAX_PAGE
+from backend.identity.devices.cool_down import require_no_cool_down
 from backend.identity.errors import CorrectionNeedsChange
 from backend.identity.events import RecordCorrectionDecided, RecordCorrectionRequested
 from backend.identity.phone_changes.notifications import warn_old_number
@@ -210,6 +211,7 @@ async def _apply_correction(
     claimed = decrypt_claimed_value(check, keys)
     if check.field in CONTACT_FIELDS:
         assert claimed is not None
+        await require_no_cool_down(session, student.id, at)
         earlier = StudentRecipient(student.id, student.school_id, phone=student.phone)
         await correct_number(session, student, claimed, at)
         if earlier.phone is not None and earlier.phone != claimed:

@@ -94,6 +94,7 @@ class Registration(Base):
     __tablename__ = "registration"
     __tenancy__ = "student"
     __table_args__ = (
+        CheckConstraint("face_status IN ('pending', 'matched', 'refused')", name="face_status"),
         Index("ix_registration_jkt", "jkt", "created_at"),
         Index("ix_registration_student", "student_id", "created_at"),
     )
@@ -111,6 +112,12 @@ class Registration(Base):
     expires_at: Mapped[datetime]
     tries: Mapped[int]
     confirmed_at: Mapped[datetime | None]
+    sms_confirmed_at: Mapped[datetime | None]
+    """When the code was right, but a replacement needs a second check."""
+    face_status: Mapped[str | None]
+    face_shots: Mapped[int] = mapped_column(server_default=text("0"))
+    face_tries: Mapped[int] = mapped_column(server_default=text("0"))
+    face_reasons: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
 
 
 class PhoneChange(Base):

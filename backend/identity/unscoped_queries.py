@@ -8,7 +8,8 @@ narrow question:
 | `use_proof` | `consume_proof` | marks a DPoP proof as used: was it unused, and which key, student and account made it |
 | `open_registration` | `open_registration` | records a registration, or a decoy above the student's limit; false above the key's limit |
 | `registration` | `find_registration_student` | the student of a registration; no row for a decoy |
-| `try_code` | `check_code` | checks a one-time code, counts a wrong one; the student or the reason for refusing it |
+| `owns_registration` | `owns_registration` | whether a key opened a registration, decoys included |
+| `try_code` | `check_codes` | checks a one-time code and a code given in person, counts a wrong one; the student or the reason for refusing it |
 | `staff_session` | `load_session` | a staff session with its account |
 | `purge_proofs`, `purge_registrations` | the functions of the same name | delete expired rows; how many |
 
@@ -43,6 +44,8 @@ class ProofState:
     key_active: bool = False
     account_active: bool = False
     actor: Actor | None = None
+    key_replaced: bool = False
+    """Whether the key was revoked because the student bound another phone."""
 
 
 _USE_PROOF = text("SELECT * FROM definer.use_proof(:jkt, :jti, :at)")
@@ -61,7 +64,13 @@ async def consume_proof(database: Database, proof: Proof, at: datetime) -> Proof
         school_id=row["school_id"],
         student_id=row["student_id"],
     )
-    return ProofState(row["fresh"], row["key_status"] == "active", row["account_status"] == "active", actor)
+    return ProofState(
+        row["fresh"],
+        row["key_status"] == "active",
+        row["account_status"] == "active",
+        actor,
+        row["revoked_reason"] == "rebound",
+    )
 
 
 _PURGE_PROOFS = text("SELECT definer.purge_proofs(:before) AS deleted")
@@ -95,16 +104,16 @@ class RegistrationRequest:
 
 @dataclass(frozen=True, slots=True)
 class CodeLimits:
-    """Limits since an instant: codes sent for one key or student, and wrong codes entered for one student."""
+    """Limits of codes: for one key or student since an instant, and for one student in a day."""
 
     since: datetime
     codes: int
-    failures: int
+    codes_of_day: int
 
 
 _OPEN_REGISTRATION = text(
     "SELECT definer.open_registration(:id, :jkt, CAST(:jwk AS jsonb), :index, :name_key, :at, :expires, :since,"
-    " :codes, :failures) AS opened"
+    " :codes, :codes_of_day) AS opened"
 )
 
 
@@ -128,7 +137,7 @@ async def open_registration(
             "expires": request.expires_at,
             "since": limits.since,
             "codes": limits.codes,
-            "failures": limits.failures,
+            "codes_of_day": limits.codes_of_day,
         },
     )
     return registration_id if opened else None
@@ -156,18 +165,52 @@ async def find_registration_student(database: Database, registration_id: UUID) -
     return _registration_student(rows[0]) if rows else None
 
 
-_TRY_CODE = text("SELECT * FROM definer.try_code(:id, :jkt, :hash, :at, :max)")
+@dataclass(frozen=True, slots=True)
+class CodesTried:
+    """The hashes of the codes that a phone sent: of the SMS, and given in person."""
+
+    by_sms: bytes | None
+    in_person: bytes | None
 
 
-async def check_code(
-    database: Database, registration_id: UUID, jkt: str, code_hash: bytes, at: datetime, max_tries: int
-) -> RegistrationStudent | str:
-    """The student if the code matches, otherwise why not: unknown, expired, exhausted, or wrong (which is counted)."""
+@dataclass(frozen=True, slots=True)
+class CheckedCodes:
+    """The student whose codes were right, and which they were."""
+
+    student: RegistrationStudent
+    by_sms: bool
+    binding_code_id: UUID | None
+
+
+_OWNS_REGISTRATION = text("SELECT definer.owns_registration(:id, :jkt) AS owns")
+
+
+async def owns_registration(database: Database, registration_id: UUID, jkt: str) -> bool:
+    """Whether the key opened this registration, which may be a decoy."""
+    (row,) = await database.fetch_autocommit(_OWNS_REGISTRATION, id=registration_id, jkt=jkt)
+    return bool(row["owns"])
+
+
+_TRY_CODE = text("SELECT * FROM definer.try_code(:id, :jkt, :hash, :in_person, :at, :max)")
+
+
+async def check_codes(
+    database: Database, registration_id: UUID, jkt: str, codes: CodesTried, at: datetime, max_tries: int
+) -> CheckedCodes | str:
+    """The student if the codes match, otherwise why not: unknown, expired, exhausted, or wrong (which is counted)."""
     (row,) = await database.fetch_autocommit(
-        _TRY_CODE, id=registration_id, jkt=jkt, hash=code_hash, at=at, max=max_tries
+        _TRY_CODE,
+        id=registration_id,
+        jkt=jkt,
+        hash=codes.by_sms,
+        in_person=codes.in_person,
+        at=at,
+        max=max_tries,
     )
     verdict: str = row["verdict"]
-    return _registration_student(row) if verdict == "match" else verdict
+    if verdict != "match":
+        return verdict
+    return CheckedCodes(_registration_student(row), bool(row["by_sms"]), row["binding_code_id"])
 
 
 def staff_actor(row: Mapping[str, Any]) -> Actor:

@@ -62,6 +62,10 @@ TO_OTHERS = {
     "filing_to_staff",
     "proposed_to_superior",
     "OLD_NUMBER_WARNED",
+    "ACTS",
+    "cool_down_act_to_staff",
+    "objection_to_staff",
+    "codes_exhausted_to_staff",
 }
 """Texts for staff and guardians, which the document leaves out."""
 HEAD = """\

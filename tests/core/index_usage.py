@@ -82,8 +82,12 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.identity.accounts.activation:_has_consent",
         "consent WHERE student_id = $1 AND kind = $2 ORDER BY at DESC LIMIT 1",
     ),
+    "ix_cool_down_act_student": (
+        "backend.identity.devices.cool_down:load_cool_down_acts",
+        "cool_down_act WHERE student_id = $1 ORDER BY at DESC",
+    ),
     "ix_device_key_student": (
-        "backend.identity.devices.service:bind_device",
+        "backend.identity.devices.service:has_ever_bound",
         "device_key WHERE student_id = $1",
     ),
     "ix_dpop_proof_seen_at": ("definer.purge_proofs", "dpop_proof WHERE seen_at < $1"),

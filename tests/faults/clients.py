@@ -246,8 +246,8 @@ class Student(RecordingClient):
             leave=leave_id,
         )
 
-    async def rebind(self, gateway: httpx.AsyncClient) -> None:
-        """Bind a new phone by name, ID number and SMS code. The old key becomes invalid."""
+    async def rebind(self, gateway: httpx.AsyncClient, registrar: "Official") -> None:
+        """Bind a new phone by name, ID number, SMS code, and the registrar's code. The old key becomes invalid."""
         fresh, me = self._phone(), self.profile
         body = {"name": me.name, "id_number": me.id_number}
         registration = await self.send_until_answered(
@@ -258,10 +258,20 @@ class Student(RecordingClient):
         code = await self._code(gateway)
         if code is None:
             return
+        given = await registrar.post(
+            "binding code",
+            f"/v1/students/{me.id}/binding-codes",
+            {"identity_check": "当面核对身份证"},
+            ("code",),
+            insist=True,
+        )
+        if given.kind != "ok":
+            return
+        codes = {"code": code, "in_person_code": given.body["code"]}
         path = f"/v1/registrations/{registration.body['registration_id']}/confirmation"
         self.rebound = True  # unknown until the request is answered
         bound = await self.send_until_answered(
-            "rebinding", lambda: fresh.prove("POST", path, json={"code": code}), key=fresh.thumbprint
+            "rebinding", lambda: fresh.prove("POST", path, json=codes), key=fresh.thumbprint
         )
         if bound.kind == "ok":
             fresh.token = bound.body["access_token"]

@@ -113,6 +113,7 @@ STUDENT_COMMITS = (
     _api("leave withdrawn", called="LeaveCancelled"),
     _api("registration", "definer.open_registration"),
     _api("code checked", "definer.try_code"),
+    _api("binding code", called="BindingCodeIssued"),
     _api("rebinding", called="DeviceRebound"),
     _api("appeal", called="AppealFiled"),
     _api("appeal withdrawn", called="AppealWithdrawn"),

@@ -211,4 +211,6 @@ class LongRun(Driver):
             async with httpx.AsyncClient(
                 base_url=self.students[student_id].context.gateway, trust_env=False, verify=False
             ) as gateway:
-                await self.students[student_id].rebind(gateway)
+                student = self.students[student_id]
+                registrar = self._choose_official("registrar", student.profile.school_id)
+                await student.rebind(gateway, registrar)

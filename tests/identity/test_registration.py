@@ -10,13 +10,18 @@ from sqlalchemy import func, select, update
 from backend.core.match_keys import legal_name, name_key
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
+from backend.core.web.client import Client
+from backend.demo.phone import Phone
 from backend.identity.devices import registration_verification
 from backend.identity.devices.registration_verification import RealNameUnavailable
 from backend.identity.devices.tasks import purge_expired
+from backend.identity.policy import province_policy
+from backend.identity.sign_in.limits import address_delays
+from backend.identity.sign_in.unscoped_queries import count_attempt
 from backend.identity.tables import Account, DeviceKey, Registration
 from backend.people.tables import Student
 from tests.support.identity.scenario import IdentityScenario, problem_code
-from tests.support.province import PROVINCE_PATH
+from tests.support.province import PROVINCE_PATH, SampleStudent
 
 pytestmark = pytest.mark.clause("HN334-3.1")
 
@@ -174,8 +179,11 @@ async def test_two_phones_confirmed_at_once_leave_one_active_key(scenario: Ident
     student = scenario.school.students[0]
     phones = [scenario.phone(), scenario.phone()]
     requested = [await scenario.request_code(phone, student) for phone in phones]
-    await asyncio.gather(*(phone.confirm(*each) for phone, each in zip(phones, requested, strict=True)))
-    assert [key.status for key in await load_device_keys(scenario, student.id)].count("active") == 1
+    answers = await asyncio.gather(
+        *(phone.confirm(*each) for phone, each in zip(phones, requested, strict=True))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    assert [key.status for key in await load_device_keys(scenario, student.id)] == ["active"]
 
 
 async def test_a_new_phone_replaces_the_old_one_with_a_seven_day_cool_down(
@@ -184,7 +192,7 @@ async def test_a_new_phone_replaces_the_old_one_with_a_seven_day_cool_down(
     student = scenario.school.students[0]
     old = await scenario.bind_phone(student)
     new = await scenario.bind_phone(student)
-    assert problem_code((await old.get("/v1/me")).text) == "key_revoked"
+    assert problem_code((await old.get("/v1/me")).text) == "phone_replaced"
     me = (await new.get("/v1/me")).json()
     revoked, active = await load_device_keys(scenario, student.id)
     assert (revoked.status, revoked.jkt, active.jkt) == ("revoked", old.thumbprint, new.thumbprint)
@@ -201,10 +209,9 @@ async def test_a_revoked_key_is_never_bound_again(scenario: IdentityScenario) ->
     student = scenario.school.students[0]
     old = await scenario.bind_phone(student)
     await scenario.bind_phone(student)
-    assert (
-        problem_code((await old.confirm(*await scenario.request_code(old, student))).text)
-        == "device_bound_elsewhere"
-    )
+    requested = await scenario.request_code(old, student)
+    answer = await old.confirm(*requested, await scenario.binding_code(student))
+    assert problem_code(answer.text) == "device_bound_elsewhere"
 
 
 async def test_a_key_with_too_many_registrations_must_wait(scenario: IdentityScenario) -> None:
@@ -215,24 +222,115 @@ async def test_a_key_with_too_many_registrations_must_wait(scenario: IdentitySce
     assert answers[-1].headers["retry-after"] == "3600"
 
 
-async def test_guessing_codes_silently_stops_further_codes_for_the_student(
+async def test_ten_wrong_codes_do_not_stop_the_student_from_binding(scenario: IdentityScenario) -> None:
+    student = scenario.school.students[0]
+    for _ in range(3):
+        phone = scenario.phone()
+        registration_id, code = await scenario.request_code(phone, student)
+        for _ in range(6):
+            await phone.confirm(registration_id, wrong_code(code))
+    await scenario.bind_phone(student)
+
+
+async def request_unsent(scenario: IdentityScenario, student: SampleStudent, phone: Phone) -> str:
+    """Request a code that is not sent; the answer does not show it."""
+    sent = await scenario.sent_code(student)
+    registration_id = await phone.register(student.name, student.id_number)
+    await registration_verification.verify_registration(scenario.app_context, UUID(registration_id))
+    assert await scenario.sent_code(student) == sent
+    return registration_id
+
+
+async def flood(scenario: IdentityScenario, student: SampleStudent, codes: int = 5) -> None:
+    for _ in range(codes):
+        await scenario.request_code(scenario.phone(), student)
+
+
+async def test_a_flood_of_requests_sends_five_codes_an_hour_and_fifteen_a_day(
     scenario: IdentityScenario,
 ) -> None:
     student = scenario.school.students[0]
-    for _ in range(2):
+    for _ in range(3):
+        await flood(scenario, student)
+        await request_unsent(scenario, student, scenario.phone())
+        scenario.clock.offset += timedelta(minutes=61)
+    await request_unsent(scenario, student, scenario.phone())
+    scenario.clock.offset += timedelta(hours=24)
+    await flood(scenario, student, 1)
+
+
+async def test_the_counselor_is_told_once_a_day_that_no_more_codes_are_sent(
+    scenario: IdentityScenario,
+) -> None:
+    student = scenario.school.students[0]
+    await flood(scenario, student)
+    for _ in range(3):
+        await request_unsent(scenario, student, scenario.phone())
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        query = select(func.count()).where(
+            OutboxEvent.name == "RegistrationCodesExhausted",
+            OutboxEvent.payload["student_id"].astext == str(student.id),
+        )
+        assert await session.scalar(query) == 1
+
+
+async def test_a_code_given_in_person_binds_the_phone_despite_a_flood(scenario: IdentityScenario) -> None:
+    student, other = scenario.school.students[:2]
+    await flood(scenario, student)
+    phone = scenario.phone()
+    registration_id = await request_unsent(scenario, student, phone)
+    refused = await phone.confirm(registration_id, None, await scenario.binding_code(other))
+    assert problem_code(refused.text) == "code_wrong"
+    code = await scenario.binding_code(student)
+    assert (await phone.confirm(registration_id, None, code.lower())).status_code == 200
+    second = scenario.phone()
+    again = await second.confirm(await request_unsent(scenario, student, second), None, code)
+    assert problem_code(again.text) == "code_wrong"
+
+
+async def test_a_code_given_in_person_does_not_replace_the_code_of_the_sms(
+    scenario: IdentityScenario,
+) -> None:
+    student = scenario.school.students[0]
+    phone = scenario.phone()
+    registration_id, _ = await scenario.request_code(phone, student)
+    refused = await phone.confirm(registration_id, None, await scenario.binding_code(student))
+    assert problem_code(refused.text) == "code_wrong"
+
+
+async def test_a_code_given_in_person_does_not_replace_the_real_name(scenario: IdentityScenario) -> None:
+    student = scenario.school.students[0]
+    await scenario.set_phone_number(student, "13800000000")
+    scenario.real_name.answer = "mismatch"
+    for _ in range(6):
         phone = scenario.phone()
-        registration_id, code = await scenario.request_code(phone, student)
-        for _ in range(5):
-            await phone.confirm(registration_id, wrong_code(code))
-    sent = await scenario.sent_code(student)
-    requested = await scenario.phone().prove(
-        "POST", "/v1/registrations", json={"name": student.name, "id_number": student.id_number}
-    )
-    await registration_verification.verify_registration(
-        scenario.app_context, UUID(requested.json()["registration_id"])
-    )
-    assert requested.status_code == 202
-    assert await scenario.sent_code(student) == sent
+        registration_id = await request_unsent(scenario, student, phone)
+    refused = await phone.confirm(registration_id, None, await scenario.binding_code(student))
+    assert problem_code(refused.text) == "code_wrong"
+
+
+async def test_a_code_given_in_person_expires(scenario: IdentityScenario) -> None:
+    student = scenario.school.students[0]
+    code = await scenario.binding_code(student)
+    scenario.clock.offset = timedelta(minutes=31)
+    await flood(scenario, student)
+    phone = scenario.phone()
+    refused = await phone.confirm(await request_unsent(scenario, student, phone), None, code)
+    assert problem_code(refused.text) == "code_wrong"
+
+
+async def test_registrations_of_an_address_are_limited_behind_a_proxy(
+    scenario: IdentityScenario,
+) -> None:
+    client = Client(address="203.0.113.9")
+    key = client.address_key(scenario.app_context, "registration")
+    assert key is not None
+    policy = province_policy(scenario.app_context, scenario.clock())
+    delays = address_delays(policy, "identity.address.max_registrations")
+    at = scenario.clock()
+    for _ in range(300):
+        assert await count_attempt(scenario.app_context.database, key, delays, timedelta(hours=1), at) is None
+    assert await count_attempt(scenario.app_context.database, key, delays, timedelta(hours=1), at) is not None
 
 
 async def test_unconfirmed_registrations_are_deleted_decoys_included(scenario: IdentityScenario) -> None:
@@ -242,7 +340,7 @@ async def test_unconfirmed_registrations_are_deleted_decoys_included(scenario: I
     other = scenario.phone()
     known, code = await scenario.request_code(other, student)
     unknown = await other.register("无此人", "110105194912310021")
-    scenario.clock.offset = timedelta(minutes=66)
+    scenario.clock.offset = timedelta(hours=25)
     context = type("Context", (), {"additional_context": {"app_context": scenario.app_context}})()
     await purge_expired(context, 0)
     answers = [await other.confirm(each, code) for each in (known, unknown)]

@@ -24,9 +24,10 @@ from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.demo.phone import Phone
 from backend.identity.accounts.passwords import password_hasher
+from backend.identity.devices.tables import RebindingObjection
 from backend.identity.ports import real_name_verifier
 from backend.identity.student_record import RequestCorrection, request_correction
-from backend.identity.tables import Account, Portrait
+from backend.identity.tables import Account, DeviceKey, Portrait
 from backend.leave.kinds import LeaveKind
 from backend.leave.service import DecideLeave, Half, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.notice.tables import Notice, NoticeDelivery
@@ -355,6 +356,7 @@ class _ScenarioBuilder:
             "pending_version": pending[1],
             "term": await self._create_term(school),
             "correction": await self._request_correction(school, bystander),
+            "objection": await self._object_to_rebinding(bystander),
             "roll_call": roll_call,
             "voidable": voidable,
             "notice_group": roll_call,
@@ -427,6 +429,33 @@ class _ScenarioBuilder:
             term = await get_term(session, school.id, legal_day(self.at))
             school_term = NewTerm(school.id, term.code, term.starts_on, term.ends_on)
             return (await open_term(session, province, school_term, self.at)).id
+
+    async def _object_to_rebinding(self, pupil: SampleStudent) -> UUID:
+        """Insert an objection of an old phone of a student who has a phone."""
+        owner_ids = {"school_id": pupil.school_id, "student_id": pupil.id}
+        async with self.roll.owner_transaction() as session:
+            active = select(DeviceKey.id).where(
+                DeviceKey.student_id == pupil.id, DeviceKey.status == "active"
+            )
+            old = DeviceKey(
+                id=new_id(),
+                jkt=f"old-{new_id()}",
+                public_jwk={},
+                status="revoked",
+                bound_at=self.at,
+                **owner_ids,
+            )
+            session.add(old)
+            await session.flush()
+            objection = RebindingObjection(
+                id=new_id(),
+                device_id=(await session.scalars(active)).one(),
+                old_device_id=old.id,
+                at=self.at,
+                **owner_ids,
+            )
+            session.add(objection)
+        return objection.id
 
     async def _request_correction(self, school: SampleSchool, pupil: SampleStudent) -> UUID:
         actor, app_context = student_account(school, pupil), self.identity.app_context

@@ -119,6 +119,19 @@ STAFF: tuple[Row, ...] = (
         {"reason": "手机丢失"},
         path={"student_id": IdOf("bystander")},
     ),
+    Row(
+        "POST /v1/students/{student_id}/binding-codes",
+        "403      403    ok        ok",
+        {"identity_check": "当面核对身份证"},
+    ),
+    Row("GET /v1/students/{student_id}/cool-down-acts", "ok       ok     ok        ok"),
+    Row("GET /v1/rebinding-objections", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/rebinding-objections/{objection_id}/decision",
+        "403      403    ok/409    ok/409",
+        {"outcome": "dismissed", "reason": "当面核对，本人换机"},
+        path={"objection_id": IdOf("objection")},
+    ),
     Row("GET /v1/record-corrections", "ok       ok     ok        ok"),
     Row(
         "POST /v1/record-corrections/{check_id}/decision",
@@ -318,6 +331,9 @@ STAFF: tuple[Row, ...] = (
 MOBILE: tuple[Row, ...] = (
     Row("POST /v1/registrations", "202", {"name": "某某", "id_number": "11010519491231002X"}),
     Row("POST /v1/registrations/{registration_id}/confirmation", "404", {"code": "000000"}),
+    Row("GET /v1/registrations/{registration_id}", "404"),
+    Row("POST /v1/registrations/{registration_id}/face", "404", pictures="shots"),
+    Row("POST /v1/rebinding-objections", "409", {"note": "不是我换的"}, note="by the bound phone"),
     Row("POST /v1/token", "ok"),
     Row("GET /v1/me", "ok"),
     Row("GET /v1/me/record", "ok"),
@@ -386,6 +402,9 @@ UNAUTHENTICATED_STAFF_ROUTES = {
 UNAUTHENTICATED_MOBILE_ROUTES = {
     "POST /v1/registrations",
     "POST /v1/registrations/{registration_id}/confirmation",
+    "GET /v1/registrations/{registration_id}",
+    "POST /v1/registrations/{registration_id}/face",
+    "POST /v1/rebinding-objections",
     "POST /v1/token",
 }
 """Routes of the mobile API that require a DPoP proof and no token."""

@@ -1,19 +1,20 @@
 """Verifying a registration in the worker: the real-name service first, then a one-time code by SMS (HN334-3.1)."""
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core import audit
+from backend.core import audit, outbox
 from backend.core.app_context import AppContext
 from backend.core.errors import DomainError
 from backend.core.keys import KeyRing
 from backend.core.match_keys import legal_name
 from backend.core.tenancy import Scope
 from backend.identity import unscoped_queries
+from backend.identity.events import RegistrationCodesExhausted
 from backend.identity.ports import RealNameAnswer, real_name_verifier
 from backend.identity.tables import Registration
 from backend.notice.service import send_sms_code
@@ -21,6 +22,8 @@ from backend.people.queries import decrypt_id_number
 from backend.people.tables import Student
 
 CODE_DIGITS = 6
+TOO_MANY_CODES = "too_many_codes"
+"""The reason of a registration above the student's limit of codes; see `definer.open_registration`."""
 
 
 class RealNameUnavailable(DomainError):
@@ -48,6 +51,7 @@ async def verify_registration(app_context: AppContext, registration_id: UUID) ->
     scope = Scope.student(student_ref.school_id, student_ref.student_id)
     async with app_context.database.transaction(scope) as session:
         if await _lock_unverified(session, registration_id, app_context.clock()) is None:
+            await _report_exhausted(session, registration_id, student_ref.school_path, app_context.clock())
             return
         student = (await session.scalars(select(Student).where(Student.id == student_ref.student_id))).one()
     answer = await app_context.service(real_name_verifier).verify(
@@ -79,6 +83,31 @@ async def _lock_unverified(session: AsyncSession, registration_id: UUID, at: dat
         .with_for_update()
     )
     return (await session.scalars(unverified)).one_or_none()
+
+
+async def _report_exhausted(
+    session: AsyncSession, registration_id: UUID, school_path: str, at: datetime
+) -> None:
+    """Have the counselor told once a day that no more codes are sent to a student."""
+    registration = await session.get_one(Registration, registration_id)
+    if registration.refused_reason != TOO_MANY_CODES or registration.student_id is None:
+        return
+    earlier = exists().where(
+        Registration.student_id == registration.student_id,
+        Registration.refused_reason == TOO_MANY_CODES,
+        Registration.created_at > registration.created_at - timedelta(days=1),
+        Registration.id < registration.id,
+    )
+    if await session.scalar(select(earlier)):
+        return
+    assert registration.school_id is not None
+    event = RegistrationCodesExhausted(
+        school_id=registration.school_id,
+        path=school_path,
+        student_id=registration.student_id,
+        registration_id=registration.id,
+    )
+    await outbox.emit(session, event, at)
 
 
 def _refuse(

@@ -18,6 +18,9 @@ from backend.identity.tables import DeviceKey
 from backend.people.queries import classes_of_counselor
 from backend.people.tables import Student
 
+REBOUND = "rebound"
+"""The reason of a key that was revoked because the student bound another phone."""
+
 
 @dataclass(frozen=True, slots=True)
 class BindDevice:
@@ -45,6 +48,11 @@ async def load_active_device(session: AsyncSession, student_id: UUID) -> DeviceK
     return (await session.scalars(active)).one_or_none()
 
 
+async def has_ever_bound(session: AsyncSession, student_id: UUID) -> bool:
+    """Whether the student ever bound a phone, so that another one is a replacement."""
+    return bool(await session.scalar(select(exists().where(DeviceKey.student_id == student_id))))
+
+
 async def bind_device(session: AsyncSession, actor: Actor, command: BindDevice, at: datetime) -> DeviceKey:
     """Make the key the student's only active one.
 
@@ -53,8 +61,8 @@ async def bind_device(session: AsyncSession, actor: Actor, command: BindDevice, 
     """
     assert actor.school_id is not None
     assert actor.student_id is not None
-    had_one = await session.scalar(select(exists().where(DeviceKey.student_id == actor.student_id)))
-    await _revoke_active_key(session, actor.student_id, "rebound", at)
+    had_one = await has_ever_bound(session, actor.student_id)
+    await revoke_active_key(session, actor.student_id, REBOUND, at)
     device = DeviceKey(
         id=new_id(),
         school_id=actor.school_id,
@@ -100,16 +108,15 @@ async def revoke_device(session: AsyncSession, actor: Actor, command: RevokeDevi
             reason_zh="仅学校管理员可以解绑学生手机",
             reason_en="only the registrar can revoke a student's phone",
         )
-    ended = await _revoke_active_key(session, command.student_id, command.reason, at)
+    ended = await revoke_active_key(session, command.student_id, command.reason, at)
     if ended is None:
         raise Conflict(reason_zh="该生没有已绑定的手机", reason_en="the student has no bound phone")
     await outbox.emit(session, DeviceRevoked(school_id=student.school_id, student_id=student.id), at)
     _audit(session, actor, "DeviceRevoked", student.id, {"jkt": ended, "reason": command.reason}, at)
 
 
-async def _revoke_active_key(
-    session: AsyncSession, student_id: UUID, reason: str, at: datetime
-) -> str | None:
+async def revoke_active_key(session: AsyncSession, student_id: UUID, reason: str, at: datetime) -> str | None:
+    """Revoke the student's active key; returns its thumbprint, None if there was none."""
     ended = await session.execute(
         update(DeviceKey)
         .where(DeviceKey.student_id == student_id, DeviceKey.status == "active")

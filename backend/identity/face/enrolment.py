@@ -17,6 +17,7 @@ from backend.core.errors import BadInput
 from backend.core.ids import new_id
 from backend.core.jobs import enqueue
 from backend.identity.consents import FACE_CONSENTS, require_consents
+from backend.identity.devices.cool_down import require_no_cool_down
 from backend.identity.errors import EnrolmentPending, FaceAlreadyEnrolled, TooManyAttempts
 from backend.identity.face.picture_refs import EnrolmentRef
 from backend.identity.face.pictures import check_containers
@@ -68,6 +69,7 @@ def _check_count(count: int, policy: PolicyAt) -> None:
 
 async def _require_eligible(session: AsyncSession, student_id: UUID, policy: PolicyAt, at: datetime) -> None:
     await require_consents(session, student_id, *FACE_CONSENTS)
+    await require_no_cool_down(session, student_id, at)
     if await has_ever_enrolled(session, student_id):
         raise FaceAlreadyEnrolled
     delay = policy.duration("verification.face.delay_after_failures")

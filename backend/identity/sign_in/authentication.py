@@ -12,6 +12,7 @@ from backend.identity import unscoped_queries
 from backend.identity.errors import (
     AccountIsDisabled,
     KeyRevoked,
+    PhoneReplaced,
     PhoneTokenMissing,
     ProofInvalid,
     ProofReplayed,
@@ -43,7 +44,7 @@ class VerifiedProof:
     def require_student(self) -> Actor:
         """The key's student; raises `KeyRevoked` or `AccountIsDisabled` unless both key and account are active."""
         if self.state.actor is None or not self.state.key_active:
-            raise KeyRevoked
+            raise PhoneReplaced if self.state.key_replaced else KeyRevoked
         if not self.state.account_active:
             raise AccountIsDisabled
         return self.state.actor

@@ -25,12 +25,13 @@ from backend.core.web.client import trust_proxies
 from backend.core.web.problems import install_problem_handlers, problem_response
 from backend.demo.phone import Phone
 from backend.identity.accounts.passwords import password_hasher
+from backend.identity.devices.binding_codes import IssueBindingCode, issue_binding_code
 from backend.identity.devices.registration_verification import verify_registration
 from backend.identity.ports import RealNameAnswer, real_name_verifier
 from backend.notice import delivery as sms_delivery
 from backend.notice.tables import NoticeDelivery
 from backend.people.tables import Student
-from backend.staff_api.accounts import accounts, phone_changes, sessions
+from backend.staff_api.accounts import accounts, phone_changes, rebinding, sessions
 from backend.staff_api.accounts import activation as staff_activation
 from biometrics.errors import BiometricsError
 from mobile_api import activation
@@ -42,6 +43,7 @@ from tests.support.province import (
     SampleSchool,
     SampleStudent,
     create_sample_province,
+    registrar_account,
 )
 
 FAST_PASSWORD_HASH = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
@@ -129,10 +131,22 @@ class IdentityScenario:
         assert code is not None
         return registration_id, code
 
+    async def binding_code(self, student: SampleStudent) -> str:
+        """A code that the registrar gives to the student in person."""
+        schools = (self.world.school, self.world.sister, self.world.direct)
+        actor = registrar_account(next(each for each in schools if each.id == student.school_id))
+        async with self.app_context.database.transaction(actor.scope) as session:
+            command = IssueBindingCode(student.id, "当面核对身份证", timedelta(minutes=30))
+            issued = await issue_binding_code(session, actor, self.app_context.keys, command, self.clock())
+        return issued.code
+
     async def bind_phone(self, student: SampleStudent) -> Phone:
-        """Bind a new phone to the student through the API."""
+        """Bind a new phone to the student through the API; if it replaces another, with a code given in person."""
         phone = self.phone()
-        response = await phone.confirm(*await self.request_code(phone, student))
+        requested = await self.request_code(phone, student)
+        response = await phone.confirm(*requested)
+        if response.status_code == 409 and problem_code(response.text) == "rebinding_check_needed":
+            response = await phone.confirm(*requested, await self.binding_code(student))
         assert response.status_code == 200, response.text
         return phone
 
@@ -147,7 +161,12 @@ async def identity_scenario(app_context: AppContext, owner: Database) -> AsyncIt
     async with (
         _client(own, registration_routes.router, activation.router, own_phone_changes.router) as mobile,
         _client(
-            own, sessions.router, accounts.router, staff_activation.router, phone_changes.router
+            own,
+            sessions.router,
+            accounts.router,
+            staff_activation.router,
+            phone_changes.router,
+            rebinding.router,
         ) as staff,
     ):
         yield IdentityScenario(own, owner, world, real_name, clock, mobile, staff)

@@ -34,7 +34,8 @@ def _engine_loaded_once() -> Iterator[None]:
 @pytest.fixture
 def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in settings.model_dump(exclude_none=True).items():
-        monkeypatch.setenv(f"DIANMING_{name.upper()}", str(value))
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        monkeypatch.setenv(f"DIANMING_{name.upper()}", text)
     get_settings.cache_clear()
     configure_logging(as_json=False)  # as the command line does
     yield

@@ -31,7 +31,8 @@ def test_setting_is_read_from_the_environment(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in settings.model_dump(exclude_none=True).items():
-        monkeypatch.setenv(f"DIANMING_{name.upper()}", str(value))
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        monkeypatch.setenv(f"DIANMING_{name.upper()}", text)
     monkeypatch.setenv("DIANMING_FACE_ENGINE", str(tmp_path / "engine.yaml"))
     assert Settings().face_engine == tmp_path / "engine.yaml"
 

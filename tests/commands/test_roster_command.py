@@ -80,7 +80,8 @@ async def school(
 ) -> AsyncIterator[SampleSchool]:
     """A school without students, and environment variables that point to its database."""
     for name, value in settings.model_dump(exclude_none=True).items():
-        monkeypatch.setenv(f"DIANMING_{name.upper()}", str(value))
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        monkeypatch.setenv(f"DIANMING_{name.upper()}", text)
     get_settings.cache_clear()
     yield (await create_sample_province(owner, app_context.keys, classes=0, students=0)).school
     get_settings.cache_clear()

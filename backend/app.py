@@ -58,6 +58,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.appeals",
     "backend.staff_api.standing.prompts",
     "backend.staff_api.standing.change_requests",
+    "backend.staff_api.standing.quarantine",
     "backend.staff_api.standing.ledger",
     "backend.staff_api.standing.claims",
     "backend.staff_api.standing.outages",

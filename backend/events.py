@@ -33,6 +33,7 @@ from backend.leave import events as leave
 from backend.leave import guardians
 from backend.leave import notifications as leave_notifications
 from backend.notice import events as notice
+from backend.org.paths import common_superior_path
 from backend.people import events as people
 from backend.roll_call import events as roll_call
 from backend.roll_call.launch import notifications as roll_call_notifications
@@ -47,6 +48,7 @@ from backend.standing.notifications import prompts as standing_notifications
 from backend.standing.notifications.prompts import superior_path
 from backend.standing.prompts.deliveries import deliver_prompt_by_notice
 from backend.standing.store.save import recompute
+from backend.standing.transfers import notifications as transfer_notifications
 
 E = TypeVar("E", bound=Event)
 E_contra = TypeVar("E_contra", contravariant=True)
@@ -98,6 +100,16 @@ def _school_and_accounts_scope(event: HasSchoolAndPath) -> Scope:
 def _superior_scope(event: HasPath) -> Scope:
     """The authority directly above the school. A school's scope does not include its accounts."""
     return Scope.wide(superior_path(event.path))
+
+
+def _holder_scope(event: people.EnrolmentsQuarantined | people.QuarantineDecided) -> Scope:
+    """The school that has the student, and its accounts."""
+    return Scope.school(event.holder_school_id, event.holder_path)
+
+
+def _common_superior_scope(event: people.EnrolmentsQuarantined) -> Scope:
+    """The lowest unit above both schools."""
+    return Scope.wide(common_superior_path(event.path, event.holder_path))
 
 
 def _approver_scope(event: standing.ChangeRequested) -> Scope:
@@ -188,6 +200,35 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(identity.AccountActivated),
             _on(identity.AccountDisabled),
             _on(people.ClassesAssigned),
+            _on(
+                people.EnrolmentsQuarantined,
+                Consumer(
+                    "notify_quarantined",
+                    _school_and_accounts_scope,
+                    transfer_notifications.notify_importing_school,
+                ),
+                Consumer(
+                    "notify_holder_quarantined", _holder_scope, transfer_notifications.notify_holding_school
+                ),
+                Consumer(
+                    "notify_superiors_quarantined",
+                    _common_superior_scope,
+                    transfer_notifications.notify_superiors,
+                ),
+            ),
+            _on(
+                people.QuarantineDecided,
+                Consumer(
+                    "notify_quarantine_decided",
+                    _school_and_accounts_scope,
+                    transfer_notifications.notify_importing_school_of_decision,
+                ),
+                Consumer(
+                    "notify_holder_quarantine_decided",
+                    _holder_scope,
+                    transfer_notifications.notify_holding_school_of_decision,
+                ),
+            ),
             _on(identity.DeviceBound),
             _on(
                 identity.DeviceRebound,

@@ -68,6 +68,14 @@ def protect_student_readable_table(
     )
 
 
+def protect_two_school_table(table: str, other: str, grants: str = "SELECT, INSERT, UPDATE") -> None:
+    """Rows belong to the schools in `school_id` and in the column `other`. Both see and write them; a student does not."""
+    force_row_level_security(table, grants)
+    in_other = IN_SCHOOL_SCOPE.replace("school_id", other)
+    condition = f"(({IN_SCHOOL_SCOPE} OR {in_other}) AND (SELECT tenancy.student()) IS NULL)"
+    op.execute(f"CREATE POLICY tenant ON {table} TO {APP_ROLE} USING {condition} WITH CHECK {condition}")
+
+
 def protect_org_table(table: str, column: str = "org_path", grants: str = "SELECT, INSERT, UPDATE") -> None:
     """Rows belong to the unit whose path is in `column`. The unit and its superiors see them."""
     force_row_level_security(table, grants)

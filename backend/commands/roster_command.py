@@ -222,7 +222,7 @@ def _render_summary(payload: dict[str, Any]) -> str:
 def _render_report(report: dict[str, Any]) -> list[str]:
     counts = (
         f"已导入：新增 {report['created']}，更新 {report['updated']}，未变 {report['unchanged']}，新建班级"
-        f" {report['classes_created']}；学习形式未采纳 {report['flagged']}，他校已有学籍 {report['elsewhere']}，"
+        f" {report['classes_created']}；学习形式未采纳 {report['flagged']}，他校已有学籍、列入待核 {report['quarantined']}，已核定不予建立 {report['refused']}，"
         f"新号码待确认 {report['phones_proposed']}，不在表中的在册学生 {report['not_in_file']}（未改动）。"
     )
     return [counts, *(f"  提醒 {_render_finding(finding)}" for finding in report["findings"])]

@@ -29,7 +29,8 @@ from backend.core.unscoped_connections import Connection, UnscopedConnections
 class Base(DeclarativeBase):
     """Base of every table. `__tenancy__` names the column that row-level security compares; a test verifies it.
 
-    Values: `school` (column school_id), `student` (school_id and student_id), `account` (account_id),
+    Values: `school` (column school_id), `student` (school_id and student_id), `two_schools` (school_id and
+    holder_school_id), `account` (account_id),
     `org` (org_path), `open` (readable by every signed-in account, nothing personal) and `ledger`
     (identifiers only, append-only, internal).
     """

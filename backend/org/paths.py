@@ -29,6 +29,12 @@ def superior_paths(path: str) -> tuple[str, ...]:
     return tuple(".".join(labels[:depth]) for depth in range(len(labels), 0, -1))
 
 
+def common_superior_path(one: str, other: str) -> str:
+    """Return the path of the lowest unit above both schools."""
+    above = superior_paths(other)[1:]
+    return next(path for path in superior_paths(one)[1:] if path in above)
+
+
 def division_of(path: str) -> str:
     """Return the division code (six digits) whose policy applies; a school has that of its bureau."""
     return next(label[1:] for label in reversed(path.split(".")) if not label.startswith("s"))

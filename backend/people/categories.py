@@ -59,3 +59,10 @@ class DocumentKind(StrEnum):
     """户口簿"""
     OTHER = "other"
     """其他"""
+
+
+ENDED_STANDINGS = ("03", "07", "08", "09", "10", "11", "14", "99")
+"""退学 毕业 结业 肄业 转出 死亡 开除, and a cancelled record: the student is on the roll no longer.
+
+The unique index `uq_student_enrolled` admits one student without these standings per ID number in the province.
+"""

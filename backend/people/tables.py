@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
 from backend.core.match_keys import match_key, name_key
+from backend.people.categories import ENDED_STANDINGS
 
 
 def _class_name_key(context: DefaultExecutionContext) -> str:
@@ -20,6 +21,10 @@ def _class_name_key(context: DefaultExecutionContext) -> str:
 def _student_name_key(context: DefaultExecutionContext) -> str:
     name: str = context.get_current_parameters()["name"]  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
     return name_key(name)
+
+
+ENROLLED_CONDITION = "standing NOT IN ({})".format(", ".join(f"'{code}'" for code in ENDED_STANDINGS))
+"""SQL condition of a student who is on the roll."""
 
 
 class SchoolClass(Base):
@@ -59,6 +64,9 @@ class Student(Base):
             postgresql_where=text("student_number_index IS NOT NULL"),
         ),
         Index("ix_student_id_number_index", "id_number_index"),
+        Index(
+            "uq_student_enrolled", "id_number_index", unique=True, postgresql_where=text(ENROLLED_CONDITION)
+        ),
         Index("ix_student_class", "class_id"),
         CheckConstraint("study_form IN ('full_time', 'part_time')", name="study_form"),
         CheckConstraint(
@@ -88,6 +96,54 @@ class Student(Base):
     row_digest: Mapped[bytes]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class QuarantinedEnrolment(Base):
+    """A row of a roster whose ID number is on another school's roll, until a person has decided (MOE19-2.4, reading 23).
+
+    It is not a student: no account, phone, face or total refers to it. `school_id` imported the row; `holder_school_id`
+    has the student. Both schools and their superiors see it. `id` becomes the student's id if the row is enrolled; the
+    encrypted numbers are bound to it. `row_data` has the other columns, and is emptied when the row is not enrolled.
+    """
+
+    __tablename__ = "quarantined_enrolment"
+    __tenancy__ = "two_schools"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('open', 'transferred', 'different_person', 'error', 'withdrawn', 'released')",
+            name="state",
+        ),
+        CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
+        CheckConstraint("school_id <> holder_school_id", name="two_schools"),
+        Index(
+            "uq_quarantined_enrolment_open",
+            "school_id",
+            "id_number_index",
+            unique=True,
+            postgresql_where=text("state = 'open'"),
+        ),
+        Index("ix_quarantined_enrolment_school", "school_id", "id_number_index"),
+        Index("ix_quarantined_enrolment_holder", "holder_school_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    holder_school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    holder_student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    id_number_index: Mapped[bytes]
+    masked_number: Mapped[str]
+    id_number_sealed: Mapped[bytes | None]
+    student_number_sealed: Mapped[bytes | None]
+    student_number_index: Mapped[bytes | None]
+    row_data: Mapped[dict[str, Any]]
+    digest: Mapped[bytes]
+    file_sha256: Mapped[str]
+    imported_by: Mapped[UUID | None]
+    imported_at: Mapped[datetime]
+    state: Mapped[str]
+    decided_by: Mapped[UUID | None]
+    decided_at: Mapped[datetime | None]
+    reasons: Mapped[str | None]
 
 
 class Guardian(Base):

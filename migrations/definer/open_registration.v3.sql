@@ -15,7 +15,7 @@ BEGIN
   IF recent_codes >= p_codes THEN RETURN false; END IF;
   SELECT s.id, s.school_id INTO matching_student, matching_school FROM student s
     WHERE s.id_number_index = p_index AND s.name_key = p_name_key
-    ORDER BY s.created_at DESC, s.id DESC LIMIT 1;
+    ORDER BY s.standing IN ('03', '07', '08', '09', '10', '11', '14', '99'), s.created_at DESC, s.id DESC LIMIT 1;
   SELECT count(*) FILTER (WHERE r.created_at > p_since), count(*) INTO recent_codes, codes_of_day FROM registration r
     WHERE r.student_id = matching_student AND r.created_at > p_at - interval '1 day'
       AND r.refused_reason IS DISTINCT FROM 'too_many_codes';

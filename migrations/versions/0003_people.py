@@ -22,7 +22,7 @@ def upgrade() -> None:
     _create_student_tables()
     _create_consent_tables()
     _create_attachment_tables()
-    create_definer_functions("find_students_by_id_number")
+    create_definer_functions("find_enrolled_student")
 
 
 def _create_class_tables() -> None:

@@ -240,6 +240,14 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.standing.store.save_prompts:load_steps_in_effect",
         "prompt_step WHERE student_id = ANY ($1) ORDER BY prompt_id, seq",
     ),
+    "ix_quarantined_enrolment_holder": (
+        "backend.standing.transfers.queries:load_quarantine_page",
+        "quarantined_enrolment WHERE holder_school_id = $1 ORDER BY id DESC LIMIT 51",
+    ),
+    "ix_quarantined_enrolment_school": (
+        "backend.exchange.roster.quarantine:quarantine_rows",
+        "quarantined_enrolment WHERE school_id = $1 AND id_number_index = $2",
+    ),
     "ix_reason_claim_roll_call": (
         "backend.standing.claims.queries:load_claims_page",
         "reason_claim WHERE roll_call_id = $1",

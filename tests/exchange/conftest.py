@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from xlsxwriter import Workbook
 
+from backend.core.ids import new_id
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.issues import RowIssue
 from backend.exchange.roster.reader import read_roster
@@ -19,9 +20,9 @@ RecordsWriter = Callable[..., Path]
 
 @pytest.fixture
 def records() -> list[dict[str, str]]:
-    """Return a class of forty generated students as dicts that a test may modify."""
+    """Return a class of forty generated students, unique in the database, as dicts that a test may modify."""
     plan = plan_school("4141000001", "示例职业学校（虚构）", students=40, part_time_classes=0)
-    return [dict(record) for record in generate_students(7, [plan])]
+    return [dict(record) for record in generate_students(new_id().int % 2**32, [plan])]
 
 
 @pytest.fixture

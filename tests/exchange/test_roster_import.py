@@ -154,7 +154,7 @@ async def test_importing_the_same_file_again_changes_nothing(
     before = await load_students(app_context, world.school)
     again = await import_rows(app_context, world.school, [replace(row, row=row.row + 5) for row in rows])
     assert count_changes(again) == (0, 0, 40)
-    assert (again.classes_created, again.flagged, again.elsewhere, again.not_in_file) == (0, 0, 0, 0)
+    assert (again.classes_created, again.flagged, again.quarantined, again.not_in_file) == (0, 0, 0, 0)
     after = await load_students(app_context, world.school)
     assert {(each.id, each.updated_at) for each in before.values()} == {
         (each.id, each.updated_at) for each in after.values()
@@ -283,14 +283,14 @@ async def test_students_missing_from_the_file_are_counted_and_kept(
     assert len(await load_students(app_context, world.school)) == 40
 
 
-@pytest.mark.clause("MOE19-2.4")
-async def test_person_enrolled_elsewhere_is_a_warning_without_the_school(
+@pytest.mark.clause("MOE19-2.4", "R23")
+async def test_person_enrolled_elsewhere_is_quarantined_without_naming_the_school(
     app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
     rows = read_rows(generate_records())
     await import_rows(app_context, world.sister, rows[:2])
     report = await import_rows(app_context, world.school, rows)
-    assert (count_changes(report), report.elsewhere) == ((40, 0, 0), 2)
+    assert (count_changes(report), report.quarantined, report.rows) == ((38, 0, 0), 2, 40)
     assert [(each.row, each.code) for each in report.findings] == [
         (2, "on_another_roll"),
         (3, "on_another_roll"),

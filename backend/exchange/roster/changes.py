@@ -67,7 +67,8 @@ _COLUMNS = ", ".join(f"t.{name} AS old_{name}, s.{name} AS new_{name}" for name 
 
 _CHANGED = text(
     f"""
-    SELECT t.id AS student_id, {_COLUMNS}, c.name AS old_class_name, s.class_name AS new_class_name,
+    SELECT t.id AS student_id, {_COLUMNS}, c.name AS old_class_name,
+      CASE WHEN c.name_key = s.class_key THEN c.name ELSE s.class_name END AS new_class_name,
       t.student_number_index IS DISTINCT FROM s.student_number_index AS student_number,
       ARRAY(SELECT key FROM jsonb_each(t.record) a FULL JOIN jsonb_each(s.record) b USING (key)
             WHERE a.value IS DISTINCT FROM b.value ORDER BY key) AS record,

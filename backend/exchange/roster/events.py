@@ -16,7 +16,8 @@ class RosterImported(Event):
     updated: int
     unchanged: int
     flagged: int
-    elsewhere: int
+    quarantined: int
+    refused: int
     phones_proposed: int
     not_in_file: int
     classes_created: int

@@ -24,6 +24,7 @@ from backend.exchange.roster.changes import audit_changed_students
 from backend.exchange.roster.errors import StudentNumbersTaken
 from backend.exchange.roster.events import RosterImported
 from backend.exchange.roster.issues import (
+    ENROLMENT_REFUSED,
     ON_ANOTHER_ROLL,
     PHONE_KEPT,
     PHONE_PROPOSED,
@@ -35,13 +36,15 @@ from backend.exchange.roster.issues import (
 )
 from backend.exchange.roster.phones import FINDINGS as PHONE_FINDINGS
 from backend.exchange.roster.phones import propose_phones
+from backend.exchange.roster.quarantine import FINDINGS as QUARANTINE_FINDINGS
+from backend.exchange.roster.quarantine import quarantine_rows
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.staging import STUDENT_COLUMNS, UPDATED_COLUMNS, copy_to_staging
 from backend.exchange.roster.template import load_template
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import Defect
 from backend.people.queries import student_number_context
-from backend.people.tables import SchoolClass, Student
+from backend.people.tables import ENROLLED_CONDITION, SchoolClass, Student
 
 ENROLLED = "01"
 """The standing 在读 of a new student."""
@@ -50,6 +53,7 @@ MAX_LISTED = 200
 """Findings of each kind listed in the report; all are counted."""
 
 _PHONE_DEFECTS = {"proposed": PHONE_PROPOSED, "kept": PHONE_KEPT, "refused": PHONE_REFUSED}
+_QUARANTINE_DEFECTS = {"quarantined": ON_ANOTHER_ROLL, "refused": ENROLMENT_REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +67,18 @@ class RosterImport:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """The result of an import. Each row is created, updated or unchanged.
+    """The result of an import. Each row is created, updated, unchanged, quarantined or refused.
 
-    `flagged`: rows with another study form than the roll, which was not changed. `elsewhere`: persons whose ID number
-    is also on another school's roll. `phones_proposed`: numbers that wait for the student or the superior. `not_in_file`: students of the school without a row; they were not changed.
+    `flagged`: rows with another study form than the roll, which was not changed. `quarantined`: rows whose ID number is
+    on another school's roll and waits for a decision. `refused`: such rows that a person refused before. `phones_proposed`: numbers that wait for the student or the superior. `not_in_file`: students of the school without a row; they were not changed.
     """
 
     created: int
     updated: int
     unchanged: int
     flagged: int
-    elsewhere: int
+    quarantined: int
+    refused: int
     phones_proposed: int
     not_in_file: int
     classes_created: int
@@ -81,8 +86,8 @@ class ImportReport:
 
     @property
     def rows(self) -> int:
-        """The number of imported rows."""
-        return self.created + self.updated + self.unchanged
+        """The number of rows in the file."""
+        return self.created + self.updated + self.unchanged + self.quarantined + self.refused
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON-compatible values."""
@@ -122,6 +127,7 @@ async def import_roster_as_system(
     await audit_changed_students(session, school.path, command.sha256, at)
     await _update_student_numbers(session, keys, of_school)
     created = await _count(session, _INSERT_STUDENTS, {**of_school, "standing": ENROLLED})
+    quarantined = await quarantine_rows(session, school, command.sha256, at)
     updated = await _count(session, _UPDATE_STUDENTS, of_school)
     await session.execute(_DELETE_GUARDIANS)
     await session.execute(_INSERT_GUARDIANS, of_school)
@@ -133,10 +139,7 @@ async def import_roster_as_system(
     locked, locked_findings = await _query_findings(
         session, _FLAGGED, of_school | {"locked": True}, "study_form", STUDY_FORM_LOCKED
     )
-    elsewhere, elsewhere_findings = await _query_findings(
-        session, _ELSEWHERE, of_school, "document_number", ON_ANOTHER_ROLL
-    )
-    phone_findings = await _query_phone_findings(session)
+    findings = [*locked_findings, *unlocked_findings, *await _query_other_findings(session)]
     await session.execute(_DROP_STAGING)
     await session.execute(_ENABLE_NESTED_LOOPS)
     report = ImportReport(
@@ -144,11 +147,12 @@ async def import_roster_as_system(
         updated=updated,
         unchanged=unchanged,
         flagged=unlocked + locked,
-        elsewhere=elsewhere,
+        quarantined=quarantined.waiting,
+        refused=quarantined.refused,
         phones_proposed=phones_proposed,
         not_in_file=not_in_file,
         classes_created=classes,
-        findings=(*locked_findings, *unlocked_findings, *elsewhere_findings, *phone_findings),
+        findings=tuple(findings),
     )
     await _audit_import(session, command, report, at)
     return report
@@ -235,10 +239,15 @@ async def _query_findings(
     return (rows[0][3] if rows else 0), listed
 
 
-async def _query_phone_findings(session: AsyncSession) -> list[RowIssue]:
+async def _query_other_findings(session: AsyncSession) -> list[RowIssue]:
+    """Findings about numbers of bound students, and about rows that were not enrolled."""
     findings: list[RowIssue] = []
     for finding, defect in _PHONE_DEFECTS.items():
         _, listed = await _query_findings(session, PHONE_FINDINGS, {"finding": finding}, "phone", defect)
+        findings += listed
+    for action, defect in _QUARANTINE_DEFECTS.items():
+        parameters = {"action": action}
+        _, listed = await _query_findings(session, QUARANTINE_FINDINGS, parameters, "document_number", defect)
         findings += listed
     return findings
 
@@ -300,10 +309,12 @@ _INSERT_STUDENTS = text(
         s.student_number_sealed, s.student_number_index, :standing, s.record, s.digest, :at, :at
       FROM roster_staging s JOIN school_class c ON c.school_id = :school AND c.name_key = s.class_key
       WHERE s.action IS NULL
+      ON CONFLICT (id_number_index) WHERE {ENROLLED_CONDITION} DO NOTHING
       RETURNING 1)
     SELECT count(*) FROM created
     """  # noqa: S608 - the names are those of our own declaration
 )
+"""Whoever is on another school's roll is not inserted; `quarantine_rows` finds these rows."""
 
 _UPDATE_STUDENTS = text(
     f"""
@@ -336,7 +347,7 @@ _INSERT_GUARDIANS = text(
     SELECT m.id, :school, coalesce(s.student_id, s.new_id), m.position, m.name, m.relation, m.is_guardian, m.phone
     FROM roster_staging s CROSS JOIN LATERAL jsonb_to_recordset(s.members)
       AS m(id uuid, position integer, name text, relation text, is_guardian boolean, phone text)
-    WHERE s.action IS DISTINCT FROM 'unchanged'
+    WHERE s.action IS NULL OR s.action = 'updated'
     """
 )
 
@@ -359,14 +370,6 @@ _FLAGGED = text(
 )
 """Locked records are reported separately: after a change caused by a verification, only the province unlocks them
 (HN334-4.1c)."""
-
-_ELSEWHERE = text(
-    """
-    SELECT s.sheet, s."row", s.masked_number, count(*) OVER () FROM roster_staging s
-    WHERE EXISTS (SELECT FROM definer.find_students_by_id_number(s.id_number_index) d WHERE d.school_id <> :school)
-    ORDER BY 1, 2 LIMIT :listed
-    """
-)
 
 _DROP_STAGING = text("DROP TABLE roster_staging")
 _ENABLE_NESTED_LOOPS = text("SET LOCAL enable_nestloop = on")

@@ -131,8 +131,15 @@ STUDY_FORM_LOCKED = Defect(
 )
 ON_ANOTHER_ROLL = Defect(
     "on_another_roll",
-    "同一身份证件号已在其他学校建有学籍，请核实；不得重复建立学籍。",
-    "The same ID number is on another school's roll. Check it: a person may be on one roll only.",
+    "同一身份证件号已在其他学校建有学籍，本行已列入重复学籍待核，未建立学籍。两校及其上级可见，由两校共同的上级教育部门核定。",
+    "The same ID number is on another school's roll. The row is quarantined and no student was created: the authority above"
+    " both schools decides. Both schools and their superiors see it.",
+)
+ENROLMENT_REFUSED = Defect(
+    "enrolment_refused",
+    "上级教育部门已核定本行不予建立学籍（填报有误或并非同一人）。请核对身份证件号，改正后重新导入。",
+    "The authority above both schools decided that this row is not enrolled (an error, or a different person). Check the ID"
+    " number, correct the row and import it again.",
 )
 PHONE_PROPOSED = Defect(
     "phone_proposed",

@@ -43,7 +43,14 @@ class ImportReportOut(BaseModel):
     updated: int = Field(examples=[8])
     unchanged: int = Field(examples=[10])
     flagged: int = Field(examples=[1])
-    elsewhere: int = Field(description="他校已有学籍 · also enrolled at another school", examples=[0])
+    quarantined: int = Field(
+        description="他校已有学籍，列入待核，未建立学籍 · on another school's roll, quarantined until a person decides",
+        examples=[0],
+    )
+    refused: int = Field(
+        description="此前核定不予建立学籍 · quarantined before, and a person decided not to enrol them",
+        examples=[0],
+    )
     phones_proposed: int = Field(
         description="已绑定手机的学生，新号码待确认或核准 · numbers of students who have bound a phone, to be confirmed"
         " by the student or approved by the superior",

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
@@ -17,6 +18,7 @@ from backend.standing.engine.ledger import Cause, LedgerEntry
 from backend.standing.engine.trace import decode_canonical
 from backend.standing.events import AidReleased, StandingChanged
 from backend.standing.store import tables
+from backend.standing.store.errors import EnrolledElsewhere
 from backend.standing.store.lock import LockedAssessments, LockedStudent
 
 
@@ -100,16 +102,24 @@ async def _publish_entry(
 
 
 async def save_status(session: AsyncSession, student: LockedStudent, assessment: Assessment) -> None:
-    """Write the status that the ledger gives to the roll. No other code writes these two columns."""
+    """Write the status that the ledger gives to the roll. No other code writes these two columns.
+
+    Raises `EnrolledElsewhere` if the student would be on two rolls.
+    """
     if not assessment.ledger:
         return
     status = assessment.status
     differs = or_(Student.standing != status.standing, Student.study_form != status.study_form)
-    await session.execute(
-        update(Student)
-        .where(Student.id == student.subject.student_id, differs)
-        .values(standing=status.standing, study_form=status.study_form, updated_at=student.at)
-    )
+    try:
+        await session.execute(
+            update(Student)
+            .where(Student.id == student.subject.student_id, differs)
+            .values(standing=status.standing, study_form=status.study_form, updated_at=student.at)
+        )
+    except IntegrityError as error:
+        if "uq_student_enrolled" not in str(error.orig):
+            raise
+        raise EnrolledElsewhere from error
 
 
 async def save_releases(session: AsyncSession, assessed: LockedAssessments) -> None:

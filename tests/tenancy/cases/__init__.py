@@ -17,6 +17,7 @@ from tests.tenancy.cases import (
     files,
     phone_changes,
     prompts,
+    quarantine,
     retention,
     verification,
 )
@@ -47,4 +48,5 @@ CASE_MODULES: tuple[CaseModule, ...] = (
     retention,
     verification,
     phone_changes,
+    quarantine,
 )

@@ -40,6 +40,7 @@ MOBILE_ROUTERS = (
 STAFF_ROUTERS = (
     "backend.staff_api.accounts.sessions",
     "backend.staff_api.accounts.accounts",
+    "backend.staff_api.accounts.authenticator_resets",
     "backend.staff_api.accounts.activation",
     "backend.staff_api.accounts.rebinding",
     "backend.staff_api.accounts.phone_changes",

@@ -41,6 +41,7 @@ SUBCOMMANDS = (
     "retention",
     "verification",
     "progress",
+    "account",
 )
 """Each name is a module `<name>_command` with a typer `app` or a function `command`."""
 

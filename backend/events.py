@@ -199,6 +199,9 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(roster.RosterImported),
             _on(identity.AccountActivated),
             _on(identity.AccountDisabled),
+            _on(identity.AccountEnabled),
+            _on(identity.AuthenticatorResetRequested),
+            _on(identity.AuthenticatorResetDecided),
             _on(people.ClassesAssigned),
             _on(
                 people.EnrolmentsQuarantined,

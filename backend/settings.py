@@ -3,11 +3,11 @@
 from functools import cached_property, lru_cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _LOOPBACK_TWINS = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
 
@@ -28,8 +28,8 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="http://127.0.0.1:8000", description="URL under which clients reach the API (DPoP htu)"
     )
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(),
+    trusted_proxies: str = Field(
+        default="",
         description="addresses or networks of the proxies in front of the API, separated by commas; only they may name"
         " the client's address (X-Forwarded-For). Empty: addresses are neither known nor limited",
     )
@@ -98,14 +98,16 @@ class Settings(BaseSettings):
     )
     request_body_limit: int = Field(default=8 * 1024 * 1024, description="largest accepted body, in bytes")
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies")
     @classmethod
-    def _split_proxies(cls, value: object) -> object:
-        """Split a comma-separated list and check each network; a wildcard would trust every client."""
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, list | tuple):
-            return value
-        return tuple(str(ip_network(str(part).strip())) for part in parts if str(part).strip())
+    def _check_proxies(cls, value: str) -> str:
+        """Check each network; a wildcard would trust every client."""
+        return ",".join(str(ip_network(part.strip())) for part in value.split(",") if part.strip())
+
+    @property
+    def proxy_networks(self) -> tuple[str, ...]:
+        """The networks in `trusted_proxies`."""
+        return tuple(part for part in self.trusted_proxies.split(",") if part)
 
     @cached_property
     def accepted_urls(self) -> tuple[str, ...]:

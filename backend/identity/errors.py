@@ -223,6 +223,27 @@ class SecondFactorUsed(Unauthenticated):
     en = "This code was used already; each is valid once. Wait up to 30 seconds for the next one, then sign in."
 
 
+class FactorsWrong(DomainError):
+    """The present password or the code is wrong; the answer does not say which. The session stays valid."""
+
+    code = "factors_wrong"
+    status = 422
+    zh = "当前密码或动态码不正确。请核对后重试。"
+    en = "The present password or the code is wrong. Check them and try again."
+
+
+class PasswordTooCommon(DomainError):
+    """The password is among the first guesses of an attacker."""
+
+    code = "password_too_common"
+    status = 422
+    zh = "该密码太常见或包含姓名、登录名、电话，容易被猜到。请换一个，例如几个互不相关的词连在一起。"
+    en = (
+        "This password is common, or contains your name, login or phone number, and is easy to guess. Choose another one, for example "
+        "several unrelated words."
+    )
+
+
 class ActivationRefused(Unauthenticated):
     """Login or activation code is wrong, used or expired; the answer does not say which."""
 

@@ -22,6 +22,28 @@ class AccountDisabled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountEnabled(Event):
+    """A disabled account was enabled again."""
+
+    account_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticatorResetRequested(Event):
+    """A reset of an account's second factor was requested."""
+
+    account_id: UUID
+    reset_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticatorResetDecided(AuthenticatorResetRequested):
+    """A second person approved or refused the reset."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceBound(Event):
     """A student bound a first device key."""
 

@@ -30,10 +30,13 @@ def may_manage(acting_role: Role, acting_unit: str, kind: str, unit: Unit) -> bo
     """Whether an account of a unit may create or disable an account of `kind` at `unit`.
 
     Only the direct superior may: the province for bureaus and its own schools, a bureau for the units directly
-    under it, a registrar for counselors and students of their school (HN334-3.2). No account manages its peers.
+    under it, a registrar for counselors and students of their school (HN334-3.2). Only province accounts, which have no superior, manage
+    their peers.
     """
     if kind in {"counselor", "student"}:
         return acting_role == "registrar" and unit.kind == "school" and unit.id == acting_unit
+    if kind == "province":
+        return acting_role == "province" and unit.kind == "province" and unit.id == acting_unit
     if acting_role not in {"province", "bureau"}:
         return False
     return MANAGING_ROLES.get(unit.kind) == kind and unit.parent_id == acting_unit
@@ -55,3 +58,13 @@ def delay_schedule(max_attempts: int, first: timedelta, longest: timedelta) -> l
         delays.append(delay)
         delay = min(2 * delay, longest)
     return [*delays, longest]
+
+
+def may_reset_authenticator(acting_role: Role, acting_path: str, kind: str, path: str, *, own: bool) -> bool:
+    """Whether an account may request or approve the reset of an account's second factor: a peer's, or one below.
+
+    The administrators of a unit and all its superiors may; two of them must act. Nobody acts for the own account.
+    """
+    if own or kind == "student" or acting_role not in {"province", "bureau", "registrar"}:
+        return False
+    return path == acting_path or path.startswith(acting_path + ".")

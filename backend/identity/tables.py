@@ -50,6 +50,43 @@ class Account(Base):
     created_at: Mapped[datetime]
 
 
+class AuthenticatorReset(Base):
+    """A request to reset the second factor of an account whose owner lost it."""
+
+    __tablename__ = "authenticator_reset"
+    __tenancy__ = "org"
+    __table_args__ = (
+        CheckConstraint("requested_by <> account_id", name="by_another_account"),
+        Index("ix_authenticator_reset_account", "account_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"))
+    org_path: Mapped[str]
+    reason: Mapped[str]
+    requested_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class AuthenticatorResetDecision(Base):
+    """The decision of a second person on a reset."""
+
+    __tablename__ = "authenticator_reset_decision"
+    __tenancy__ = "org"
+    __table_args__ = (
+        CheckConstraint("decided_by <> requested_by", name="two_persons"),
+        CheckConstraint("outcome IN ('approved', 'refused')", name="outcome"),
+    )
+
+    reset_id: Mapped[UUID] = mapped_column(ForeignKey("authenticator_reset.id"), primary_key=True)
+    org_path: Mapped[str]
+    requested_by: Mapped[UUID]
+    decided_by: Mapped[UUID]
+    outcome: Mapped[str]
+    note: Mapped[str | None]
+    at: Mapped[datetime]
+
+
 class DeviceKey(Base):
     """A phone's public key. One active key per student, one student per key for good (invariant 11).
 

@@ -82,6 +82,10 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.identity.accounts.activation:_has_consent",
         "consent WHERE student_id = $1 AND kind = $2 ORDER BY at DESC LIMIT 1",
     ),
+    "ix_authenticator_reset_account": (
+        "backend.identity.accounts.authenticator_resets:load_resets",
+        "authenticator_reset WHERE account_id = $1 ORDER BY id DESC LIMIT 50",
+    ),
     "ix_cool_down_act_student": (
         "backend.identity.devices.cool_down:load_cool_down_acts",
         "cool_down_act WHERE student_id = $1 ORDER BY at DESC",

@@ -39,6 +39,7 @@ def test_each_account_is_managed_by_its_direct_superior_only() -> None:
         ("registrar", school, kind, school) for school in ("SX", "SP") for kind in ("counselor", "student")
     }
     assert managed == own | {
+        ("province", "P", "province", "P"),
         ("province", "P", "bureau", "C"),
         ("province", "P", "registrar", "SP"),
         ("bureau", "C", "bureau", "X"),

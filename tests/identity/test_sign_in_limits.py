@@ -29,7 +29,7 @@ PROXY = "10.9.8.7"
 @pytest.fixture
 async def behind_proxy(app_context: AppContext, owner: Database) -> AsyncIterator[IdentityScenario]:
     """The scenario of a deployment that names its proxy."""
-    settings = app_context.settings.model_copy(update={"trusted_proxies": (f"{PROXY}/32",)})
+    settings = app_context.settings.model_copy(update={"trusted_proxies": f"{PROXY}/32"})
     async with identity_scenario(replace(app_context, settings=settings), owner) as scenario:
         yield scenario
 

@@ -117,7 +117,7 @@ def fast_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def open_stream(scenario: RollCallScenario, roll_call: RollCall, actor: Actor) -> AsyncIterator[Any]:
     """The events of a stream, parsed."""
-    caller = Caller(scenario.app_context, actor)
+    caller = Caller(scenario.app_context, actor, session_id=actor.account_id)
     access, first = await progress._load_snapshot(caller, roll_call.id, None)
 
     async def events() -> AsyncIterator[dict[str, Any]]:

@@ -27,7 +27,7 @@ from backend.identity.accounts.passwords import password_hasher
 from backend.identity.devices.tables import RebindingObjection
 from backend.identity.ports import real_name_verifier
 from backend.identity.student_record import RequestCorrection, request_correction
-from backend.identity.tables import Account, DeviceKey, Portrait
+from backend.identity.tables import Account, AuthenticatorReset, DeviceKey, Portrait
 from backend.leave.kinds import LeaveKind
 from backend.leave.service import DecideLeave, Half, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.notice.tables import Notice, NoticeDelivery
@@ -356,6 +356,7 @@ class _ScenarioBuilder:
             "pending_version": pending[1],
             "term": await self._create_term(school),
             "correction": await self._request_correction(school, bystander),
+            "reset": await self._request_reset(spare.account_id, school),
             "objection": await self._object_to_rebinding(bystander),
             "roll_call": roll_call,
             "voidable": voidable,
@@ -429,6 +430,20 @@ class _ScenarioBuilder:
             term = await get_term(session, school.id, legal_day(self.at))
             school_term = NewTerm(school.id, term.code, term.starts_on, term.ends_on)
             return (await open_term(session, province, school_term, self.at)).id
+
+    async def _request_reset(self, account_id: UUID, school: SampleSchool) -> UUID:
+        """Insert a request to reset an authenticator."""
+        reset = AuthenticatorReset(
+            id=new_id(),
+            account_id=account_id,
+            org_path=school.path,
+            reason="手机丢失",
+            requested_by=new_id(),
+            at=self.at,
+        )
+        async with self.roll.owner_transaction() as session:
+            session.add(reset)
+        return reset.id
 
     async def _object_to_rebinding(self, pupil: SampleStudent) -> UUID:
         """Insert an objection of an old phone of a student who has a phone."""

@@ -107,6 +107,46 @@ STAFF: tuple[Row, ...] = (
         path={"account_id": IdOf("doomed_account")},
     ),
     Row(
+        "POST /v1/accounts/{account_id}/enable",
+        "403      403    ok/409    404",
+        {"reason": "复职"},
+        path={"account_id": IdOf("doomed_account")},
+    ),
+    Row(
+        "POST /v1/accounts",
+        "ok       404    404       404",
+        {
+            "kind": "province",
+            "org_id": Computed(lambda scenario: str(scenario.world.province.id)),
+            "login": Computed(_unique_login),
+            "display_name": "省厅",
+        },
+        note="of a further province account",
+    ),
+    Row(
+        "POST /v1/accounts/{account_id}/authenticator-resets",
+        "409      409    409       404",
+        {"reason": "手机丢失"},
+        note="of an account that is not activated",
+    ),
+    Row("GET /v1/authenticator-resets", "ok       ok     ok        403"),
+    Row(
+        "POST /v1/authenticator-resets/{reset_id}/decision",
+        "ok/409   ok/409 ok/409    404",
+        {"outcome": "refused"},
+        path={"reset_id": IdOf("reset")},
+    ),
+    Row(
+        "POST /v1/me/password",
+        "422",
+        {
+            "password": "不是这个密码-春风又绿",
+            "totp": "000000",
+            "new_password": "两个黄鹂鸣翠柳-一行白鹭上青天",
+        },
+        note="with a wrong password",
+    ),
+    Row(
         "POST /v1/counselors/{counselor_id}/classes",
         "403      403    ok        403",
         {"class_ids": [IdOf("spare_class")]},

@@ -15,7 +15,7 @@ from backend.core.web.api import Api
 def apis() -> dict[str, Api]:
     """Return both APIs by name. They have no services, so their routes cannot be called."""
     app_context = cast(
-        "AppContext", SimpleNamespace(settings=SimpleNamespace(request_body_limit=0, trusted_proxies=()))
+        "AppContext", SimpleNamespace(settings=SimpleNamespace(request_body_limit=0, trusted_proxies=""))
     )
     mounts = [route for route in create_app(app_context).routes if isinstance(route, Mount)]
     return {mount.path.strip("/"): cast("Api", mount.app) for mount in mounts}

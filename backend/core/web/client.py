@@ -33,7 +33,7 @@ class Client:
 def trust_proxies(app: FastAPI, settings: Settings) -> None:
     """Let the client's address come from `X-Forwarded-For`, but only in requests of the configured proxies."""
     if settings.trusted_proxies:
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxy_networks))
 
 
 async def _read_client(request: Request, app_context: AppContextDep) -> Client:
@@ -60,7 +60,7 @@ def _read_address(request: Request, settings: Settings) -> str | None:
 
 
 def _networks(settings: Settings) -> list[IPv4Network | IPv6Network]:
-    return [ip_network(each) for each in settings.trusted_proxies]
+    return [ip_network(each) for each in settings.proxy_networks]
 
 
 def _network_of(address: str) -> str:

@@ -23,7 +23,7 @@ Totp = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 ActivationCode = Annotated[str, StringConstraints(min_length=16, max_length=16, pattern=r"^[A-Za-z2-7]+$")]
 Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+ -]{5,20}$")]
 
-InvitedKind = Literal["bureau", "registrar", "counselor"]
+InvitedKind = Literal["province", "bureau", "registrar", "counselor"]
 AccountKind = Literal["province", "bureau", "registrar", "counselor", "student"]
 AccountStatus = Literal["invited", "active", "disabled"]
 
@@ -65,6 +65,55 @@ class DisableIn(Schema):
     """Why the account is disabled."""
 
     reason: ShortText = Field(examples=["离职"])
+
+
+class EnableIn(Schema):
+    """Why the account is enabled again."""
+
+    reason: ShortText = Field(examples=["复职"])
+
+
+class PasswordChangeIn(Schema):
+    """The present password, a code of the authenticator app, and the new password."""
+
+    password: Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00]+$")] = Field(
+        examples=["春风又绿江南岸-明月何时"]
+    )
+    totp: Totp = Field(examples=["492039"])
+    new_password: Password = Field(examples=["两个黄鹂鸣翠柳-一行白鹭"])
+
+
+class ResetRequestIn(Schema):
+    """Why the second factor must be reset, and how the owner was identified."""
+
+    reason: ShortText = Field(examples=["手机丢失，已当面核对本人"])
+
+
+class ResetDecisionIn(Schema):
+    """The answer of the second person."""
+
+    outcome: Literal["approved", "refused"]
+    note: ShortText | None = Field(default=None, examples=["已电话核对本人"])
+
+
+class ResetOut(BaseModel):
+    """A request to reset the second factor of an account."""
+
+    id: UUID
+    account_id: UUID
+    login: str | None = Field(examples=["zz.school1"])
+    display_name: str = Field(examples=["王老师"])
+    reason: str
+    requested_by: UUID
+    at: datetime
+    state: Literal["open", "approved", "refused"]
+    decided_by: UUID | None
+    decided_at: datetime | None
+    activation_code: str | None = Field(
+        description="仅在批准的应答中出现一次，转交本人重新激活 · only in the answer to the approval: hand it to the owner, who"
+        " activates the account again",
+        examples=["ABCDEFGH23456723"],
+    )
 
 
 class ProfileIn(Schema):

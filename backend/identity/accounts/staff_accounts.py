@@ -18,9 +18,11 @@ from backend.core.app_context import AppContext
 from backend.core.errors import BadInput, Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.web.client import Client
+from backend.identity.accounts.password_strength import require_uncommon_password
 from backend.identity.accounts.passwords import hash_password
 from backend.identity.errors import ActivationRefused, LoginTaken
-from backend.identity.events import AccountActivated, AccountDisabled
+from backend.identity.events import AccountActivated, AccountDisabled, AccountEnabled
+from backend.identity.policy import province_policy
 from backend.identity.rules import MANAGING_ROLES, Unit, may_manage
 from backend.identity.sign_in.attempts import (
     forget_attempt,
@@ -36,7 +38,11 @@ from backend.identity.sign_in.second_factor import (
 )
 from backend.identity.sign_in.secrets import hash_secret
 from backend.identity.sign_in.staff_sign_in import consume_code
-from backend.identity.sign_in.unscoped_queries import Attempt, StaffAccountState
+from backend.identity.sign_in.unscoped_queries import (
+    Attempt,
+    StaffAccountState,
+    end_staff_sessions,
+)
 from backend.identity.tables import Account
 from backend.org.queries import get_unit_in_subtree
 from backend.org.tables import OrgUnit
@@ -176,6 +182,13 @@ async def renew_invitation(
         raise Conflict(
             reason_zh="该账号已激活或已停用", reason_en="the account is already active or disabled"
         )
+    return issue_activation_code(session, account, policy, at)
+
+
+def issue_activation_code(
+    session: AsyncSession, account: Account, policy: PolicyAt, at: datetime
+) -> Invitation:
+    """Give an account a new activation code; its password and second factor stop working."""
     code, until = _new_activation_code(), at + policy.duration("identity.activation_code.lifetime")
     account.activation_hash, account.activation_until = hash_secret(code), until
     account.password_hash = account.totp_sealed = None
@@ -188,6 +201,8 @@ async def begin_activation(app_context: AppContext, command: BeginActivation, cl
     at = app_context.clock()
     credentials = await _load_invited(app_context, command.login, command.activation_code, client, at)
     account_id = credentials.actor.account_id
+    personal = (command.login, command.name, command.phone)
+    await require_uncommon_password(command.password, personal, province_policy(app_context, at))
     password_hash = await hash_password(app_context, command.password)
     secret = new_secret()
     async with app_context.database.transaction(credentials.actor.scope) as session:
@@ -280,13 +295,36 @@ async def _update_invited(
 async def disable_account(
     session: AsyncSession, actor: Actor, account_id: UUID, reason: str, at: datetime
 ) -> Account:
-    """Disable an account; it is refused at its next request. Repeating has no effect."""
+    """Disable an account and end its sessions. Repeating has no effect; nobody disables the own account."""
     account = await _load_managed(session, actor, account_id)
+    if account.id == actor.account_id:
+        raise Conflict(reason_zh="不能停用本人的账号", reason_en="nobody disables the own account")
     if account.status != "disabled":
         before = {"status": account.status}
         account.status = "disabled"
         _audit(session, account, "AccountDisabled", {"status": "disabled", "reason": reason}, at, before)
         await outbox.emit(session, AccountDisabled(account_id=account.id), at)
+        await session.flush()
+        await end_staff_sessions(session, account.id, at)
+    return account
+
+
+async def enable_account(
+    session: AsyncSession, actor: Actor, account_id: UUID, reason: str, at: datetime
+) -> Account:
+    """Enable a disabled account. One that was never activated is invited again and needs a new code.
+
+    Ended sessions stay ended. Raises `Conflict` for an account that is not disabled.
+    """
+    account = await _load_managed(session, actor, account_id)
+    if account.status != "disabled":
+        raise Conflict(reason_zh="该账号没有停用", reason_en="the account is not disabled")
+    has_factors = account.password_hash is not None and account.totp_sealed is not None
+    is_activated = account.kind == "student" or (has_factors and account.activation_hash is None)
+    account.status = "active" if is_activated else "invited"
+    after = {"status": account.status, "reason": reason}
+    _audit(session, account, "AccountEnabled", after, at, {"status": "disabled"})
+    await outbox.emit(session, AccountEnabled(account_id=account.id), at)
     return account
 
 
@@ -305,10 +343,10 @@ def _require_manager(actor: Actor, kind: str, unit: OrgUnit) -> None:
     at_unit = Unit(str(unit.id), unit.kind, str(unit.parent_id) if unit.parent_id else None)
     if not may_manage(actor.role, str(actor.org_id), kind, at_unit):
         raise NotPermitted(
-            reason_zh="账号由直接上级管理：省管市县与省直学校，市县管所属学校，学校管理员管辅导员和学生",
+            reason_zh="账号由直接上级管理：省管市县与省直学校，市县管所属学校，学校管理员管辅导员和学生；省级账号之间可互相管理",
             reason_en=(
                 "accounts are managed by the direct superior: province → bureaus and its own schools, bureau → the "
-                "units directly under it, registrar → counselors and students"
+                "units directly under it, registrar → counselors and students; province accounts also manage each other"
             ),
         )
 

@@ -61,7 +61,7 @@ async def sign_in(app_context: AppContext, command: SignIn, client: Client) -> S
     """
     at = app_context.clock()
     attempt = await start_attempt(app_context, command.login, command.device_token, client, at)
-    account, checked = attempt.account, await _check_factors(app_context, attempt.account, command, at)
+    account, checked = attempt.account, await check_factors(app_context, attempt.account, command, at)
     if account is None or not isinstance(checked, int):
         reason = "login" if isinstance(checked, int) else checked
         await record_attempt(app_context, attempt, "refused", reason, client, at)
@@ -77,7 +77,7 @@ async def sign_in(app_context: AppContext, command: SignIn, client: Client) -> S
     return tokens
 
 
-async def _check_factors(
+async def check_factors(
     app_context: AppContext, account: StaffAccountState | None, command: SignIn, at: datetime
 ) -> int | Reason:
     """The step of the right code, or what is wrong. Without an account the same work is done with placeholders."""

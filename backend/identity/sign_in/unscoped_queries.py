@@ -6,9 +6,13 @@
 | `count_attempt` | `count_attempt` | counts an attempt under one key |
 | `forget_attempt` | `forget_attempt` | takes a counted attempt back |
 | `record_sign_in` | `record_sign_in` | adds an entry to the sign-in log |
-| `purge_sign_ins` | `purge_sign_ins` | deletes what is too old; how many entries of the log |
+| `end_staff_sessions` | `end_staff_sessions` | ends all sessions of an account |
+| `ended_sessions` | `load_ended_sessions` | which sessions are not valid any more |
+| `purge_sign_ins` | `end_staff_sessions` | `end_staff_sessions` | ends all sessions of an account |
+| `ended_sessions` | `load_ended_sessions` | which sessions are not valid any more |
+| `purge_sign_ins` | deletes what is too old; how many entries of the log |
 
-Each call commits by itself, so a counted attempt stays counted when the request fails later.
+Except `end_staff_sessions`, each call commits by itself, so a counted attempt stays counted when the request fails later.
 """
 
 from dataclasses import dataclass
@@ -17,6 +21,7 @@ from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.database import Database
@@ -128,6 +133,23 @@ _FORGET_ATTEMPT = text("SELECT definer.forget_attempt(:key, :address_key)")
 async def forget_attempt(database: Database, key: bytes | None, address_key: bytes | None) -> None:
     """Take back an attempt that succeeded: all failures under the key, and one of the address."""
     await database.fetch_autocommit(_FORGET_ATTEMPT, key=key, address_key=address_key)
+
+
+_END_SESSIONS = text("SELECT definer.end_staff_sessions(:account, :at)")
+
+
+async def end_staff_sessions(session: AsyncSession, account_id: UUID, at: datetime) -> None:
+    """Revoke all sessions of an account and forget its known devices, in the caller's transaction."""
+    await session.execute(_END_SESSIONS, {"account": account_id, "at": at})
+
+
+_ENDED_SESSIONS = text("SELECT ended FROM definer.ended_sessions(CAST(:ids AS uuid[]), :at) AS ended")
+
+
+async def load_ended_sessions(database: Database, ids: list[UUID], at: datetime) -> set[UUID]:
+    """Those of these sessions that are not valid any more."""
+    rows = await database.fetch_autocommit(_ENDED_SESSIONS, ids=ids, at=at)
+    return {row["ended"] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

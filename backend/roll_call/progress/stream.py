@@ -51,9 +51,13 @@ class _SharedSnapshot:
         if rendered == self.json:
             return 0
         self.json, self.event = rendered, as_event(rendered)
+        self.wake()
+        return self.subscribers
+
+    def wake(self) -> None:
+        """Wake the subscribers."""
         self.changed.set()
         self.changed = asyncio.Event()  # for the next change
-        return self.subscribers
 
 
 @dataclass(eq=False, slots=True)
@@ -104,6 +108,13 @@ class ProgressStreams:
             snapshot.subscribers -= 1
             if not snapshot.subscribers:
                 await self._detach(snapshot)
+
+    def wake(self, access: ProgressAccess) -> None:
+        """Make the subscribers of this access check whether they are over."""
+        feed = self._feeds.get(access.roll_call_id)
+        snapshot = feed.snapshots.get(access) if feed else None
+        if snapshot is not None:
+            snapshot.wake()
 
     def _attach(self, access: ProgressAccess, first: str) -> _SharedSnapshot:
         feed = self._feeds.get(access.roll_call_id)

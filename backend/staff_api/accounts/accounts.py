@@ -7,14 +7,18 @@ from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
-from backend.identity.accounts import staff_accounts
+from backend.identity.accounts import authenticator_resets, staff_accounts
+from backend.identity.accounts.reset_schemas import reset_out
 from backend.identity.accounts.schemas import (
     AccountKind,
     AccountOut,
     AccountStatus,
     DisableIn,
+    EnableIn,
     InvitationIn,
     InvitationOut,
+    ResetOut,
+    ResetRequestIn,
     account_out,
     invitation_out,
 )
@@ -67,12 +71,37 @@ async def renew(account_id: UUID, caller: StaffCaller) -> InvitationOut:
     return invitation_out(invitation)
 
 
-@router.post("/{account_id}/disable", responses=problem_responses(401, 403, 404, 422))
+@router.post("/{account_id}/disable", responses=problem_responses(401, 403, 404, 409, 422))
 async def disable_account(account_id: UUID, body: DisableIn, caller: StaffCaller) -> AccountOut:
-    """停用账号 · Disable an account; it is refused at its next request."""
+    """停用账号 · Disable an account; its sessions end at once."""
     async with caller.transaction() as session:
         account = await staff_accounts.disable_account(
             session, caller.actor, account_id, body.reason, caller.at
         )
         unit = await session.get_one(OrgUnit, account.org_id)
     return account_out(account, unit)
+
+
+@router.post("/{account_id}/enable", responses=problem_responses(401, 403, 404, 409, 422))
+async def enable_account(account_id: UUID, body: EnableIn, caller: StaffCaller) -> AccountOut:
+    """恢复账号 · Enable a disabled account; the owner signs in again."""
+    async with caller.transaction() as session:
+        account = await staff_accounts.enable_account(
+            session, caller.actor, account_id, body.reason, caller.at
+        )
+        unit = await session.get_one(OrgUnit, account.org_id)
+    return account_out(account, unit)
+
+
+@router.post(
+    "/{account_id}/authenticator-resets",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
+)
+async def request_reset(account_id: UUID, body: ResetRequestIn, caller: StaffCaller) -> ResetOut:
+    """申请重置验证器 · Request the reset of a lost second factor; another person must approve it."""
+    async with caller.transaction() as session:
+        view = await authenticator_resets.request_reset(
+            session, caller.actor, account_id, body.reason, caller.at
+        )
+    return reset_out(view)

@@ -10,10 +10,12 @@ from backend.core.web.client import ClientDep
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import AppContextDep
 from backend.identity.accounts import staff_accounts
+from backend.identity.accounts.password_change import ChangePassword, change_password
 from backend.identity.accounts.schemas import (
     ActivationConfirmationIn,
     ActivationIn,
     ActivationOut,
+    PasswordChangeIn,
     StaffMeOut,
     staff_me_out,
 )
@@ -145,6 +147,16 @@ async def confirm_activation(
     """确认激活 · Confirm the second factor; the account becomes active."""
     command = staff_accounts.ConfirmActivation(body.login, body.activation_code, body.totp)
     await staff_accounts.confirm_activation(app_context, command, client)
+    return Response(status_code=204)
+
+
+@router.post("/me/password", status_code=204, responses=problem_responses(401, 422, 429))
+async def post_password(
+    body: PasswordChangeIn, caller: StaffCaller, sign_in: StaffSignIn, client: ClientDep
+) -> Response:
+    """修改密码 · Change the own password; every other session and device is signed out."""
+    command = ChangePassword(body.password, body.totp, body.new_password, sign_in.session_id)
+    await change_password(caller.app_context, caller.actor, command, client)
     return Response(status_code=204)
 
 

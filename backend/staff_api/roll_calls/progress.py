@@ -11,6 +11,7 @@ from backend.core.clock import legal_day
 from backend.core.web.conditional import NOT_MODIFIED, IfNoneMatch, not_modified_response, weak_etag
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
+from backend.identity.sign_in.session_watch import SessionWatch
 from backend.org.paths import division_of
 from backend.policy.installed import policy_at
 from backend.roll_call.progress.access import AccessCache, ProgressAccess
@@ -80,13 +81,17 @@ async def stream_progress(
 
 
 async def _stream_events(caller: Caller, access: ProgressAccess, first: str) -> AsyncIterator[bytes]:
-    """End the stream after the lifetime of an access token, so that a reconnect checks access again."""
+    """End the stream with its session or account, and after the lifetime of an access token, so that a reconnect checks
+    access again.
+    """
+    assert caller.session_id is not None
     policy = policy_at(legal_day(caller.at), division_of(caller.actor.org_path))
     until = caller.at + policy.duration("identity.token.lifetime")
-    async with aclosing(
-        caller.app_context.service(ProgressStreams).subscribe_to_progress(
-            access, first, lambda: caller.at > until
-        )
-    ) as events:
-        async for event in events:
-            yield event
+    streams = caller.app_context.service(ProgressStreams)
+    watch = caller.app_context.service(SessionWatch)
+    with watch.watch(caller.session_id, lambda: streams.wake(access)) as session:
+        async with aclosing(
+            streams.subscribe_to_progress(access, first, lambda: session.ended or caller.at > until)
+        ) as events:
+            async for event in events:
+                yield event

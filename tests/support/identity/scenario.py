@@ -31,7 +31,7 @@ from backend.identity.ports import RealNameAnswer, real_name_verifier
 from backend.notice import delivery as sms_delivery
 from backend.notice.tables import NoticeDelivery
 from backend.people.tables import Student
-from backend.staff_api.accounts import accounts, phone_changes, rebinding, sessions
+from backend.staff_api.accounts import accounts, authenticator_resets, phone_changes, rebinding, sessions
 from backend.staff_api.accounts import activation as staff_activation
 from biometrics.errors import BiometricsError
 from mobile_api import activation
@@ -167,6 +167,7 @@ async def identity_scenario(app_context: AppContext, owner: Database) -> AsyncIt
             staff_activation.router,
             phone_changes.router,
             rebinding.router,
+            authenticator_resets.router,
         ) as staff,
     ):
         yield IdentityScenario(own, owner, world, real_name, clock, mobile, staff)

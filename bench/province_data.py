@@ -194,10 +194,10 @@ _PEOPLE = (
     ),
     (
         "INSERT INTO site_version (id, school_id, site_id, version, polygons, original, format, datum, area_m2, valid_from,"
-        " filed_by, filed_at)"
+        " warnings, filed_by, filed_at)"
         " SELECT pg_temp.id(10, s), pg_temp.id(1, 100 + s), pg_temp.id(11, s), 1,"
         " ST_GeomFromText('MULTIPOLYGON(((113.6 34.7, 113.61 34.7, 113.61 34.71, 113.6 34.7)))', 4326), '', 'geojson',"
-        " 'wgs84', 1, '2025-01-01', pg_temp.id(9, 1), '2025-01-01' FROM generate_series(0, {schools} - 1) s"
+        " 'wgs84', 1, '2025-01-01', '[]', pg_temp.id(9, 1), '2025-01-01' FROM generate_series(0, {schools} - 1) s"
     ),
     (
         "INSERT INTO site_decision (version_id, school_id, outcome, filed_by, decided_by, decided_at)"

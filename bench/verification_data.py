@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.campus.limits import site_limits
 from backend.campus.outline import Outline, parse_outline
 from backend.campus.service import Filing, NewSite, file_site
 from backend.core import jws
@@ -132,7 +133,9 @@ class SubmittedCheckIns:
     async def _site(self, school: OrgUnit, roll_call: RollCall) -> None:
         ring = [(WEST, SOUTH), (WEST + SIDE, SOUTH), (WEST + SIDE, SOUTH + SIDE), (WEST, SOUTH + SIDE)]
         text = json.dumps({"type": "Polygon", "coordinates": [[*ring, ring[0]]]})
-        drawn = parse_outline(Outline("geojson", Datum.WGS84, text), policy_at(legal_day(self.at), PROVINCE))
+        drawn = parse_outline(
+            Outline("geojson", Datum.WGS84, text), site_limits(policy_at(legal_day(self.at), PROVINCE))
+        )
         registrar = Actor(new_id(), "registrar", school.id, school.path, school_id=school.id)
         version = await file_site(
             self.session, registrar, NewSite("校区", "main", "某路1号"), Filing(drawn), self.at

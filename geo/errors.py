@@ -91,5 +91,5 @@ class SiteInvalid(GeoError):
 
 class SiteTooLarge(GeoError):
     code = "site_too_large"
-    zh = "办学地址范围面积为 {area_m2} 平方米，超过上限 {max_area_m2} 平方米，请只圈出实际校园。"
-    en = "The site covers {area_m2} m², above the cap of {max_area_m2} m²; draw the actual campus only."
+    zh = "办学地址范围面积为 {area_m2} 平方米，超过上限 {max_area_m2} 平方米，请只圈出实际校园；校园确实更大的，请上级教育行政部门先批准面积例外。"
+    en = "The site covers {area_m2} m², above the cap of {max_area_m2} m²; draw the actual campus only. For a larger campus, the superior must grant an exception first."

@@ -41,6 +41,11 @@ class SiteFlaw(StrEnum):
     NOT_GEOJSON = "not_geojson"
     NOT_POLYGON = "not_polygon"
     NOT_CSV = "not_csv"
+    CRS_UNSUPPORTED = "crs_unsupported"
+    NOT_KML = "not_kml"
+    NOT_SHAPEFILE = "not_shapefile"
+    PROJECTION_MISSING = "projection_missing"
+    FILE_TOO_LARGE = "file_too_large"
 
 
 _SENTENCES: dict[SiteFlaw, tuple[str, str]] = {
@@ -61,12 +66,32 @@ _SENTENCES: dict[SiteFlaw, tuple[str, str]] = {
     SiteFlaw.TOO_WIDE: ("各部分相距过远，请分别备案。", "the parts are too far apart; file them separately."),
     SiteFlaw.NOT_GEOJSON: ("不是有效的 GeoJSON。", "this is not valid GeoJSON."),
     SiteFlaw.NOT_POLYGON: (
-        "只接受多边形（Polygon 或 MultiPolygon）。",
-        "only Polygon and MultiPolygon are accepted.",
+        "只接受多边形（Polygon 或 MultiPolygon），请删除其他类型的要素。",
+        "only Polygon and MultiPolygon are accepted; delete the features of other types.",
     ),
     SiteFlaw.NOT_CSV: (
         "CSV 需要表头 polygon,lon,lat，每行一个顶点。",
         "the CSV needs the header polygon,lon,lat and one vertex a row.",
+    ),
+    SiteFlaw.CRS_UNSUPPORTED: (
+        "不支持该坐标参考系，请转换为 WGS 84（EPSG:4326）或 CGCS2000（EPSG:4490）后重新导出。",
+        "the coordinate reference system is not supported; convert to WGS 84 (EPSG:4326) or CGCS2000 (EPSG:4490).",
+    ),
+    SiteFlaw.NOT_KML: (
+        "不是有效的 KML 文件，请重新导出；KMZ 请先解压。",
+        "this is not a valid KML file; export it again, and unpack a KMZ.",
+    ),
+    SiteFlaw.NOT_SHAPEFILE: (
+        "不是有效的 Shapefile 压缩包，应为含 .shp、.shx、.dbf、.prj 的 .zip，请重新打包。",
+        "this is not a zipped shapefile; pack .shp, .shx, .dbf and .prj into one .zip.",
+    ),
+    SiteFlaw.PROJECTION_MISSING: (
+        "压缩包中缺少 .prj，无法确定坐标参考系，请一并打包。",
+        "the .prj file is missing, so the coordinate reference system is unknown; pack it too.",
+    ),
+    SiteFlaw.FILE_TOO_LARGE: (
+        "文件过大或要素过多，请只导出本校范围。",
+        "the file is too large or has too many features; export the school's outline only.",
     ),
 }
 

@@ -25,6 +25,15 @@ class SiteTooDetailed(GeoError):
     en = "The site has {vertices} vertices, above the cap of {max_vertices}; simplify the outline."
 
 
+class AreaExceptionTooLarge(DomainError):
+    """More than policy lets a superior permit."""
+
+    code = "area_exception_too_large"
+    status = 422
+    zh = "面积例外最多 {max_area_m2} 平方米。更大的校园请分成几处分别备案。"
+    en = "An exception may permit at most {max_area_m2} m². File a larger campus as several sites."
+
+
 class SiteNameTaken(DomainError):
     """The school already has a site of this name."""
 

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from backend.campus.outline import Outline
+from backend.campus.outline import Outline, OutlineFormat
 from backend.campus.queries import SiteView, VersionView
 from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
 from geo.datum import Datum
@@ -45,7 +45,44 @@ class CsvOutline(Schema):
         return Outline("csv", self.datum, self.csv)
 
 
-OutlineIn = Annotated[GeoJsonOutline | CsvOutline, Field(discriminator="format")]
+class KmlOutline(Schema):
+    """A KML file of 奥维, Google Earth or another map program."""
+
+    format: Literal["kml"]
+    datum: Datum = Field(
+        description="KML 规定为 wgs84；在偏移底图上绘制的填 gcj02 或 bd09 · KML is WGS 84 unless drawn on a shifted map",
+        examples=["wgs84"],
+    )
+    kml: str = Field(min_length=1, max_length=2_000_000, pattern=r"^[^\x00]+$", examples=["<kml>…</kml>"])
+
+    def outline(self) -> Outline:
+        return Outline("kml", self.datum, self.kml)
+
+
+class ShapefileOutline(Schema):
+    """A zipped shapefile (.shp, .shx, .dbf, .prj) in WGS 84 or CGCS2000, in degrees or projected."""
+
+    format: Literal["shapefile"]
+    datum: Datum = Field(
+        default=Datum.WGS84,
+        description="在偏移底图上绘制的填 gcj02 或 bd09 · other than wgs84 if it was drawn on a shifted map",
+        examples=["wgs84"],
+    )
+    zip_base64: str = Field(
+        min_length=1,
+        max_length=6_000_000,
+        pattern=r"^[A-Za-z0-9+/]+={0,2}$",
+        description=".zip 文件内容的 Base64 · the content of the .zip file in base64",
+        examples=["UEsDBBQAAAAIAA=="],
+    )
+
+    def outline(self) -> Outline:
+        return Outline("shapefile", self.datum, self.zip_base64)
+
+
+OutlineIn = Annotated[
+    GeoJsonOutline | CsvOutline | KmlOutline | ShapefileOutline, Field(discriminator="format")
+]
 
 
 class FilingIn(Schema):
@@ -80,11 +117,22 @@ class OutlineProblem(BaseModel):
     en: str
 
 
+class OutlineWarningOut(BaseModel):
+    """A sign that the outline was drawn otherwise than meant; it can be filed all the same."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str = Field(examples=["outside_division"])
+    zh: str
+    en: str
+
+
 class OutlineCheckOut(BaseModel):
     """The result of validating an outline; area in square metres, bbox west, south, east, north in WGS-84."""
 
     valid: bool
     problems: list[OutlineProblem]
+    warnings: list[OutlineWarningOut]
     area_m2: float | None
     vertices: int | None
     bbox: tuple[float, float, float, float] | None
@@ -118,6 +166,7 @@ class VersionOut(BaseModel):
     valid_from: datetime
     valid_to: datetime | None
     note: str | None
+    warnings: list[OutlineWarningOut]
     filed_by: UUID
     filed_at: datetime
     decision: DecisionOut | None
@@ -127,8 +176,8 @@ class VersionDetailOut(VersionOut):
     """A filing with its outline, as GeoJSON in WGS-84 and in the original."""
 
     geojson: dict[str, Any]
-    original_format: Literal["geojson", "csv"]
-    original: str
+    original_format: OutlineFormat
+    original: str = Field(description="原文；shapefile 为 Base64 · the original, a shapefile in base64")
 
 
 class SiteSummary(BaseModel):
@@ -154,6 +203,36 @@ class SiteDetailOut(SiteSummary):
     versions: list[VersionDetailOut]
 
 
+class AreaExceptionIn(Schema):
+    """A permission to file larger sites than policy allows; a later one replaces it."""
+
+    max_area_m2: Annotated[int, Field(gt=0, le=1_000_000_000)] = Field(
+        description="平方米 · square metres of one site", examples=[3500000]
+    )
+    reason: LongText = Field(examples=["高校主校区实测 3.18 平方公里"])
+    valid_to: Timestamp | None = None
+
+
+class AreaExceptionOut(BaseModel):
+    """An exception with its author and time."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    school_id: UUID
+    max_area_m2: int = Field(examples=[3500000])
+    reason: str
+    valid_to: datetime | None
+    granted_by: UUID
+    granted_at: datetime
+
+
+class AreaExceptionsOut(BaseModel):
+    """The exceptions of a school, newest first; the newest one counts until it ends."""
+
+    items: list[AreaExceptionOut]
+
+
 def version_out(view: VersionView) -> VersionOut:
     """A filing, without its outline, as the API returns it."""
     return VersionOut.model_validate(_version_fields(view))
@@ -163,7 +242,10 @@ def _version_fields(view: VersionView) -> dict[str, Any]:
     decision = view.decision
     decision_out = None if decision is None else DecisionOut.model_validate(decision, from_attributes=True)
     version = view.version
-    names = ("id", "version", "datum", "area_m2", "valid_from", "valid_to", "note", "filed_by", "filed_at")
+    names = (
+        *("id", "version", "datum", "area_m2", "valid_from", "valid_to", "note", "warnings"),
+        *("filed_by", "filed_at"),
+    )
     return {name: getattr(version, name) for name in names} | {
         "status": view.status,
         "decision": decision_out,

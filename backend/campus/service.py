@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.campus.errors import AlreadyDecided, OpinionMissing, OwnFiling, SiteNameTaken, ValidityOrder
-from backend.campus.outline import ParsedOutline
+from backend.campus.outline import OUTSIDE_DIVISION, OutlineWarning, ParsedOutline
 from backend.campus.tables import WGS84_SRID, CampusSite, SiteDecision, SiteVersion
 from backend.core.actor import Actor
 from backend.core.audit import Act, record
@@ -80,7 +80,7 @@ async def file_site(
     )
     if site_id is None:
         raise SiteNameTaken(name=new.name)
-    return await _add_version(session, actor, site_id, filing, at)
+    return await _add_version(session, actor, site_id, new.kind, filing, at)
 
 
 async def file_version(
@@ -91,9 +91,10 @@ async def file_version(
     Raises `NotPermitted`, `NotFound` and `ValidityOrder`.
     """
     _require_registrar(actor)
-    if await session.get(CampusSite, site_id) is None:
+    site = await session.get(CampusSite, site_id)
+    if site is None:
         raise NotFound
-    return await _add_version(session, actor, site_id, filing, at)
+    return await _add_version(session, actor, site_id, site.kind, filing, at)
 
 
 def _require_registrar(actor: Actor) -> UUID:
@@ -104,8 +105,13 @@ def _require_registrar(actor: Actor) -> UUID:
     return actor.school_id
 
 
+def _concerns(kind: str, warning: OutlineWarning) -> bool:
+    """An internship may be anywhere."""
+    return kind != "internship" or warning.code != OUTSIDE_DIVISION
+
+
 async def _add_version(
-    session: AsyncSession, actor: Actor, site_id: UUID, filing: Filing, at: datetime
+    session: AsyncSession, actor: Actor, site_id: UUID, kind: str, filing: Filing, at: datetime
 ) -> SiteVersion:
     starts = filing.valid_from or at
     if filing.valid_to is not None and filing.valid_to <= starts:
@@ -126,6 +132,7 @@ async def _add_version(
         valid_from=starts,
         valid_to=filing.valid_to,
         note=filing.note,
+        warnings=[warning.as_dict() for warning in parsed.warnings if _concerns(kind, warning)],
         filed_by=actor.account_id,
         filed_at=at,
     )

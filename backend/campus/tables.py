@@ -1,4 +1,4 @@
-"""Sites, their filed versions, and the decisions on them: three append-only tables."""
+"""Sites, their filed versions, the decisions on them, and exceptions to the area limit: append-only tables."""
 
 from datetime import datetime
 from typing import Any
@@ -45,7 +45,7 @@ class SiteVersion(Base):
         CheckConstraint("valid_from < valid_to", name="validity"),
         CheckConstraint("area_m2 > 0", name="area"),
         CheckConstraint("datum IN ('wgs84', 'gcj02', 'bd09')", name="datum"),
-        CheckConstraint("format IN ('geojson', 'csv')", name="format"),
+        CheckConstraint("format IN ('geojson', 'csv', 'kml', 'shapefile')", name="format"),
         Index("ix_site_version_school", "school_id"),
     )
 
@@ -63,6 +63,8 @@ class SiteVersion(Base):
     valid_from: Mapped[datetime]
     valid_to: Mapped[datetime | None]
     note: Mapped[str | None]
+    warnings: Mapped[list[Any]]
+    """What the outline's drawing suggested was not meant; see `campus.outline.OutlineWarning`."""
     filed_by: Mapped[UUID]
     filed_at: Mapped[datetime]
 
@@ -88,3 +90,23 @@ class SiteDecision(Base):
     filed_by: Mapped[UUID]
     decided_by: Mapped[UUID]
     decided_at: Mapped[datetime]
+
+
+class SiteAreaException(Base):
+    """A superior's permission for a school to file larger sites than policy allows. The newest one counts."""
+
+    __tablename__ = "site_area_exception"
+    __tenancy__ = "school"
+    __table_args__ = (
+        CheckConstraint("max_area_m2 > 0", name="area"),
+        CheckConstraint("granted_at < valid_to", name="validity"),
+        Index("ix_site_area_exception_school", "school_id", "granted_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    max_area_m2: Mapped[int]
+    reason: Mapped[str]
+    valid_to: Mapped[datetime | None]
+    granted_by: Mapped[UUID]
+    granted_at: Mapped[datetime]

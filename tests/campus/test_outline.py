@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.campus.errors import SiteRefused
+from backend.campus.limits import site_limits
 from backend.campus.outline import Outline, parse_outline
 from backend.policy import AbsentLaw, load_policies
 from geo.datum import Datum
@@ -39,7 +40,7 @@ def test_an_outline_in_a_chinese_datum_is_within_a_metre_of_wgs84(
     ring = rectangle(*place)
     twin = parsed_outline(ring)
     if as_csv:
-        shifted = parse_outline(Outline("csv", datum, csv_of(ring, datum)), henan_policy())
+        shifted = parse_outline(Outline("csv", datum, csv_of(ring, datum)), site_limits(henan_policy()))
     else:
         shifted = parsed_outline(ring, datum=datum)
     assert metres_apart(twin.site.polygons, shifted.site.polygons) < 1.0
@@ -49,7 +50,7 @@ def test_an_outline_in_a_chinese_datum_is_within_a_metre_of_wgs84(
 def test_a_wrong_datum_shifts_an_outline_by_hundreds_of_metres() -> None:
     undeclared = Outline("geojson", Datum.WGS84, json.dumps(polygon(rectangle(), datum=Datum.GCJ02)))
     apart = metres_apart(
-        parsed_outline().site.polygons, parse_outline(undeclared, henan_policy()).site.polygons
+        parsed_outline().site.polygons, parse_outline(undeclared, site_limits(henan_policy())).site.polygons
     )
     assert 450 < apart < 700
 
@@ -87,7 +88,9 @@ def test_an_outline_with_too_many_vertices_is_refused() -> None:
 )
 def test_an_invalid_outline_names_its_flaw(form: str, text: str, reason: str) -> None:
     with pytest.raises(SiteRefused) as refused:
-        parse_outline(Outline("geojson" if form == "geojson" else "csv", Datum.WGS84, text), henan_policy())
+        parse_outline(
+            Outline("geojson" if form == "geojson" else "csv", Datum.WGS84, text), site_limits(henan_policy())
+        )
     assert str(refused.value.cause.params["reason"]).startswith(reason)
     assert refused.value.sentence("zh") != refused.value.sentence("en")
 
@@ -95,4 +98,4 @@ def test_an_invalid_outline_names_its_flaw(form: str, text: str, reason: str) ->
 def test_without_a_policy_in_force_no_outline_is_accepted() -> None:
     before = load_policies().at(date(2020, 1, 1), "410100")
     with pytest.raises(AbsentLaw):
-        parse_outline(Outline("geojson", Datum.WGS84, json.dumps(polygon(rectangle()))), before)
+        parse_outline(Outline("geojson", Datum.WGS84, json.dumps(polygon(rectangle()))), site_limits(before))

@@ -281,6 +281,10 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.roll_call.facts_for_standing:_load_headers",
         "roll_call_school WHERE school_id = ANY ($1)",
     ),
+    "ix_site_area_exception_school": (
+        "backend.campus.area_exceptions:load_site_limits",
+        "site_area_exception WHERE school_id = $1 AND granted_at <= $2 ORDER BY granted_at DESC LIMIT 1",
+    ),
     "ix_site_version_school": (
         "backend.campus.queries:effective_versions",
         "site_version WHERE school_id = ANY ($1)",

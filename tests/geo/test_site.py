@@ -141,7 +141,7 @@ def test_area_limit_is_enforced_with_both_figures() -> None:
         ({"type": "MultiPolygon", "coordinates": []}, "empty"),
         ({"type": "FeatureCollection", "features": []}, "empty"),
         ({"type": "Point", "coordinates": [113.6, 34.7]}, "not_polygon"),
-        ({"type": "Feature", "geometry": None}, "not_polygon"),
+        ({"type": "Feature", "geometry": None}, "empty"),
         ({"type": "Feature", "geometry": {"type": "LineString", "coordinates": SQUARE}}, "not_polygon"),
         ({"type": "FeatureCollection", "features": [polygon(SQUARE)]}, "not_geojson"),
         (polygon("abc"), "not_geojson"),

@@ -1,11 +1,19 @@
 """Sites over HTTP: filing, validation, decisions, reading; tenants are isolated."""
 
+import base64
+import io
 import json
+import zipfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pytest
+import shapely
+from pyogrio.raw import write
+from pyproj import Transformer
 
 from backend.core.app_context import AppContext
 from backend.core.database import Database
@@ -195,3 +203,93 @@ async def test_unusual_geojson_properties_are_stored_unchanged(
         client, world.school, {"format": "geojson", "datum": "wgs84", "geojson": feature}
     )
     assert json.loads(site["versions"][0]["original"]) == feature
+
+
+KML = (
+    '<kml xmlns="http://www.opengis.net/kml/2.2"><Placemark><Polygon><outerBoundaryIs><LinearRing><coordinates>{}'
+    "</coordinates></LinearRing></outerBoundaryIs></Polygon></Placemark></kml>"
+)
+
+
+def kml_outline() -> dict[str, Any]:
+    corners = " ".join(f"{lon},{lat},0" for lon, lat in rectangle())
+    return {"format": "kml", "datum": "wgs84", "kml": KML.format(corners)}
+
+
+def shapefile_outline(tmp_path: Path, crs: str) -> dict[str, Any]:
+    """The rectangle as a zipped shapefile in the coordinates of `crs`."""
+    transformer = Transformer.from_crs("EPSG:4490", crs, always_xy=True)
+    ring = [transformer.transform(lon, lat) for lon, lat in rectangle()]
+    shape = np.array([shapely.to_wkb(shapely.Polygon(ring))], dtype=object)
+    path = tmp_path / "site.shp"
+    names = [np.array(["x"], dtype=object)]
+    write(path, shape, names, ["name"], geometry_type="Polygon", crs=crs, driver="ESRI Shapefile")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for part in tmp_path.glob("site.*"):
+            archive.write(part, part.name)
+    return {"format": "shapefile", "zip_base64": base64.b64encode(content.getvalue()).decode()}
+
+
+async def test_kml_and_projected_shapefile_are_filed_with_their_original(
+    client: StaffClient, world: SampleProvince, tmp_path: Path
+) -> None:
+    for outline, member in ((kml_outline(), "kml"), (shapefile_outline(tmp_path, "EPSG:4547"), "zip_base64")):
+        site = await file_new_site(client, world.school, outline)
+        (version,) = site["versions"]
+        assert (version["original_format"], version["original"]) == (outline["format"], outline[member])
+        corners = [tuple(point) for point in version["geojson"]["coordinates"][0][0]]
+        assert all(
+            any(abs(lon - x) < 1e-6 and abs(lat - y) < 1e-6 for x, y in corners) for lon, lat in rectangle()
+        )
+        assert version["warnings"] == []
+
+
+async def test_unsuitable_files_are_named_by_validation(
+    client: StaffClient, world: SampleProvince, tmp_path: Path
+) -> None:
+    registrar = registrar_account(world.school)
+    for outline, reason in (
+        (shapefile_outline(tmp_path, "EPSG:4214"), "crs_unsupported"),
+        ({"format": "shapefile", "zip_base64": "AAAA"}, "not_shapefile"),
+        ({"format": "shapefile", "zip_base64": "AAAAA"}, "not_shapefile"),
+        ({"format": "kml", "datum": "wgs84", "kml": "<gpx/>"}, "not_kml"),
+    ):
+        answer = await client.post(registrar, "/v1/sites/validation", {"outline": outline})
+        assert answer.status_code == 200, answer.text
+        [problem] = answer.json()["problems"]
+        assert problem["reason"] == reason
+    refused = await client.post(
+        registrar, "/v1/sites", filing({"format": "kml", "datum": "wgs84", "kml": "<"})
+    )
+    assert (refused.status_code, refused.json()["code"]) == (422, "site_refused")
+
+
+async def test_validation_warns_about_a_site_elsewhere(client: StaffClient, world: SampleProvince) -> None:
+    outline = {"format": "geojson", "datum": "wgs84", "geojson": polygon(rectangle(west=112.4, south=34.6))}
+    body = {"outline": outline}
+    answer = (await client.post(registrar_account(world.school), "/v1/sites/validation", body)).json()
+    assert answer["valid"]
+    [warning] = answer["warnings"]
+    assert warning["code"] == "outside_division"
+    assert "郑州市" in warning["zh"]
+    answer = (await client.post(bureau_account(world.city), "/v1/sites/validation", body)).json()
+    assert answer["warnings"] == []
+
+
+async def test_superior_grants_an_area_exception(client: StaffClient, world: SampleProvince) -> None:
+    registrar, bureau = registrar_account(world.sister), bureau_account(world.city)
+    large = filing({"format": "geojson", "datum": "wgs84", "geojson": polygon(rectangle(side=0.0177))})
+    path = f"/v1/schools/{world.sister.id}/site-area-exceptions"
+    body = {"max_area_m2": 3_500_000, "reason": "实测 3.18 平方公里"}
+    refused = await client.post(registrar, "/v1/sites", large)
+    assert (refused.status_code, refused.json()["code"]) == (422, "site_refused")
+    assert "面积例外" in refused.text
+    assert (await client.post(registrar, path, body)).status_code == 403
+    granted = await client.post(bureau, path, body)
+    assert granted.status_code == 201, granted.text
+    assert (await client.post(registrar, "/v1/sites", large)).status_code == 201
+    listed = (await client.get(registrar, path)).json()["items"]
+    assert [item["id"] for item in listed] == [granted.json()["id"]]
+    beyond = await client.post(bureau, path, body | {"max_area_m2": 20_000_001})
+    assert (beyond.status_code, beyond.json()["code"]) == (422, "area_exception_too_large")

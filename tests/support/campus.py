@@ -4,6 +4,7 @@ import json
 from datetime import date
 from typing import Any
 
+from backend.campus.limits import site_limits
 from backend.campus.outline import Outline, ParsedOutline, parse_outline
 from backend.org.paths import division_of
 from backend.policy import PolicyAt, load_policies
@@ -41,4 +42,4 @@ def csv_of(ring: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> str:
 def parsed_outline(*rings: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> ParsedOutline:
     """The outline parsed from GeoJSON of the rings in `datum`."""
     outline = Outline("geojson", datum, json.dumps(polygon(*(rings or (rectangle(),)), datum=datum)))
-    return parse_outline(outline, henan_policy())
+    return parse_outline(outline, site_limits(henan_policy()))

@@ -7,10 +7,19 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from backend.campus.area_exceptions import (
+    AreaException,
+    grant_area_exception,
+    load_area_exceptions,
+    load_site_limits,
+)
 from backend.campus.errors import SiteRefused
 from backend.campus.outline import Outline, ParsedOutline, parse_outline
 from backend.campus.queries import SiteSearch, VersionView, load_site, load_site_page
 from backend.campus.schemas import (
+    AreaExceptionIn,
+    AreaExceptionOut,
+    AreaExceptionsOut,
     DecisionIn,
     DecisionOut,
     FilingIn,
@@ -18,6 +27,7 @@ from backend.campus.schemas import (
     OutlineCheckIn,
     OutlineCheckOut,
     OutlineProblem,
+    OutlineWarningOut,
     SiteDetailOut,
     SiteIn,
     SiteOut,
@@ -27,23 +37,23 @@ from backend.campus.schemas import (
     version_out,
 )
 from backend.campus.service import Filing, FilingDecision, NewSite, decide_filing, file_site, file_version
-from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
 from backend.core.web.schema_types import printable
-from backend.org.paths import division_of
-from backend.policy.installed import policy_at
 from backend.staff_api.caller import StaffCaller
+from backend.staff_api.organisation.outline_files import convert_outline
 from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["备案办学地址 · filed sites"])
 
 
 async def _parse(caller: Caller, outline: Outline, at: datetime) -> ParsedOutline:
-    """Parse an outline under the policy of the caller's place, outside the event loop."""
-    policy = policy_at(legal_day(at), division_of(caller.actor.org_path))
-    return await asyncio.to_thread(parse_outline, outline, policy)
+    """Parse an outline under the limits of the caller's school, outside the event loop and any transaction."""
+    async with caller.transaction() as session:
+        limits = await load_site_limits(session, caller.actor, at)
+    outline = await convert_outline(outline)
+    return await asyncio.to_thread(parse_outline, outline, limits)
 
 
 async def _filing(caller: Caller, body: FilingIn, at: datetime) -> Filing:
@@ -94,9 +104,17 @@ async def post_validation(caller: StaffCaller, body: OutlineCheckIn) -> OutlineC
             zh=printable(flaw.sentence("zh")),
             en=printable(flaw.sentence("en")),
         )
-        return OutlineCheckOut(valid=False, problems=[problem], area_m2=None, vertices=None, bbox=None)
-    area, vertices = parsed.site.area_m2, parsed.vertices
-    return OutlineCheckOut(valid=True, problems=[], area_m2=area, vertices=vertices, bbox=parsed.bounds)
+        return OutlineCheckOut(
+            valid=False, problems=[problem], warnings=[], area_m2=None, vertices=None, bbox=None
+        )
+    return OutlineCheckOut(
+        valid=True,
+        problems=[],
+        warnings=[OutlineWarningOut.model_validate(warning) for warning in parsed.warnings],
+        area_m2=parsed.site.area_m2,
+        vertices=parsed.vertices,
+        bbox=parsed.bounds,
+    )
 
 
 @router.get("/sites/{site_id}", responses=problem_responses(401, 403, 404, 422))
@@ -130,3 +148,26 @@ async def post_decision(caller: StaffCaller, version_id: UUID, body: DecisionIn)
     async with caller.transaction() as session:
         decided = await decide_filing(session, caller.actor, version_id, decision, caller.at)
     return DecisionOut.model_validate(decided, from_attributes=True)
+
+
+@router.post(
+    "/schools/{school_id}/site-area-exceptions",
+    status_code=201,
+    responses=problem_responses(400, 401, 403, 404, 422),
+)
+async def post_area_exception(
+    caller: StaffCaller, school_id: UUID, body: AreaExceptionIn
+) -> AreaExceptionOut:
+    """批准面积例外 · Permit a school to file larger sites than policy allows; by a superior of the school."""
+    granted = AreaException(body.max_area_m2, body.reason, body.valid_to)
+    async with caller.transaction() as session:
+        row = await grant_area_exception(session, caller.actor, school_id, granted, caller.at)
+    return AreaExceptionOut.model_validate(row)
+
+
+@router.get("/schools/{school_id}/site-area-exceptions", responses=problem_responses(401, 403, 404, 422))
+async def list_area_exceptions(caller: StaffCaller, school_id: UUID) -> AreaExceptionsOut:
+    """面积例外 · List the exceptions of a school, newest first."""
+    async with caller.transaction() as session:
+        rows = await load_area_exceptions(session, caller.actor, school_id)
+    return AreaExceptionsOut(items=[AreaExceptionOut.model_validate(row) for row in rows])

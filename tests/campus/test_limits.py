@@ -143,7 +143,8 @@ async def test_exception_is_granted_by_a_superior_up_to_the_limit_of_policy(
         with pytest.raises(NotFound):
             await grant(app_context, actor, world.school, usual)
     with pytest.raises(NotFound):
-        await grant(app_context, bureau, replace(world.school, id=world.city.id), usual)
+        async with app_context.database.transaction(bureau.scope) as session:
+            await grant_area_exception(session, bureau, world.city.id, usual, now())
     with pytest.raises(AreaExceptionTooLarge, match=str(HIGHEST)):
         await grant(app_context, bureau, world.school, replace(usual, max_area_m2=HIGHEST + 1))
     with pytest.raises(ValidityOrder):
@@ -172,8 +173,8 @@ async def test_database_refuses_an_exception_by_the_school(
 # --- Warnings ---
 
 
-def warnings_of(text: Outline, **limits: str) -> list[OutlineWarning]:
-    return list(parse_outline(text, site_limits(henan_policy(), **limits)).warnings)
+def warnings_of(text: Outline, division: str | None = None) -> list[OutlineWarning]:
+    return list(parse_outline(text, site_limits(henan_policy(), division=division)).warnings)
 
 
 def test_features_without_geometry_cause_a_warning() -> None:

@@ -42,4 +42,4 @@ def csv_of(ring: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> str:
 def parsed_outline(*rings: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> ParsedOutline:
     """The outline parsed from GeoJSON of the rings in `datum`."""
     outline = Outline("geojson", datum, json.dumps(polygon(*(rings or (rectangle(),)), datum=datum)))
-    return parse_outline(outline, site_limits(henan_policy()))
+    return parse_outline(outline, site_limits(henan_policy(), programmes=[]))

@@ -217,11 +217,16 @@ STAFF: tuple[Row, ...] = (
     Row("POST /v1/sites/validation", "ok       ok     ok        ok", {"outline": OUTLINE}),
     Row("GET /v1/sites/{site_id}", "ok       ok     ok        ok"),
     Row("POST /v1/sites/{site_id}/versions", "403      403    ok        403", FILING),
-    Row("GET /v1/schools/{school_id}/site-area-exceptions", "ok       ok     ok        ok"),
+    Row(
+        "GET /v1/schools/{school_id}/site-area-exceptions",
+        "ok       ok     ok        ok",
+        path={"school_id": IdOf("school")},
+    ),
     Row(
         "POST /v1/schools/{school_id}/site-area-exceptions",
         "ok       ok     403       403",
         {"max_area_m2": 3_500_000, "reason": "实测面积"},
+        path={"school_id": IdOf("school")},
     ),
     Row(
         "POST /v1/site-versions/{version_id}/decision",

@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.row_level_security import APP_ROLE, protect_school_table
 
-revision = "0021"
-down_revision = "0020"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 

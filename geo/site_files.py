@@ -81,8 +81,10 @@ def read_geojson_text(text: str) -> SiteFile:
     """`read_geojson` for the text of a file, with or without a byte order mark."""
     try:
         document = json.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
-        raise site_error(SiteFlaw.NOT_GEOJSON, str(error)) from None
+    except json.JSONDecodeError as error:
+        raise site_error(SiteFlaw.NOT_GEOJSON, f"line {error.lineno}, column {error.colno}") from None
+    except (ValueError, RecursionError):
+        raise site_error(SiteFlaw.NOT_GEOJSON) from None
     return read_geojson(document)
 
 

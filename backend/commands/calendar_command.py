@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from backend.commands.output import exit_with_error, print_result
+from backend.commands.output import exit_with_error, exit_with_file_error, print_result
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.errors import DomainError
@@ -52,9 +52,7 @@ def _parse_file(file: Path, year: int | None, source: str | None, *, as_json: bo
     try:
         content = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        exit_with_error(
-            "file_unreadable", f"文件无法读取 · The file cannot be read: {error}", as_json=as_json
-        )
+        exit_with_file_error(error, file, code="file_unreadable", as_json=as_json)
     if file.suffix.lower() != ".csv":
         return parse_calendar_year(content)
     if year is None or source is None:

@@ -9,7 +9,7 @@ import typer
 
 from backend.commands.face_calibrate import calibrate_command
 from backend.commands.face_plan import plan_command
-from backend.commands.output import exit_with_error, print_result
+from backend.commands.output import exit_with_error, exit_with_file_error, print_result
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
 from backend.identity.face import policy as face_policy
@@ -104,9 +104,7 @@ def _open_picture(path: Path, stopwatch: Stopwatch, *, as_json: bool) -> Picture
     try:
         data = path.read_bytes()
     except OSError as error:
-        exit_with_error(
-            "file_unreadable", f"无法读取 {path}。 Cannot read {path}: {error.strerror}", as_json=as_json
-        )
+        exit_with_file_error(error, path, code="file_unreadable", as_json=as_json)
     with stopwatch.stage("decode"):
         picture = Picture.open(data, DecodeLimits())
         picture.grey(WORKING_SIDE)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.commands.output import exit_with_error, print_result
+from backend.commands.output import exit_with_error, exit_with_file_error, print_result
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
 from backend.policy import PolicyAt, load_policies
@@ -86,7 +86,7 @@ def _read_file(path: Path, *, as_json: bool) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        exit_with_error("site_unreadable", f"无法读取 {path}。 Cannot read {path}: {error}", as_json=as_json)
+        exit_with_file_error(error, path, code="site_unreadable", as_json=as_json)
 
 
 def _payload(decision: FenceDecision) -> dict[str, Any]:

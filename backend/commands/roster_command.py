@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from backend.commands.output import exit_with_error, print_result
+from backend.commands.output import exit_with_error, exit_with_file_error, print_result
 from backend.core.app_context import open_app_context
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
@@ -26,7 +26,7 @@ from backend.exchange.roster.validation import ValidatedRoster, validate_roster
 from backend.exchange.roster.writer import write_roster, write_template
 from backend.org.queries import get_unit_by_code
 from backend.people.identifiers import Defect, parse_school_code
-from backend.settings import Settings, SettingsInvalid, get_settings
+from backend.settings import Settings, get_settings
 
 app = typer.Typer(no_args_is_help=True, help="花名册 · The school's roster in the national template")
 
@@ -83,13 +83,8 @@ def import_file(
                 payload["report"] = asyncio.run(_import_rows(checked, school, get_settings())).as_dict()
     except DomainError as error:
         exit_with_error(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
-    except SettingsInvalid as error:
-        exit_with_error(
-            "settings_missing", f"环境变量缺失或有误 Missing or unusable settings: {error}", as_json=as_json
-        )
     except OSError as error:
-        path = error.filename or file.name
-        exit_with_error("file_unusable", f"无法读取 Cannot read {path}: {error.strerror}", as_json=as_json)
+        exit_with_file_error(error, error.filename or file.name, as_json=as_json)
     print_result(payload, as_json=as_json, render=_render_summary)
 
 
@@ -183,9 +178,7 @@ def _exit_if_unwritable(out: Path, *, as_json: bool) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        exit_with_error(
-            "file_unusable", f"无法写入 Cannot write {out.name}: {error.strerror}", as_json=as_json
-        )
+        exit_with_file_error(error, out, as_json=as_json)
 
 
 def _require_suffix(out: Path, suffix: str, *, as_json: bool) -> None:

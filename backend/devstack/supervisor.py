@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -103,6 +103,11 @@ def state_directory(root: Path, purpose: Purpose) -> Iterator[Path]:
         yield Path(directory)
 
 
+def has_demo_clock(purpose: Purpose) -> bool:
+    """Whether the clock can be moved: in `make demo`, and in `make run` with DEMO_CLOCK=1."""
+    return purpose == "demo" or (purpose == "run" and os.environ.get("DEMO_CLOCK") == "1")
+
+
 def program_environment(stack: Stack, ports: Ports, state: Path, purpose: Purpose) -> dict[str, str]:
     """Return the environment of all programs: the inherited one plus the addresses of the services.
 
@@ -122,8 +127,22 @@ def program_environment(stack: Stack, ports: Ports, state: Path, purpose: Purpos
         "DIANMING_GATEWAY_URL": f"http://{HOST}:{ports.gateway}",
         "PYTHONUNBUFFERED": "1",
         **(_DEMO_ENVIRONMENT if purpose == "demo" else {}),
-        **({"DIANMING_CLOCK_FILE": str(state / "clock")} if purpose == "demo" else {}),
+        **({"DIANMING_CLOCK_FILE": str(state / "clock")} if has_demo_clock(purpose) else {}),
     }
+
+
+@contextmanager
+def settings_file(root: Path, environment: dict[str, str]) -> Iterator[None]:
+    """Keep `.local/run.env`, which `dianming env` reads: this process id, then the settings. Readable by the user only."""
+    path = root / ".local" / "run.env"
+    lines = [f"{name}={value}" for name, value in environment.items() if name.startswith("DIANMING_")]
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text("\n".join((str(os.getpid()), *lines)) + "\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def is_healthy(url: str) -> bool:
@@ -235,7 +254,8 @@ def supervise(root: Path, dianming: str, purpose: Purpose, command: list[str]) -
         ports = choose_ports(os.environ.get("PORT"))
         with running_stack(root, purpose) as stack, state_directory(root, purpose) as state:
             environment = program_environment(stack, ports, state, purpose)
-            return asyncio.run(run_until_signal(command, dianming, environment, ports))
+            with settings_file(root, environment) if purpose == "run" else nullcontext():
+                return asyncio.run(run_until_signal(command, dianming, environment, ports))
     except DevstackError as error:
         print(error.terminal_text(), file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ from typing import NoReturn
 import yaml
 from pydantic import ValidationError
 
+from backend.core.file_errors import describe_file_error
 from backend.law_cases.errors import (
     CaseFileUnreadable,
     CaseKeyMissing,
@@ -78,11 +79,15 @@ def read_cases(path: Path) -> list[Case]:
 def _load(path: Path) -> object:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"larger than {MAX_BYTES} bytes")  # noqa: TRY301 — handled with all other read errors below
+            too_large = f"文件超过 {MAX_BYTES} 字节", f"the file is larger than {MAX_BYTES} bytes"
+            _raise_fault(CaseFileUnreadable, path, "-", "-", too_large)
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_CaseLoader)  # noqa: S506 — a SafeLoader that refuses more
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        _raise_fault(CaseFileUnreadable, path, "-", "-", describe_file_error(error))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        _raise_fault(CaseFileUnreadable, path, "-", "-", (f"无法读取：{reason}", f"cannot be read: {reason}"))
+        problem = f"不是可用的 YAML：{reason}", f"not usable YAML: {reason}"
+        _raise_fault(CaseFileUnreadable, path, "-", "-", problem)
 
 
 def _case(path: Path, number: int, item: object, shared: dict[str, object]) -> Case:

@@ -9,6 +9,7 @@ from backend.core.database import Database
 from backend.core.process.logging import configure_logging
 from backend.settings import Settings, get_settings
 from tests.support.biometrics import shipped_engine
+from tests.support.environment import settings_environment
 from tests.support.standing.scenario import StandingScenario, create_standing_scenario
 
 
@@ -33,9 +34,8 @@ def _engine_loaded_once() -> Iterator[None]:
 
 @pytest.fixture
 def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in settings.model_dump(exclude_none=True).items():
-        text = ",".join(value) if isinstance(value, tuple) else str(value)
-        monkeypatch.setenv(f"DIANMING_{name.upper()}", text)
+    for name, value in settings_environment(settings).items():
+        monkeypatch.setenv(name, value)
     get_settings.cache_clear()
     configure_logging(as_json=False)  # as the command line does
     yield

@@ -16,6 +16,7 @@ from backend.worker import open_face_pool
 from biometrics.engines.onnx_spec import EngineSpecInvalid
 from biometrics.engines.registry import load_face_engines
 from tests.support.biometrics.tiny_models import embedder_spec, write_engine_spec
+from tests.support.environment import settings_environment
 
 pytestmark = pytest.mark.usefixtures("_engine_loaded_once")
 
@@ -30,9 +31,8 @@ def with_engine(app_context: AppContext, file: Path) -> AppContext:
 def test_setting_is_read_from_the_environment(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in settings.model_dump(exclude_none=True).items():
-        text = ",".join(value) if isinstance(value, tuple) else str(value)
-        monkeypatch.setenv(f"DIANMING_{name.upper()}", text)
+    for name, value in settings_environment(settings).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("DIANMING_FACE_ENGINE", str(tmp_path / "engine.yaml"))
     assert Settings().face_engine == tmp_path / "engine.yaml"
 

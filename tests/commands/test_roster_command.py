@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
+from backend import cli
 from backend.commands.roster_command import app
 from backend.core.app_context import AppContext
 from backend.core.database import Database
@@ -17,6 +19,7 @@ from backend.core.tenancy import Scope
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.writer import write_roster
 from backend.settings import Settings, get_settings
+from tests.support.environment import settings_environment
 from tests.support.province import SampleSchool, create_sample_province
 
 runner = CliRunner()
@@ -79,9 +82,8 @@ async def school(
     owner: Database, app_context: AppContext, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SampleSchool]:
     """A school without students, and environment variables that point to its database."""
-    for name, value in settings.model_dump(exclude_none=True).items():
-        text = ",".join(value) if isinstance(value, tuple) else str(value)
-        monkeypatch.setenv(f"DIANMING_{name.upper()}", text)
+    for name, value in settings_environment(settings).items():
+        monkeypatch.setenv(name, value)
     get_settings.cache_clear()
     yield (await create_sample_province(owner, app_context.keys, classes=0, students=0)).school
     get_settings.cache_clear()
@@ -145,16 +147,22 @@ async def test_text_reports_the_result_of_the_rows(school: SampleSchool, tmp_pat
     assert "新增 40" in result.stdout
 
 
-def test_missing_settings_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_settings_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in [name for name in os.environ if name.startswith("DIANMING_")]:
         monkeypatch.delenv(name)
     get_settings.cache_clear()
     path = tmp_path / "roster.csv"
     plan = plan_school("4141000001", "示例", students=40)
     write_roster(path, generate_students(1, [plan]), variant="national", form="csv-utf8")
-    result = run("import", path, "--school", "4141000001", "--json")
-    assert result.exit_code == 2
-    payload = json.loads(result.stdout)["error"]
+    monkeypatch.setattr(
+        sys, "argv", ["dianming", "roster", "import", str(path), "--school", "4141000001", "--json"]
+    )
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    payload = json.loads(capsys.readouterr().out)["error"]
     assert payload["code"] == "settings_missing"
     assert "DIANMING_DATABASE_URL" in payload["message"]
 

@@ -14,7 +14,7 @@ import typer
 
 from backend.app import STAFF_PREFIX, create_app
 from backend.commands.output import exit_with_error
-from backend.core.app_context import AppContext, open_app_context
+from backend.core.app_context import AppContext, open_app_context, settings_clock
 from backend.core.errors import Conflict
 from backend.core.tenancy import Scope
 from backend.demo.fixtures import OrganisationBuilder
@@ -115,8 +115,9 @@ async def _seed(settings: Settings, *, bare: bool) -> None:
 def _print_sign_ins(settings: Settings) -> None:
     path = _sign_ins_file(settings)
     document = jsonlib.loads(path.read_text()) if path.exists() else {}
+    clock = settings_clock(settings)
     for each in document.get("sign_ins", []):
-        code = pyotp.TOTP(each["totp_secret"]).now()
+        code = pyotp.TOTP(each["totp_secret"]).at(clock())
         sys.stdout.write(
             f"  {each['role']}  {each['unit']}\n      登录 login {each['login']}   口令 password {each['password']}\n"
             f"      验证器密钥 TOTP secret {each['totp_secret']}   现在 now {code}\n"

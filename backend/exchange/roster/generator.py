@@ -81,11 +81,11 @@ def plan_school(
 ) -> SchoolPlan:
     """Divide `students` into classes of 40 to 60 over three entry years, cycling through majors and programmes.
 
-    The last `part_time_classes` are part-time. Fewer than 40 students form one small class. Raises ValueError for a
-    count such as 70 that no classes of 40 to 60 add up to.
+    The last `part_time_classes` are part-time, but the first class is always full-time. Fewer than 40 students form one
+    small class. Raises ValueError for a count such as 70 that no classes of 40 to 60 add up to.
     """
     sizes = _class_sizes(students)
-    full_time = len(sizes) - part_time_classes
+    full_time = max(1, len(sizes) - part_time_classes)
     classes = tuple(
         _plan_class(number, size, majors, programmes, newest_entry, part_time=number > full_time)
         for number, size in enumerate(sizes, start=1)

@@ -12,11 +12,13 @@ from sqlalchemy import text
 from backend.core.app_context import AppContext
 from backend.core.availability import run_heartbeat
 from backend.core.tenancy import Scope
-from backend.core.web.api import Api, PrefixRouter
+from backend.core.web.api import Api
 from backend.core.web.client import trust_proxies
 from backend.core.web.fast_route import fast_route
+from backend.core.web.openapi import Security
 from backend.core.web.problems import install_problem_handlers, problem_response
 from backend.core.web.requests import BodyLimitMiddleware
+from backend.staff_api.caller import SECURITY as STAFF_SECURITY
 from backend.staff_api.organisation.rosters import LARGER_BODIES
 from biometrics.errors import BiometricsError
 from geo.errors import GeoError
@@ -72,9 +74,9 @@ STAFF_ROUTERS = (
 MOBILE_PREFIX, STAFF_PREFIX = "/mobile", "/staff"
 
 
-def _create_api(title: str, routers: tuple[str, ...], app_context: AppContext) -> Api:
+def _create_api(title: str, routers: tuple[str, ...], app_context: AppContext, security: Security) -> Api:
     """One API with its own OpenAPI document."""
-    api = Api(title, app_context)
+    api = Api(title, app_context, security)
 
     # `geo` and `biometrics` import nothing of `backend`: their errors have the attributes of DomainError, not its type.
     @api.exception_handler(GeoError)
@@ -87,7 +89,7 @@ def _create_api(title: str, routers: tuple[str, ...], app_context: AppContext) -
 
     for name in routers:
         router: APIRouter = importlib.import_module(name).router
-        api.include_router(PrefixRouter(router))
+        api.include_endpoints(router)
     return api
 
 
@@ -114,13 +116,15 @@ def create_app(app_context: AppContext) -> FastAPI:
     app.state.app_context = app_context
     install_problem_handlers(app)
     larger = {STAFF_PREFIX + path: limit for path, limit in LARGER_BODIES.items()}
-    mobile = _create_api("点名 · 学生端 Mobile API", MOBILE_ROUTERS, app_context)
+    phones: Security = importlib.import_module("mobile_api.caller").SECURITY
+    mobile = _create_api("点名 · 学生端 Mobile API", MOBILE_ROUTERS, app_context, phones)
     (envelopes,) = importlib.import_module(MOBILE_ROUTERS[0]).router.routes
     app.router.routes.append(fast_route(MOBILE_PREFIX, mobile, envelopes))
     app.add_middleware(BodyLimitMiddleware, limit=app_context.settings.request_body_limit, larger=larger)
     trust_proxies(app, app_context.settings)
     app.mount(MOBILE_PREFIX, mobile)
-    app.mount(STAFF_PREFIX, _create_api("点名 · 管理端 Staff API", STAFF_ROUTERS, app_context))
+    staff = _create_api("点名 · 管理端 Staff API", STAFF_ROUTERS, app_context, STAFF_SECURITY)
+    app.mount(STAFF_PREFIX, staff)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:

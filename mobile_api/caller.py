@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from backend.core.web.openapi import Requirement, Security
 from backend.core.web.requests import AppContextDep, Caller
 from backend.identity.errors import ProofInvalid
 from backend.identity.sign_in.authentication import (
@@ -42,3 +43,23 @@ async def _authenticate_key(request: Request, app_context: AppContextDep) -> Ver
 
 ProvenPhone = Annotated[VerifiedProof, Depends(_authenticate_key)]
 """A phone that proved possession of its key and has no token yet, for registration and token requests."""
+
+TOKEN_AND_PROOF: Requirement = {"token": [], "proof": []}
+SECURITY = Security(
+    schemes={
+        "token": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "“DPoP ” 加 access_token · `DPoP ` and the access token (RFC 9449)",
+        },
+        "proof": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "DPoP",
+            "description": "每次请求新的 DPoP 证明，见 docs/api.md · a new DPoP proof for each request",
+        },
+    },
+    required_by={_authenticate: TOKEN_AND_PROOF, _authenticate_key: {"proof": []}},
+)
+"""The authentication of phones, for the OpenAPI document."""

@@ -28,7 +28,7 @@ from backend.roll_call.check_in.evaluate import UnrecordedRefusal
 from backend.roll_call.check_in.intake import CheckInIntake, EnvelopeRequest
 from backend.roll_call.eligibility import RecordedRefusal
 from backend.roll_call.student_schemas import EnvelopeIn, ReceiptOut
-from mobile_api.caller import read_request
+from mobile_api.caller import SECURITY, TOKEN_AND_PROOF, read_request
 
 
 class ManualParsingRoute(APIRoute):
@@ -105,3 +105,6 @@ async def post_envelope(request: Request, roll_call_id: UUID, body: EnvelopeIn) 
         "frames_due_at": answer.frames_due_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
     }
     return JSONResponse(receipt, 201 if answer.first else 200)
+
+
+SECURITY.required_by[post_envelope] = TOKEN_AND_PROOF

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from backend.core.web.idempotency import IdempotencyHeader, read_idempotent_request
+from backend.core.web.openapi import Security
 from backend.core.web.requests import AppContextDep, Caller
 from backend.identity.sign_in.authentication import authenticate_staff
 from backend.identity.unscoped_queries import SessionState
@@ -27,3 +28,16 @@ async def _caller(
 
 StaffCaller = Annotated[Caller, Depends(_caller)]
 """A staff user with a valid session."""
+
+SECURITY = Security(
+    schemes={
+        "session": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "POST /v1/sessions 返回的 access_token · the access token of POST /v1/sessions",
+        }
+    },
+    required_by={_authenticate: {"session": []}},
+)
+"""The sign-in of the staff API, for its OpenAPI document."""

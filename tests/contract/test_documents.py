@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from httpx import ASGITransport, AsyncClient
 
-from backend.core.web.api import ExampleMissing, example_of
-from tests.tenancy.matrix import ROWS
-from tests.tenancy.openapi_documents import document
+from backend.core.web.openapi import IDEMPOTENCY_HEADER, ExampleMissing, example_of
+from tests.tenancy.matrix import ROWS, UNAUTHENTICATED_STAFF_ROUTES
+from tests.tenancy.openapi_documents import apis, document
 
 UNAVAILABLE = 503
 """Under load or without the database, with a Retry-After header."""
@@ -91,3 +93,69 @@ def test_missing_example_raises_an_error() -> None:
     schema = {"type": "object", "required": ["size"], "properties": {"size": {"type": "integer"}}}
     with pytest.raises(ExampleMissing, match="size"):
         example_of(schema, {})
+
+
+def json_responses() -> list[Any]:
+    return [
+        pytest.param(api, response["content"]["application/json"], id=f"{api} {route} {status}")
+        for api in ROWS
+        for route, operation in operations(api)
+        for status, response in operation["responses"].items()
+        if response.get("content", {}).get("application/json", {}).get("schema")
+    ]
+
+
+@pytest.mark.parametrize(("api", "body"), json_responses())
+def test_example_of_a_response_is_valid(api: str, body: dict[str, Any]) -> None:
+    schema = {**body["schema"], "components": document(api)["components"]}
+    jsonschema_rs.validator_for(schema).validate(body["example"])
+
+
+def test_every_operation_documents_its_sign_in() -> None:
+    """An operation without a sign-in is one that the matrix calls without credentials."""
+    for api, schemes in (("staff", {"session"}), ("mobile", {"token", "proof"})):
+        assert set(document(api)["components"]["securitySchemes"]) == schemes
+        open_routes = {route for route, operation in operations(api) if operation["security"] == []}
+        expected = UNAUTHENTICATED_STAFF_ROUTES if api == "staff" else set()
+        assert open_routes == set(expected)
+    by_route = dict(operations("mobile"))
+    assert by_route["POST /v1/registrations"]["security"] == [{"proof": []}]
+    envelopes = by_route["POST /v1/roll-calls/{roll_call_id}/envelopes"]
+    assert envelopes["security"] == [{"token": [], "proof": []}]
+
+
+def test_only_posts_of_staff_document_the_idempotency_key() -> None:
+    for api in ROWS:
+        for route, operation in operations(api):
+            names = {parameter["name"] for parameter in operation.get("parameters", ())}
+            signed_in = api == "staff" and operation["security"] != []
+            assert (IDEMPOTENCY_HEADER in names) == (signed_in and route.startswith("POST ")), route
+
+
+@pytest.mark.parametrize("api", ROWS)
+async def test_document_page_loads_its_files_from_this_server(api: str) -> None:
+    transport = ASGITransport(apis()[api], root_path=f"/{api}")
+    async with AsyncClient(transport=transport, base_url="http://testserver") as client:
+        page = (await client.get(f"/{api}/docs")).text
+        assert "https://" not in page
+        for name in ("swagger-ui-bundle.js", "swagger-ui.css"):
+            assert f"/{api}/docs/assets/{name}" in page
+            assert (await client.get(f"/{api}/docs/assets/{name}")).status_code == 200
+
+
+def test_every_address_in_the_guide_exists() -> None:
+    known = {
+        _without_names(path.removeprefix(prefix))
+        for api in ROWS
+        for path in document(api)["paths"]
+        for prefix in ("", "/v1")
+    }
+    known |= {f"/{api}{_without_names(path)}" for api in ROWS for path in document(api)["paths"]}
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    named = re.findall(r"(?:GET|POST|PUT|DELETE) (/[a-z0-9/{}_\-]+)", guide)
+    assert named
+    assert {path for path in named if _without_names(path) not in known} == set()
+
+
+def _without_names(path: str) -> str:
+    return re.sub(r"\{[^}]*\}", "{}", path)

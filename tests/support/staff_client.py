@@ -14,7 +14,7 @@ from httpx import ASGITransport, AsyncClient, Response
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.web.api import Api
-from backend.core.web.idempotency import read_idempotent_request
+from backend.core.web.idempotency import IdempotencyHeader, read_idempotent_request
 from backend.core.web.requests import Caller
 from backend.staff_api.caller import StaffCaller
 
@@ -64,10 +64,10 @@ def staff_client(app_context: AppContext, *routers: APIRouter) -> StaffClient:
         app.include_router(router)
     accounts: dict[UUID, Actor] = {}
 
-    async def signed_in(request: Request) -> Caller:
+    async def signed_in(request: Request, key: IdempotencyHeader = None) -> Caller:
         account_id = UUID(request.headers[ACCOUNT_HEADER])
         actor = accounts[account_id]
-        idempotent = await read_idempotent_request(request, request.headers.get("idempotency-key"), actor)
+        idempotent = await read_idempotent_request(request, key, actor)
         return Caller(app_context, actor, session_id=account_id, idempotent=idempotent)
 
     app.dependency_overrides[get_args(StaffCaller)[1].dependency] = signed_in

@@ -133,12 +133,25 @@ class DatabaseUnavailable(DomainError):
         super().__init__()
 
 
+class MethodNotAllowed(DomainError):
+    """The address exists, but not with this method; the header `Allow` lists those that it has."""
+
+    code = "method_not_allowed"
+    status = 405
+    zh = "该地址不支持此方法，请改用 Allow 标头列出的方法。"
+    en = "This address does not support the method; use one of those in the Allow header."
+
+    def __init__(self, methods: list[str]) -> None:
+        self.headers = {"Allow": ", ".join(methods)}
+        super().__init__()
+
+
 class _HttpProblem(DomainError):
     def __init__(self, status: int, headers: dict[str, str] | None = None) -> None:
         phrase = HTTPStatus(status).phrase
         self.status = status  # type: ignore[misc]  # known only per instance
         self.code = phrase.lower().replace(" ", "_").replace("-", "_")  # type: ignore[misc]
-        self.zh = {404: "没有这个地址。", 405: "该地址不支持此方法。"}.get(status, phrase)  # type: ignore[misc]
+        self.zh = {404: "没有这个地址。"}.get(status, phrase)  # type: ignore[misc]
         self.en = phrase  # type: ignore[misc]
         self.headers = headers
         super().__init__()
@@ -176,7 +189,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     async def _handle_http_exception(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers) if error.headers else {}
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = ", ".join(allowed_methods(request))
+            return problem_response(request, MethodNotAllowed(allowed_methods(request)))
         return problem_response(request, _HttpProblem(error.status_code, headers))
 
     @app.exception_handler(OperationalError)

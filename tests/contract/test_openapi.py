@@ -1,5 +1,6 @@
 """The responses of both APIs match their OpenAPI documents, for valid and invalid requests."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,11 +46,21 @@ CHECKS = [
 def operations() -> Iterator[Any]:
     """Every operation of both APIs with valid data and, if it takes any data, with invalid data."""
     for api in ("staff", "mobile"):
-        for found in schemathesis.openapi.from_dict(document(api)).get_all_operations():
+        for found in schemathesis.openapi.from_dict(without_security(document(api))).get_all_operations():
             operation: Any = found.ok()  # type: ignore[union-attr]  # an Err ends the collection here
             takes_data = "{" in operation.path or operation.query or operation.body
             for mode in GenerationMode if takes_data else [GenerationMode.POSITIVE]:
                 yield pytest.param(api, operation, mode, id=f"{api} {operation.label} {mode.value}")
+
+
+def without_security(schema: dict[str, Any]) -> dict[str, Any]:
+    """Schemathesis would send wrong credentials as invalid data, but `CaseSender` replaces them by valid ones."""
+    schema = copy.deepcopy(schema)
+    del schema["components"]["securitySchemes"]
+    for operations_of_path in schema["paths"].values():
+        for operation in operations_of_path.values():
+            del operation["security"]
+    return schema
 
 
 @pytest.fixture(autouse=True)

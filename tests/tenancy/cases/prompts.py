@@ -76,7 +76,7 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/prompts/{prompt_id}/decisions",
         "403      409    ok/409    403",
-        {"outcome": "part_time"},
+        {"outcome": "part_time", "reasons": "已逐项核实"},
         path={"prompt_id": IdOf("received_prompt")},
     ),
     Row(

@@ -15,23 +15,43 @@ the same key, and no key is ever shown.
 import re
 import unicodedata
 
-_INVISIBLE = re.compile(
-    "["
-    "\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f"  # controls that are no white space
-    "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001343f"  # format characters
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"  # zero width, embeddings, isolates
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"  # variation selectors, byte order mark
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-    "]+"
+_INVISIBLE_RANGES = (
+    *((0x00, 0x08), (0x0E, 0x1B), (0x7F, 0x84), (0x86, 0x9F)),  # controls that are no white space
+    *((0x600, 0x605), (0x6DD, 0x6DD), (0x70F, 0x70F), (0x890, 0x891), (0x8E2, 0x8E2)),  # format characters
+    *((0x110BD, 0x110BD), (0x110CD, 0x110CD), (0x13430, 0x1343F)),
+    *((0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F)),
+    *(
+        (0x200B, 0x200F),
+        (0x202A, 0x202E),
+        (0x2060, 0x206F),
+        (0x3164, 0x3164),
+    ),  # zero width, embeddings, isolates
+    *(
+        (0xFE00, 0xFE0F),
+        (0xFEFF, 0xFEFF),
+        (0xFFA0, 0xFFA0),
+        (0xFFF0, 0xFFFB),
+    ),  # variation selectors, byte order mark
+    *((0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
 )
 """Characters that Unicode tells programs not to show (Default_Ignorable_Code_Point), and controls."""
 
-_SPACES = re.compile("[\\s\u2800]+")
+_SPACE_RANGES = (
+    *((0x09, 0x0D), (0x1C, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)),
+    *((0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0x2800, 0x2800)),
+)
 """White space of every kind, and the blank braille pattern, which looks like it."""
 
-_EDGE = rf"(?:{_INVISIBLE.pattern}|{_SPACES.pattern})*"
-_OUTER = re.compile(rf"\A{_EDGE}(.*?){_EDGE}\Z", re.DOTALL)
+_INVISIBLE = re.compile(
+    "[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _INVISIBLE_RANGES) + "]+"
+)
+_SPACES = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _SPACE_RANGES) + "]+")
+_EDGES = "".join(
+    chr(code) for first, last in (*_SPACE_RANGES, *_INVISIBLE_RANGES) for code in range(first, last + 1)
+)
+_MAX_ROUNDS = 8
+"""How often wrapped marks are unwrapped. No program nests them deeper, and a hostile text must not cost much."""
+
 _QUOTED = re.compile(r'=\s*"(.*)"', re.DOTALL)
 """`="410…"`: a formula that keeps a program from reading a number."""
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -58,7 +78,10 @@ def decode_cell(text: str) -> str:
     if text.isalnum():  # the common case: nothing to remove
         return text
     decoded = _ESCAPED.sub(_unescape, text) if "_x" in text else text
-    while (inner := _unwrap(decoded)) != decoded:
+    for _ in range(_MAX_ROUNDS):
+        inner = _unwrap(decoded)
+        if inner == decoded:
+            break
         decoded = inner
     return decoded
 
@@ -72,10 +95,9 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 def _unwrap(text: str) -> str:
-    outer = _OUTER.match(text)
-    inner = outer[1] if outer else text
+    inner = text.strip(_EDGES)
     quoted = _QUOTED.fullmatch(inner)
-    return quoted[1].replace('""', '"') if quoted else inner.removeprefix("'")
+    return quoted[1].replace('""', '"') if quoted else inner.lstrip("'")
 
 
 def visible(text: str) -> str:
@@ -90,7 +112,10 @@ def visible(text: str) -> str:
 def compact(text: str) -> str:
     """The decoded text as a reader sees it, without any space: for numbers, codes and headers."""
     shown = visible(text)
-    while (decoded := visible(decode_cell(shown).replace(" ", ""))) != shown:
+    for _ in range(_MAX_ROUNDS):
+        decoded = visible(decode_cell(shown).replace(" ", ""))
+        if decoded == shown:
+            break
         shown = decoded
     return shown
 
@@ -98,7 +123,10 @@ def compact(text: str) -> str:
 def match_key(text: str) -> str:
     """The key under which a class name, a header or a coded value is compared."""
     key = compact(text)
-    while (folded := compact(key.casefold())) != key:
+    for _ in range(_MAX_ROUNDS):
+        folded = compact(key.casefold())
+        if folded == key:
+            break
         key = folded
     return key
 
@@ -116,7 +144,10 @@ def id_key(number: str) -> str:
 def legal_name(name: str) -> str:
     """The name with the standard middle dot, and with spaces only between words of other scripts than Chinese."""
     shown = visible(name)
-    while (printed := visible(_CHINESE_SPACE.sub("", visible(decode_cell(shown)).translate(_DOTS)))) != shown:
+    for _ in range(_MAX_ROUNDS):
+        printed = visible(_CHINESE_SPACE.sub("", visible(decode_cell(shown)).translate(_DOTS)))
+        if printed == shown:
+            break
         shown = printed
     return shown
 

@@ -135,6 +135,16 @@ def test_every_invisible_character_is_ignored() -> None:
     assert [character for character in unseen if not is_blank(character)] == []
 
 
+@pytest.mark.parametrize(
+    "odd", [" ", "\u3000", "\u200b", "'", '"', '="', "_x005F", "_x000D_", "=", "·", "¸", "\u0327"]
+)
+def test_long_hostile_text_has_a_key(odd: str) -> None:
+    """The time grows with the length, not with its square or faster: with the square, this would take an hour."""
+    for text in (odd * 32_000, f"x{odd * 32_000}y", f"\u200b{odd * 32_000}x"):
+        for function in (decode_cell, match_key, name_key, id_key, legal_name):
+            function(text)
+
+
 def test_key_of_a_number_has_letters_and_digits_only() -> None:
     assert id_key(" a123456（3） ") == "A1234563"
     assert id_key("１１０１０５ 19491231-002x") == "11010519491231002X"

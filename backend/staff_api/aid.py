@@ -193,12 +193,13 @@ async def post_payment_import(
     if imported.issues and not dry_run:
         error = AidPaymentsUnfit(lines=len({(issue.sheet, issue.row) for issue in imported.issues}))
         return problem_response(request, error, [finding.model_dump(mode="json") for finding in findings])
+    warnings = [FindingOut.model_validate(warning, from_attributes=True) for warning in file.warnings]
     report = None if dry_run or imported.result is None else PaymentsOut.from_result(imported.result)
     return PaymentFileOut(
         dry_run=dry_run,
         file_sha256=file.sha256.hex(),
         rows=imported.rows,
-        findings=findings,
+        findings=findings + warnings,
         report=report,
     )
 

@@ -127,6 +127,39 @@ async def import_file(aid: AidScenario, path: Path) -> PaymentImport:
         return await import_payments(session, registrar, file, aid.keys, at)
 
 
+async def test_hidden_rows_are_read_with_a_warning_and_blank_ones_skipped(
+    aid: AidScenario, tmp_path: Path
+) -> None:
+    parts = await aid.award()
+    rows = [build_row(aid, part.month, f"{part.fen / 100:.2f}") for part in parts[:2]]
+    path = write_workbook(tmp_path / "a.xlsx", rows[0], ["\u3000", "\u200b", '=""'], rows[1])
+    book = openpyxl.load_workbook(path)
+    book.worksheets[0].row_dimensions[4].hidden = True
+    book.worksheets[0]["B3"].value = " "
+    book.save(path)
+    file = read_payments(path, today=aid.standing_scenario.today)
+    assert (len(file.rows), file.issues) == (2, ())
+    [warning] = file.warnings
+    assert (warning.code, warning.value, warning.row) == ("rows_hidden", "1", 4)
+    imported = await import_file(aid, path)
+    assert imported.result is not None
+
+
+async def test_error_cell_and_month_without_its_zero_are_named(aid: AidScenario, tmp_path: Path) -> None:
+    [part, *_] = await aid.award()
+    row = build_row(aid, part.month, "1.00")
+    path = write_workbook(tmp_path / "a.xlsx", [*row[:2], 2026.10, *row[3:]], row)
+    book = openpyxl.load_workbook(path)
+    cell = book.worksheets[0]["D3"]
+    cell.value, cell.data_type = "#SPILL!", "e"
+    book.save(path)
+    file = read_payments(path, today=aid.standing_scenario.today)
+    assert [(issue.row, issue.code) for issue in file.issues] == [
+        (2, "month_lost_zero"),
+        (3, "cell_is_error"),
+    ]
+
+
 async def test_importing_the_same_workbook_again_changes_nothing(aid: AidScenario, tmp_path: Path) -> None:
     parts = await aid.award()
     rows = [build_row(aid, part.month, f"{part.fen / 100:.2f}") for part in parts[:2]]

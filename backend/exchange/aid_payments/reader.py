@@ -37,6 +37,7 @@ from backend.exchange.roster.errors import (
     RosterTooLarge,
 )
 from backend.exchange.roster.header import SEARCHED_ROWS, normalise
+from backend.exchange.roster.hidden_rows import HiddenRows
 from backend.exchange.roster.issues import (
     BAD_DAY,
     BAD_MONTH,
@@ -115,11 +116,12 @@ class PaymentRow:
 
 @dataclass(frozen=True, slots=True)
 class PaymentFile:
-    """The valid rows of a file, the issues of the others, and the SHA-256 of the file."""
+    """The valid rows of a file, the issues of the others, the SHA-256 of the file, and warnings, which reject nothing."""
 
     rows: tuple[PaymentRow, ...]
     issues: tuple[RowIssue, ...]
     sha256: bytes
+    warnings: tuple[RowIssue, ...] = ()
 
 
 async def read_uploaded_payments(path: Path, *, today: date) -> PaymentFile:
@@ -134,6 +136,7 @@ def read_payments(path: Path, *, today: date) -> PaymentFile:
     """
     rows: list[PaymentRow] = []
     issues: list[RowIssue] = []
+    warnings: list[RowIssue] = []
     missing: RosterColumnsMissing | None = None
     has_header = False
     for name, epoch, raw_rows in _open_sheets(path):
@@ -149,16 +152,22 @@ def read_payments(path: Path, *, today: date) -> PaymentFile:
             missing = RosterColumnsMissing(sheet=name, columns="、".join(missing_titles))
             continue
         has_header = True
+        hidden = HiddenRows()
         for raw in raw_rows:
+            if all(is_blank(raw.cells.get(column.index, "")) for column in columns.values()):
+                continue
+            hidden.count(raw)
             row, row_issues = _parse_row(_Sheet(name, columns, epoch, today), raw)
             issues += row_issues
             rows += [row] if row else []
             if len(rows) + len(issues) > MAX_ROWS:
                 raise RosterTooLarge(what_zh=f"超过{MAX_ROWS}行", what_en=f"more than {MAX_ROWS} rows")
+        warnings += hidden.warnings(name)
     if not has_header:
         raise missing or RosterColumnsMissing(sheet=path.name, columns="、".join(REQUIRED_COLUMNS.values()))
     with path.open("rb") as stream:
-        return PaymentFile(tuple(rows), tuple(issues), hashlib.file_digest(stream, "sha256").digest())
+        sha256 = hashlib.file_digest(stream, "sha256").digest()
+    return PaymentFile(tuple(rows), tuple(issues), sha256, tuple(warnings))
 
 
 def _ignore_progress(_: int) -> None:

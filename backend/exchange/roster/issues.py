@@ -112,7 +112,6 @@ SEX_DIFFERS = Defect(
     "性别与身份证号不一致，请核对两者。",
     "The sex differs from the ID number's; check both.",
 )
-ROWS_HIDDEN = "rows_hidden"
 UNKNOWN_COLUMN = Defect(
     "column_unknown",
     "模板中没有这一列，内容不导入。",
@@ -158,21 +157,6 @@ PHONE_REFUSED = Defect(
     "The student or the superior refused this number before, so it was not proposed again. If it is right, propose the change"
     " with your reasons.",
 )
-
-
-def rows_hidden(sheet: str, numbers: list[int], count: int) -> RowIssue:
-    """Rows that a person who looks at the sheet does not see; they are read like the others."""
-    listed = ", ".join(map(str, numbers))
-    more = count > len(numbers)
-    zh = (
-        f"有 {count} 行被隐藏或筛选掉（第 {listed} 行{'等' if more else ''}），已与其他行一样读取。"
-        "如不应导入，请取消筛选和隐藏，删除这些行后重新上传。"
-    )
-    en = (
-        f"{count} rows are hidden or filtered out (rows {listed}{', …' if more else ''}); they were read like the others."
-        " If they should not be imported, show all rows, delete these and upload the file again."
-    )
-    return RowIssue(sheet, numbers[0], "", "", str(count), ROWS_HIDDEN, Severity.WARNING, zh, en)
 
 
 def not_in_list(choices: tuple[str, ...]) -> Defect:

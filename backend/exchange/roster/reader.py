@@ -17,7 +17,8 @@ from backend.exchange.roster.errors import (
     RosterTooLarge,
 )
 from backend.exchange.roster.header import SEARCHED_ROWS, is_header, match_header
-from backend.exchange.roster.issues import ColumnRef, RowIssue, Severity, repeated, rows_hidden
+from backend.exchange.roster.hidden_rows import HiddenRows
+from backend.exchange.roster.issues import ColumnRef, RowIssue, Severity, repeated
 from backend.exchange.roster.rows import RosterRow, SheetContext, check_row
 from backend.exchange.roster.xlsx_reader import EPOCH_1900, Progress, Workbook
 from backend.people.identifiers import Defect
@@ -28,8 +29,6 @@ CSV_SHEET = "CSV"
 
 MAX_ROWS = 1_048_576
 """Excel's limit for a sheet, applied to the whole file; it bounds the memory for numbers already seen."""
-LISTED_HIDDEN = 5
-"""Hidden rows that a finding names; all are counted."""
 
 
 def no_progress(_done: int, _total: int) -> None:
@@ -104,7 +103,7 @@ def _read_sheets(sheets: Iterator[_Sheet], today: date) -> Iterator[RosterRow | 
         header = match_header(sheet.name, header_row)
         yield from header.warnings(sheet.name)
         context = SheetContext(sheet.name, header, sheet.epoch, today)
-        hidden = _HiddenRows()
+        hidden = HiddenRows()
         for raw in sheet.rows:
             if header.is_blank(raw):
                 continue
@@ -122,24 +121,6 @@ def _read_sheets(sheets: Iterator[_Sheet], today: date) -> Iterator[RosterRow | 
         yield from hidden.warnings(sheet.name)
     if not header_found:
         raise RosterHeaderMissing(rows=SEARCHED_ROWS)
-
-
-class _HiddenRows:
-    """Counts the rows of a sheet that are hidden or filtered out."""
-
-    def __init__(self) -> None:
-        self._first: list[int] = []
-        self._total = 0
-
-    def count(self, raw: RawRow) -> None:
-        if raw.hidden:
-            self._total += 1
-            if self._total <= LISTED_HIDDEN:
-                self._first.append(raw.number)
-
-    def warnings(self, sheet: str) -> list[RowIssue]:
-        """One warning with the number of hidden rows, if there are any."""
-        return [rows_hidden(sheet, self._first, self._total)] if self._total else []
 
 
 class _SeenNumbers:

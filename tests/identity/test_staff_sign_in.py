@@ -4,7 +4,10 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
+from backend.core.tables import AuditEntry
+from backend.core.tenancy import Scope
 from tests.support.identity.scenario import IdentityScenario, problem_code
 from tests.support.identity.staff_user import create_invited_user, create_staff_user
 
@@ -18,6 +21,18 @@ async def test_an_invited_counselor_can_activate_the_account(scenario: IdentityS
     assert (me["kind"], me["display_name"]) == ("counselor", "李老师")
     assert me["school_id"] == str(scenario.school.id)
     assert me["counselor_id"] is not None
+
+
+async def test_signing_in_and_out_is_audited(scenario: IdentityScenario) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
+    await registrar.request("DELETE", "/v1/sessions/current")
+    async with scenario.owner.transaction(Scope.none()) as session:
+        actions = await session.scalars(
+            select(AuditEntry.action)
+            .where(AuditEntry.subject_type == "account", AuditEntry.subject_id == str(registrar.account_id))
+            .order_by(AuditEntry.id)
+        )
+    assert list(actions)[-2:] == ["SignedIn", "SignedOut"]
 
 
 async def test_sign_in_needs_a_confirmed_second_factor(scenario: IdentityScenario) -> None:

@@ -123,7 +123,7 @@ async def _open_session(
                 user_agent=client.user_agent,
             )
         )
-        act = audit.Act("SessionTokens", "account", str(actor.account_id), actor.org_path)
+        act = audit.Act("SignedIn", "account", str(actor.account_id), actor.org_path)
         audit.record(session, act, at)
     return SessionTokens(
         _issue_access_token(app_context, actor.account_id, session_id, at),

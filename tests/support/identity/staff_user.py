@@ -91,11 +91,11 @@ class StaffUser:
         )
 
 
-async def _activate(create_staff_user: StaffUser) -> StaffUser:
-    for step in (create_staff_user.begin, create_staff_user.confirm, create_staff_user.sign_in):
+async def _activate(user: StaffUser) -> StaffUser:
+    for step in (user.begin, user.confirm, user.sign_in):
         answer = await step()
         assert answer.is_success, answer.text
-    return create_staff_user
+    return user
 
 
 async def create_invited_user(scenario: IdentityScenario, kind: Role, org_id: UUID) -> StaffUser:

@@ -87,12 +87,25 @@ def _create_database(name: str, template: str) -> None:
     )
 
 
-def _build_template(name: str) -> None:
+def _create_empty_database(name: str) -> None:
     _create_database(name, "template0")
     _execute_as_superuser(
         *(sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(each)) for each in EXTENSIONS),
         dbname=name,
     )
+
+
+@pytest.fixture
+def empty_database_name(worker_id: str) -> Iterator[str]:
+    """Name of a database without tables, for tests of migrations."""
+    name = f"dm_empty_{os.getpid()}_{worker_id}"
+    _create_empty_database(name)
+    yield name
+    _execute_as_superuser(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _build_template(name: str) -> None:
+    _create_empty_database(name)
     alembic_command.upgrade(alembic_config(database_url(name, "dianming_owner")), "heads")
 
 

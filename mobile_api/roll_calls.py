@@ -191,11 +191,14 @@ async def post_challenge(
 
 @router.put(
     "/submissions/{submission_id}/frames/{position}",
-    responses=problem_responses(401, 403, 404, 409, 413, 422),
+    responses=problem_responses(401, 403, 404, 409, 413, 415, 422),
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {
+                media_type: {"schema": {"type": "string", "format": "binary"}}
+                for media_type in ("image/jpeg", "image/heic", "image/png", "image/webp")
+            },
         }
     },
 )

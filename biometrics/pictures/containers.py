@@ -1,8 +1,9 @@
-"""Parses the structure of JPEG, PNG and WebP files without decoding pixels.
+"""Parses the structure of JPEG, PNG, WebP and HEIC files without decoding pixels.
 
 A decoder stops where the picture ends and ignores what follows, which is where polyglot files hide their payload. This
 parser reads the whole file: format, dimensions, animation, colour space, and whether the file ends where the picture
-ends. References: ITU-T T.81 annex B, the W3C PNG specification, RFC 9649 (WebP).
+ends. What a phone's format appends to a JPEG is allowed (`jpeg_trailers`); only the primary picture is read.
+References: ITU-T T.81 annex B, the W3C PNG specification, RFC 9649 (WebP), ISO/IEC 23008-12 (HEIC).
 """
 
 import re
@@ -11,10 +12,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from biometrics.errors import BiometricsError
+from biometrics.pictures.heif_container import HeifInvalid, HeifTrailing, is_heic, read_primary_picture
+from biometrics.pictures.jpeg_trailers import MPF, XMP, Declarations, has_foreign_trailer
 
 _MAX_JPEG_SCANS = 64
 """A progressive camera picture has about ten scans. Hundreds are a denial-of-service attack on the decoder."""
-_MARKER, _EOI, _SOS, _APP1 = 0xFF, 0xD9, 0xDA, 0xE1
+_MARKER, _EOI, _SOS, _APP1, _APP2 = 0xFF, 0xD9, 0xDA, 0xE1, 0xE2
 _EXIF = b"Exif\0"
 _RESTARTS = range(0xD0, 0xD8)
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -37,15 +40,16 @@ class ImageKind(Enum):
     JPEG = "JPEG"
     PNG = "PNG"
     WEBP = "WEBP"
+    HEIF = "HEIF"
 
 
 class ImageUnsupported(BiometricsError):
-    """The file does not start like a JPEG, PNG or WebP file."""
+    """The file does not start like a JPEG, PNG, WebP or HEIC file."""
 
     code = "image_unsupported"
     status = 415
-    zh = "只接受 JPEG、PNG 或 WebP 图片。请使用应用内相机拍摄。"
-    en = "Only JPEG, PNG and WebP pictures are accepted. Take it with the app's camera."
+    zh = "只接受 JPEG、PNG、WebP 或 HEIC 图片。请使用应用内相机拍摄。"
+    en = "Only JPEG, PNG, WebP and HEIC pictures are accepted. Take it with the app's camera."
 
 
 class ImageTruncated(BiometricsError):
@@ -58,12 +62,12 @@ class ImageTruncated(BiometricsError):
 
 
 class ImageTrailingData(BiometricsError):
-    """Bytes follow the end of the picture, as in a polyglot file or a motion photo."""
+    """Bytes that no format defines follow the end of the picture, as in a polyglot file."""
 
     code = "image_trailing_data"
     status = 422
-    zh = "图片文件末尾带有多余数据（例如动态照片）。请关闭动态照片，使用应用内相机拍摄。"
-    en = "The file carries data after the picture (such as a motion photo). Take it with the app's camera."
+    zh = "图片文件末尾带有格式中没有定义的数据。请关闭相机的特殊效果（如动态照片），或使用应用内相机拍摄。"
+    en = "The file carries data after the picture that its format does not define. Turn off the camera's special effects (such as live photos), or take it with the app's camera."
 
 
 class ImageAnimated(BiometricsError):
@@ -84,25 +88,43 @@ class Container:
     height: int
     colour: str | None
     exif: bool = True
-    """False if the file certainly has no EXIF data."""
+    """False if the file certainly has no EXIF orientation to apply."""
+    coded_pixels: int = 0
+    """Pixels that the decoder must produce before a crop; 0 if they are those of width and height."""
+
+    @property
+    def pixels(self) -> int:
+        return max(self.coded_pixels, self.width * self.height)
+
+
+HEAD_BYTES = 12
+"""How many bytes at the start of a file `detect_kind` needs."""
+
+
+def detect_kind(head: bytes) -> ImageKind:
+    """The format by the first bytes of a file. Raises ImageUnsupported."""
+    if head[:3] == b"\xff\xd8\xff":
+        return ImageKind.JPEG
+    if head[:8] == _PNG_SIGNATURE:
+        return ImageKind.PNG
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ImageKind.WEBP
+    if is_heic(head):
+        return ImageKind.HEIF
+    raise ImageUnsupported
 
 
 def read_container(data: bytes) -> Container:
     """Parse the file. Raises a BiometricsError. Time and memory are linear in the length of the file."""
     try:
-        if data[:3] == b"\xff\xd8\xff":
-            return _read_jpeg(data)
-        if data[:8] == _PNG_SIGNATURE:
-            return _read_png(data)
-        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            return _read_webp(data)
+        return _READERS[detect_kind(data[:HEAD_BYTES])](data)
     except (struct.error, IndexError) as error:
         raise ImageTruncated from error
-    raise ImageUnsupported
 
 
 def _read_jpeg(data: bytes) -> Container:
     position, frame, scans, exif = 2, None, 0, False
+    declared = Declarations()
     while True:
         position, marker = _read_jpeg_marker(data, position)
         if marker == _EOI:
@@ -115,17 +137,26 @@ def _read_jpeg(data: bytes) -> Container:
                 raise ImageTruncated
             frame = struct.unpack_from(">HHB", data, position + 3)
         exif = exif or (marker == _APP1 and data.startswith(_EXIF, position + 2))
+        _note_declaration(data, marker, position, length, declared)
         position += length
         if marker == _SOS:  # entropy-coded data follow the header
             scans += 1
             position = _find_next_marker(data, position)
     if frame is None or scans == 0 or scans > _MAX_JPEG_SCANS:
         raise ImageTruncated
-    if data[position:].strip(b"\x00"):  # some cameras pad with zeros
+    if has_foreign_trailer(data, position, declared):
         raise ImageTrailingData
     height, width, components = frame
     colour = None if components in {_JPEG_GREY, _JPEG_RGB} else "CMYK"
     return Container(ImageKind.JPEG, width, height, colour, exif)
+
+
+def _note_declaration(data: bytes, marker: int, position: int, length: int, declared: Declarations) -> None:
+    """Keep a segment that declares data behind the picture."""
+    if marker == _APP2 and data.startswith(MPF, position + 2):
+        declared.mpf.append(position + 2 + len(MPF))
+    elif marker == _APP1 and data.startswith(XMP, position + 2):
+        declared.xmp.append(data[position + 2 : position + length])
 
 
 def _read_jpeg_marker(data: bytes, position: int) -> tuple[int, int]:
@@ -197,3 +228,24 @@ def _require_still_webp(data: bytes, end: int) -> None:
         position += 8 + length + (length & 1)
     if position != end:
         raise ImageTruncated
+
+
+def _read_heif(data: bytes) -> Container:
+    try:
+        primary = read_primary_picture(data)
+    except HeifInvalid as error:
+        raise ImageTruncated from error
+    except HeifTrailing as error:
+        raise ImageTrailingData from error
+    coded = primary.coded_width * primary.coded_height
+    return Container(
+        ImageKind.HEIF, primary.width, primary.height, None, exif=False, coded_pixels=coded
+    )  # the decoder applies the rotation
+
+
+_READERS = {
+    ImageKind.JPEG: _read_jpeg,
+    ImageKind.PNG: _read_png,
+    ImageKind.WEBP: _read_webp,
+    ImageKind.HEIF: _read_heif,
+}

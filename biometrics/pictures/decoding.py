@@ -2,7 +2,8 @@
 
 `biometrics.pictures.containers` checks the file before any decoder reads it: format, dimensions, end of file, animation
 and colour space. libjpeg-turbo then decodes a JPEG at 1/1, 1/2, 1/4 or 1/8 of its size, because the detector uses small
-grey pictures and the network 150 pixels. PNG and WebP are decoded in full and then reduced.
+grey pictures and the network 150 pixels. PNG, WebP and HEIC are decoded in full and then reduced. Of a file with several
+pictures only the primary one is decoded.
 """
 
 import io
@@ -119,7 +120,7 @@ class Picture:
 
     @classmethod
     def open(cls, data: bytes, limits: DecodeLimits, *, for_landmarks: bool = False) -> Self:
-        """Check one still JPEG, PNG or WebP. Raises a BiometricsError whose code starts with `image_`.
+        """Check one still JPEG, PNG, WebP or HEIC. Raises a BiometricsError whose code starts with `image_`.
 
         Set `for_landmarks` if landmarks will be located in it, as in every frame of a burst: a single colour decoding
         then serves all steps. For detection alone, a small grey decoding is faster.
@@ -127,7 +128,7 @@ class Picture:
         if len(data) > limits.max_bytes:
             raise ImageTooLarge(limit=f"{limits.max_bytes // 1024} KiB")
         container = containers.read_container(data)
-        if container.width * container.height > limits.max_pixels:
+        if container.pixels > limits.max_pixels:
             raise ImageTooLarge(limit=f"{limits.max_pixels // 1_000_000} MP")
         if min(container.width, container.height) < limits.min_side:
             raise ImageTooSmall(limit=limits.min_side)
@@ -174,7 +175,9 @@ class Picture:
     def _decoder(self, colours: str) -> Callable[[str, int], npt.NDArray[np.uint8]]:
         if colours == "GRAY" and self._for_landmarks:
             return self._grey_from_rgb
-        return self._decode_jpeg if self.kind is ImageKind.JPEG else self._decode_with_pillow
+        if self.kind is ImageKind.JPEG:
+            return self._decode_jpeg
+        return self._decode_heif if self.kind is ImageKind.HEIF else self._decode_with_pillow
 
     def _grey_from_rgb(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
         """Grey computed by dlib as the mean of the channels, twice as fast as Pillow's weighted sum."""
@@ -203,6 +206,33 @@ class Picture:
         except (ValueError, RuntimeError) as error:
             raise ImageBroken from error
         return _apply_orientation(raw[..., 0] if colours == "GRAY" else raw, self._orientation)
+
+    def _decode_heif(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
+        """Decode the primary picture once, at the finest size that any check needs, and reduce that further."""
+        finest = next(
+            each for each in _REDUCTIONS if each == 1 or _reduced_side(self.short_side, each) >= _LARGEST_SIDE
+        )
+        if reduction > finest:
+            base = self._decode("RGB", _reduced_side(self.short_side, finest)).pixels
+            reduced = Image.fromarray(base).reduce(reduction // finest)
+        else:
+            reduced = self._open_heif().reduce(reduction)
+        return np.asarray(reduced.convert("L") if colours == "GRAY" else reduced)
+
+    def _open_heif(self) -> Image.Image:
+        """The primary picture in full size, upright."""
+        import pillow_heif  # noqa: PLC0415 - loaded only in processes that decode such files
+
+        try:
+            file = pillow_heif.open_heif(self._data)
+            image = _convert_to_rgb(file[file.primary_index].to_pillow())
+        except (BiometricsError, MemoryError):
+            raise
+        except Exception as error:  # libheif raises arbitrary errors on hostile data
+            raise ImageBroken from error
+        if image.size != (self.width, self.height):
+            raise ImageBroken
+        return image
 
     def _decode_with_pillow(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
         if colours == "GRAY":
@@ -246,6 +276,10 @@ def picture_from_pixels(pixels: Pixels) -> Picture:
 def _check_orientation(data: bytes, container: Container) -> int:
     """Read the EXIF orientation, 1 to 8. Unreadable EXIF counts as upright; other dimensions than ours are an error."""
     orientation = _UPRIGHT
+    if (
+        container.kind is ImageKind.HEIF
+    ):  # libheif rotates, and EXIF does not count (ISO/IEC 23008-12, 6.5.10)
+        return orientation
     try:
         if container.kind is ImageKind.JPEG:
             height, width, *_ = simplejpeg.decode_jpeg_header(data)

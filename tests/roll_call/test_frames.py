@@ -18,6 +18,9 @@ from backend.roll_call.check_in.frames import (
     store_frame,
 )
 from backend.roll_call.errors import FrameHashMismatch, FrameNotDeclared, FramesTooLate
+from biometrics.pictures.containers import ImageUnsupported
+from tests.support.biometrics.hostile_pictures import heic_picture
+from tests.support.biometrics.pictures import noise_picture
 from tests.support.roll_call.scenario import MICROSECOND, RollCallScenario
 from tests.support.roll_call.student_phone import StudentWithPhone, render_burst, stream_chunks
 
@@ -34,6 +37,11 @@ async def load_frame(
     return await load_declared_frame(
         scenario.app_context.database, student.actor, submission_id, position, at
     )
+
+
+def large_frame(number: int) -> bytes:
+    """A frame that is stored in several parts; its content is judged later."""
+    return b"\xff\xd8\xff" + bytes([number]) * 150_000
 
 
 def list_files(scenario: RollCallScenario, submission_id: UUID) -> list[Path]:
@@ -88,14 +96,14 @@ async def test_undeclared_bytes_are_refused_and_leave_no_file(
     scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
     launched = await scenario.launch()
-    large = [bytes([number]) * 150_000 for number in range(8)]
+    large = [large_frame(number) for number in range(8)]
     received = await scenario.submit(student, launched.roll_call.id, large)
     frame = await load_frame(scenario, student, received.submission_id, 0)
     for wrong in (large[1], large[0][:-1], b"small", b""):
         with pytest.raises(FrameHashMismatch):
             await store_frame(scenario.app_context, frame, stream_chunks(wrong))
     assert list_files(scenario, received.submission_id) == []
-    assert await store_frame(scenario.app_context, frame, stream_chunks(large[0])) == 150_000
+    assert await store_frame(scenario.app_context, frame, stream_chunks(large[0])) == len(large[0])
     assert await scenario.app_context.evidence.get(frame.evidence_key) == large[0]
 
 
@@ -110,11 +118,33 @@ async def test_oversized_frame_is_refused_and_leaves_no_file(
     assert list_files(scenario, received.submission_id) == []
 
 
+@pytest.mark.parametrize("foreign", [b"GIF89a" + bytes(200), b"%PDF-1.7" + bytes(200_000), b"\0\0"])
+async def test_frame_of_another_format_is_refused_at_upload(
+    scenario: RollCallScenario, student: StudentWithPhone, foreign: bytes
+) -> None:
+    launched = await scenario.launch()
+    frames = [foreign, *render_burst(student.person)[1:]]
+    received = await scenario.submit(student, launched.roll_call.id, frames)
+    frame = await load_frame(scenario, student, received.submission_id, 0)
+    with pytest.raises(ImageUnsupported):
+        await store_frame(scenario.app_context, frame, stream_chunks(foreign))
+    assert list_files(scenario, received.submission_id) == []
+
+
+async def test_heic_frame_is_taken_at_upload(scenario: RollCallScenario, student: StudentWithPhone) -> None:
+    launched = await scenario.launch()
+    heic = heic_picture(noise_picture())
+    received = await scenario.submit(
+        student, launched.roll_call.id, [heic, *render_burst(student.person)[1:]]
+    )
+    assert (await scenario.upload(student, received.submission_id, 0, heic))[0].stored is False
+
+
 async def test_interrupted_upload_leaves_no_file_and_can_be_repeated(
     scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
     launched = await scenario.launch()
-    large = [bytes([number]) * 150_000 for number in range(8)]
+    large = [large_frame(number) for number in range(8)]
     received = await scenario.submit(student, launched.roll_call.id, large)
     frame = await load_frame(scenario, student, received.submission_id, 0)
 

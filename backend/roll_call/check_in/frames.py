@@ -24,6 +24,7 @@ from backend.core.web.requests import BodyTooLarge
 from backend.roll_call import errors
 from backend.roll_call.envelope import parse_stored_envelope
 from backend.roll_call.policy import load_check_in_limits
+from biometrics.pictures.containers import HEAD_BYTES, detect_kind
 
 BATCH = 64
 """Maximum number of frames recorded in one transaction; each is one row without a signature check."""
@@ -73,7 +74,8 @@ async def load_declared_frame(
 class HashCheckedStream:
     """The uploaded bytes of a frame, checked while they are read.
 
-    The stream raises before it ends if the bytes are not the declared ones, so that the evidence store discards them.
+    The stream raises before it ends if the bytes are not the declared ones or not a picture of a format that can be
+    read, so that the evidence store discards them and the phone learns it at once, not after the burst.
     """
 
     frame: DeclaredFrame
@@ -81,16 +83,18 @@ class HashCheckedStream:
     size: int = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the chunks; raises BodyTooLarge or FrameHashMismatch."""
-        digest = hashlib.sha256()
+        """Yield the chunks; raises BodyTooLarge, FrameHashMismatch or ImageUnsupported."""
+        digest, head = hashlib.sha256(), b""
         async for chunk in self.chunks:
             self.size += len(chunk)
             if self.size > self.frame.limit:
                 raise BodyTooLarge(limit=self.frame.limit)
             digest.update(chunk)
+            head += chunk[: HEAD_BYTES - len(head)]
             yield chunk
         if digest.digest() != self.frame.sha256:
             raise errors.FrameHashMismatch(position=self.frame.position)
+        detect_kind(head)
 
 
 async def store_frame(app_context: AppContext, frame: DeclaredFrame, chunks: AsyncIterator[bytes]) -> int:

@@ -17,11 +17,13 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import pillow_heif
 from PIL import Image
 
 from biometrics.errors import BiometricsError
 from biometrics.pictures.decoding import DecodeLimits, Picture
 from biometrics.pictures.fingerprints import fingerprint
+from biometrics.pictures.heif_container import is_heic
 from tests.support.biometrics.pictures import encode_picture, noise_picture
 
 SEED = 20_260_101
@@ -59,7 +61,14 @@ def seed_pictures() -> tuple[bytes, ...]:
         encode_picture(still, "WEBP", lossless=True),
         encode_picture(still.convert("RGBA"), "WEBP"),
         encode_picture(still, "WEBP", save_all=True, append_images=[later]),
+        heic_picture(still),
+        heic_picture(still.convert("RGBA").rotate(90, expand=True), exif=exif),
     )
+
+
+def heic_picture(image: Image.Image, **options: object) -> bytes:
+    pillow_heif.register_heif_opener()
+    return encode_picture(image, "HEIF", **options)
 
 
 def change_bytes(data: bytes, rng: random.Random) -> bytes:
@@ -92,6 +101,11 @@ def falsify_lengths(data: bytes, rng: random.Random) -> bytes:
         parts[at] = parts[at][:2] + struct.pack(">H", size & 0xFFFF) + parts[at][4:]
     elif data.startswith(PNG_SIGNATURE):
         parts[at] = struct.pack(">I", size) + parts[at][4:]
+    elif is_heic(data):
+        parts[at] = struct.pack(">I", size) + parts[at][4:]
+        inner = data.index(rng.choice([b"ipco", b"iloc", b"ipma", b"pitm", b"ispe", b"hvcC"])) - 4
+        if rng.random() < 0.7:
+            return data[:inner] + struct.pack(">I", size) + data[inner + 4 :]
     elif rng.random() < 0.5:
         parts[at] = parts[at][:4] + struct.pack("<I", size) + parts[at][8:]
     else:
@@ -117,6 +131,10 @@ def shuffle_parts(data: bytes, rng: random.Random) -> bytes:
 def falsify_dimensions(data: bytes, rng: random.Random) -> bytes:
     """Declare a wrong width, height, depth or colour type, with valid checksums."""
     parts = split_parts(data)
+    if is_heic(data):
+        at = data.index(b"ispe") + 8
+        sides = [rng.choice([*SIZES, *PLAUSIBLE]) for _ in range(2)]
+        return data[:at] + struct.pack(">II", *sides) + data[at + 8 :]
     for at, part in enumerate(parts):
         if part[4:8] == b"IHDR":
             sides = [rng.choice([*SIZES, *PLAUSIBLE]) for _ in range(2)]
@@ -156,6 +174,8 @@ def insert_broken_exif(data: bytes, rng: random.Random) -> bytes:
     if data.startswith(b"\xff\xd8"):
         body = b"Exif\0\0" + tiff
         return data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
+    if is_heic(data):
+        return data + struct.pack(">I4s", 8 + len(tiff), b"uuid") + tiff
     parts = [part for part in split_parts(data) if part[:4] != b"EXIF"]
     if data.startswith(PNG_SIGNATURE):
         parts.insert(1, png_chunk(b"eXIf", tiff))
@@ -191,6 +211,8 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def header_of(data: bytes) -> bytes:
+    if is_heic(data):
+        return b""
     if data.startswith(b"\xff\xd8"):
         return data[:2]
     return data[:PNG_HEAD] if data.startswith(PNG_SIGNATURE) else data[:WEBP_HEAD]
@@ -208,6 +230,8 @@ def split_parts(data: bytes) -> list[bytes]:
             )
         elif data.startswith(PNG_SIGNATURE):
             length = 12 + struct.unpack_from(">I", data, position)[0]
+        elif is_heic(data):
+            length = struct.unpack_from(">I", data, position)[0]
         else:
             size = struct.unpack_from("<I", data, position + 4)[0]
             length = 8 + size + size % 2
@@ -219,6 +243,8 @@ def split_parts(data: bytes) -> list[bytes]:
 def assemble(data: bytes, parts: list[bytes]) -> bytes:
     """Join the parts to a picture, with a correct length for WebP."""
     body = b"".join(parts)
+    if is_heic(data):
+        return body
     if data.startswith((b"\xff\xd8", PNG_SIGNATURE)):
         return header_of(data) + body
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
@@ -264,6 +290,7 @@ def largest_allowed() -> dict[str, bytes]:
         "png": encode_picture(Image.new("RGBA", (side, side)), "PNG", compress_level=1),
         "jpeg": encode_picture(Image.new("RGB", (side, side)), "JPEG", progressive=True),
         "webp": encode_picture(Image.new("RGB", (side, side)), "WEBP", quality=1, method=0),
+        "heic": heic_picture(Image.new("RGB", (side, side)), quality=1, enc_params={"preset": "ultrafast"}),
     }
 
 

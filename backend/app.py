@@ -51,6 +51,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.organisation.calendar",
     "backend.staff_api.organisation.sites",
     "backend.staff_api.organisation.people",
+    "backend.staff_api.organisation.pictures",
     "backend.staff_api.organisation.rosters",
     "backend.staff_api.roll_calls.roll_calls",
     "backend.staff_api.roll_calls.progress",

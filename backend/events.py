@@ -29,6 +29,7 @@ from backend.identity import events as identity
 from backend.identity.devices import notifications as device_notifications
 from backend.identity.phone_changes import events as phone_changes
 from backend.identity.phone_changes import notifications as phone_change_notifications
+from backend.identity.face.shared_picture_reports import report_shared_picture
 from backend.leave import events as leave
 from backend.leave import guardians
 from backend.leave import notifications as leave_notifications
@@ -283,6 +284,10 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(identity.FaceEnrolmentRefused),
             _on(identity.NonFaceRouteChosen),
             _on(identity.PortraitJudged),
+            _on(
+                identity.SharedPictureFound,
+                Consumer("report_shared_picture", _school_and_accounts_scope, report_shared_picture),
+            ),
             _on(identity.RecordCorrectionRequested),
             _on(identity.RecordCorrectionDecided),
             _on(

@@ -26,7 +26,8 @@ from biometrics.engines.base import EngineInfo, EngineSet
 from biometrics.errors import BiometricsError
 from biometrics.liveness.actions import Action
 from biometrics.matching.scoring import MatchReference
-from biometrics.pictures.reencoding import reencode_picture
+from biometrics.pictures.fingerprints import Fingerprint
+from biometrics.pictures.reencoding import fingerprint_picture, reencode_picture
 from biometrics.tasks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, verify_burst
 
 EngineFactory = Callable[[], EngineSet]
@@ -163,6 +164,13 @@ class FacePool:
         """Run `reencode_picture` in a worker."""
         encoded: bytes | None = await asyncio.wrap_future(self.submit(partial(reencode_picture, data=data)))
         return encoded
+
+    async def fingerprint(self, data: bytes) -> Fingerprint | None:
+        """Run `fingerprint_picture` in a worker."""
+        hashes: Fingerprint | None = await asyncio.wrap_future(
+            self.submit(partial(fingerprint_picture, data=data))
+        )
+        return hashes
 
     def _serve(self, worker: "_Worker") -> None:
         while (job := self._jobs.get()) is not None:

@@ -9,7 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
-from biometrics.engines.base import Box, Contours, Descriptor, DetectedFace, EngineInfo, EngineSet, FaceEngine
+from biometrics.engines.base import (
+    Box,
+    Contours,
+    Descriptor,
+    DetectedFace,
+    EngineInfo,
+    EngineSet,
+    FaceEngine,
+    distance,
+)
 from biometrics.errors import BiometricsError
 from biometrics.liveness.actions import Action
 from biometrics.liveness.burst import (
@@ -35,9 +44,10 @@ from biometrics.matching.decision import (
 )
 from biometrics.matching.scoring import MatchReference, Score, score
 from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, Picture
-from biometrics.pictures.fingerprints import Fingerprint, fingerprint
+from biometrics.pictures.fingerprints import Fingerprint, fingerprint, hamming
 from biometrics.pictures.quality import (
     NO_FACE,
+    SHOT_REPEATED,
     Quality,
     QualityLimits,
     Reason,
@@ -133,7 +143,9 @@ def enrol_shots(engines: EngineSet, shots: Sequence[Shot], rules: FaceRules) -> 
     stopwatch = Stopwatch()
     pictures = [_open_picture(shot, rules.decoding, stopwatch) for shot in shots]
     engine = engines.engine_for([item for item in pictures if not isinstance(item, Reason)])
-    examined = examine_pictures(engine, pictures, rules.quality, stopwatch, thorough=True)
+    examined = _mark_repeated(
+        examine_pictures(engine, pictures, rules.quality, stopwatch, thorough=True), rules.enrolment
+    )
     usable = [descriptor for _, descriptor in examined if descriptor is not None]
     template: FaceTemplate | None = None
     reasons: tuple[Reason, ...] = ()
@@ -143,6 +155,38 @@ def enrol_shots(engines: EngineSet, shots: Sequence[Shot], rules: FaceRules) -> 
         reasons = (_reason_for(error),)
     return EnrolmentResult(
         template, engine.info(), tuple(report for report, _ in examined), reasons, stopwatch.read()
+    )
+
+
+def _mark_repeated(
+    examined: Sequence[tuple[ShotReport, Descriptor | None]], rules: EnrolmentRules
+) -> list[tuple[ShotReport, Descriptor | None]]:
+    """Give a reason to every usable shot that is the same picture as an earlier one, so that it does not count."""
+    kept: list[tuple[Fingerprint, Descriptor]] = []
+    marked: list[tuple[ShotReport, Descriptor | None]] = []
+    for report, descriptor in examined:
+        if descriptor is None or report.fingerprint is None:
+            marked.append((report, descriptor))
+        elif any(_is_same_picture(report.fingerprint, descriptor, *other, rules) for other in kept):
+            marked.append((replace(report, reasons=(*report.reasons, SHOT_REPEATED)), None))
+        else:
+            kept.append((report.fingerprint, descriptor))
+            marked.append((report, descriptor))
+    return marked
+
+
+def _is_same_picture(
+    one: Fingerprint,
+    descriptor: Descriptor,
+    other: Fingerprint,
+    its_descriptor: Descriptor,
+    rules: EnrolmentRules,
+) -> bool:
+    if one.sha256 == other.sha256:
+        return True
+    return (
+        hamming(one.phash, other.phash) <= rules.max_hash_bits
+        and distance(descriptor, its_descriptor) < rules.min_shot_distance
     )
 
 

@@ -335,6 +335,15 @@ class GuardianNeeded(DomainError):
     en = "Below the age of {age} a guardian must consent; give the guardian's name."
 
 
+class ShotsRepeated(DomainError):
+    """One file was sent as several shots."""
+
+    code = "shots_repeated"
+    status = 422
+    zh = "同一张照片提交了多次。请每张都现场重新拍摄，并稍微转动头部。"
+    en = "One picture was sent several times. Take every picture anew, and turn your head a little each time."
+
+
 class FaceAlreadyEnrolled(DomainError):
     """A student cannot replace the own enrolled face."""
 

@@ -129,6 +129,21 @@ class PortraitJudged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedPictureFound(Event):
+    """A student's picture was sent for another student too. Emitted once for each school concerned."""
+
+    school_id: UUID
+    path: str
+    student_id: UUID
+    other_school_id: UUID
+    other_student_id: UUID
+    source: str
+    source_id: UUID
+    kind: str
+    sent_by_other: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordCorrectionRequested(Event):
     """A student reported an error in their record."""
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
 from backend.identity.face.picture_refs import EnrolmentRef
+from backend.identity.face.shared_pictures import Source, delete_picture_fingerprints
 from backend.identity.face.templates import shred_face_data
 from backend.identity.tables import FaceEnrolment, Portrait, TemplateKey
 from backend.org.tables import OrgUnit
@@ -78,6 +79,7 @@ async def mark_portraits_deleted(
     session: AsyncSession, ids: Sequence[UUID], at: datetime
 ) -> Collection[UUID]:
     """Record on the portraits that their pictures were deleted."""
+    await delete_picture_fingerprints(session, Source.PORTRAIT, source_ids=ids)
     marked = await session.scalars(
         update(Portrait)
         .where(Portrait.id.in_(ids), Portrait.picture_deleted_at.is_(None))

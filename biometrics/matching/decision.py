@@ -78,10 +78,16 @@ class FaceThresholds:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentRules:
-    """How many shots a template needs, and the maximum distance between them (in the engine's metric)."""
+    """How many shots a template needs, the maximum distance between them, and what counts as one picture sent twice.
+
+    Distances are in the engine's metric. Equal pixels are always one picture. A copy that was encoded anew differs in at
+    most `max_hash_bits` of its perceptual hash, and its descriptor is closer than `min_shot_distance`.
+    """
 
     min_shots: int
     max_shot_distance: float
+    max_hash_bits: int = 0
+    min_shot_distance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -62,6 +62,11 @@ TILTED = Reason(
 TURNED = Reason(
     "turned", "脸部偏转过大。请正对镜头。", "The face is turned too far. Look straight into the camera."
 )
+SHOT_REPEATED = Reason(
+    "shot_repeated",
+    "这张与另一张是同一张照片。请每张都现场重新拍摄，并稍微转动头部。",
+    "This is the same picture as another one. Take every picture anew, and turn your head a little each time.",
+)
 
 
 @dataclass(frozen=True, slots=True)

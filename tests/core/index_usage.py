@@ -212,6 +212,22 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.identity.phone_changes.queries:load_own_phone_changes",
         "phone_change WHERE student_id = $1 ORDER BY id DESC LIMIT 100",
     ),
+    "ix_picture_fingerprint_file": (
+        "find_shared_pictures",
+        "picture_fingerprint WHERE file_index = $1",
+    ),
+    "ix_picture_fingerprint_pixel": (
+        "find_shared_pictures",
+        "picture_fingerprint WHERE pixel_index = $1",
+    ),
+    "ix_picture_fingerprint_school": (
+        "find_shared_pictures",
+        "picture_fingerprint WHERE school_id = $1",
+    ),
+    "ix_picture_fingerprint_student": (
+        "backend.identity.face.shared_pictures:delete_picture_fingerprints",
+        "picture_fingerprint WHERE student_id = ANY ($1)",
+    ),
     "ix_portrait_student": (
         "backend.identity.face.portraits:load_newest_portrait",
         "portrait WHERE student_id = $1 ORDER BY submitted_at DESC LIMIT 1",

@@ -32,7 +32,8 @@ from backend.people.tables import Student
 from biometrics.engines.base import EngineInfo, EngineSet
 from biometrics.engines.test_pattern import PatternEngine, render_pattern
 from biometrics.matching.scoring import MatchReference
-from biometrics.pictures.reencoding import reencode_picture
+from biometrics.pictures.fingerprints import Fingerprint
+from biometrics.pictures.reencoding import fingerprint_picture, reencode_picture
 from biometrics.pool import FaceWorkerLost
 from biometrics.tasks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, verify_burst
 from biometrics.templates.sealing import TemplateUnreadable
@@ -65,6 +66,9 @@ class PoolInProcess:
 
     async def reencode(self, data: bytes) -> bytes | None:
         return reencode_picture(self.engines, data)
+
+    async def fingerprint(self, data: bytes) -> Fingerprint | None:
+        return fingerprint_picture(self.engines, data)
 
 
 class PoolWithoutMatching(PoolInProcess):

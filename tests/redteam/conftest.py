@@ -4,7 +4,7 @@ A file's docstring says in its first line what the attacker does. `EXPECTED` nam
 `refused: nonce_used`, `second check` or `reported`. Its tests play the attack and compare the verdict.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -12,9 +12,20 @@ from typing import cast
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from backend.core.app_context import AppContext
+from backend.core.database import Database
+from tests.support.identity.scenario import IdentityScenario, identity_scenario
+
 FOLDER = Path(__file__).parent
 ATTACK = "redteam_attack"
 EXPECTED = "redteam_expected"
+
+
+@pytest.fixture
+async def identity(app_context: AppContext, owner: Database) -> AsyncIterator[IdentityScenario]:
+    """A new sample province with both APIs."""
+    async with identity_scenario(app_context, owner) as scenario:
+        yield scenario
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ See `enrolment_judgement`. An enrolled face is never overwritten.
 """
 
 import asyncio
+import hashlib
 from datetime import datetime
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from backend.core.ids import new_id
 from backend.core.jobs import enqueue
 from backend.identity.consents import FACE_CONSENTS, require_consents
 from backend.identity.devices.cool_down import require_no_cool_down
-from backend.identity.errors import EnrolmentPending, FaceAlreadyEnrolled, TooManyAttempts
+from backend.identity.errors import EnrolmentPending, FaceAlreadyEnrolled, ShotsRepeated, TooManyAttempts
 from backend.identity.face.picture_refs import EnrolmentRef
 from backend.identity.face.pictures import check_containers
 from backend.identity.face.tasks import enrol_face
@@ -32,7 +33,7 @@ async def submit_shots(app_context: AppContext, actor: Actor, shots: list[bytes]
     """Store the shots and enqueue their judgement.
 
     Consent is checked before the shots are stored, and again in the transaction that records the enrolment.
-    Raises `BadInput`, `ConsentMissing`, `FaceAlreadyEnrolled`, `EnrolmentPending` and `TooManyAttempts`.
+    Raises `BadInput`, `ShotsRepeated`, `ConsentMissing`, `FaceAlreadyEnrolled`, `EnrolmentPending` and `TooManyAttempts`.
     """
     assert actor.school_id is not None
     assert actor.student_id is not None
@@ -42,6 +43,8 @@ async def submit_shots(app_context: AppContext, actor: Actor, shots: list[bytes]
     async with app_context.database.transaction(actor.scope) as session:
         await _require_eligible(session, actor.student_id, policy, at)
     check_containers(shots)
+    if len({hashlib.sha256(shot).digest() for shot in shots}) < len(shots):
+        raise ShotsRepeated
     ref = EnrolmentRef(new_id(), actor.school_id, actor.student_id)
     keys = ref.shot_keys(len(shots))
     await asyncio.gather(

@@ -1,5 +1,6 @@
 """Judges an enrolment in the worker: the shots become a template, or the student gets reasons (HN334-3.1)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,10 +18,20 @@ from backend.identity.face.policy import enrolment_rules
 from backend.identity.face.pool import face_pool
 from backend.identity.face.reasons import reason_json, refusal_reason
 from backend.identity.face.selfie_fingerprints import store_enrolment_fingerprint
+from backend.identity.face.shared_pictures import (
+    SHARED_PICTURE,
+    PictureSet,
+    SentPicture,
+    Source,
+    emit_shared,
+    find_shared,
+    store_picture_fingerprints,
+)
 from backend.identity.face.templates import store_template
 from backend.identity.policy import province_policy
 from backend.identity.tables import FaceEnrolment
 from biometrics.errors import BiometricsError
+from biometrics.pictures.quality import SHOT_REPEATED
 from biometrics.tasks import EnrolmentResult, Shot
 
 
@@ -40,7 +51,7 @@ async def judge_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
         verdict: EnrolmentResult | BiometricsError = await pool.enrol(shots, rules)
     except BiometricsError as refusal:
         verdict = refusal
-    await _record_verdict(app_context, ref, verdict)
+    await _record_verdict(app_context, ref, verdict, [each.data for each in shots])
     for key in ref.shot_keys(len(shots)):
         await store_reencoded(app_context.evidence, pool, key)
 
@@ -51,7 +62,10 @@ async def refuse_unjudged_enrolment(app_context: AppContext, ref: EnrolmentRef) 
 
 
 async def _record_verdict(
-    app_context: AppContext, ref: EnrolmentRef, verdict: EnrolmentResult | BiometricsError | PicturesUnjudged
+    app_context: AppContext,
+    ref: EnrolmentRef,
+    verdict: EnrolmentResult | BiometricsError | PicturesUnjudged,
+    files: Sequence[bytes] = (),
 ) -> None:
     at = app_context.clock()
     async with app_context.database.transaction(ref.scope) as session:
@@ -64,7 +78,8 @@ async def _record_verdict(
         else:
             enrolment.engine = str(verdict.engine.key)
             enrolment.reasons = _reasons(verdict)
-            is_accepted = await _store_result(app_context, session, enrolment, verdict, at)
+            sent = _sent_pictures(ref, verdict, files)
+            is_accepted = await _store_result(app_context, session, enrolment, verdict, sent, at)
         enrolment.status = "accepted" if is_accepted else "refused"
         enrolment.decided_at = at
         event_type = FaceEnrolled if is_accepted else FaceEnrolmentRefused
@@ -77,9 +92,15 @@ async def _store_result(
     session: AsyncSession,
     enrolment: FaceEnrolment,
     result: EnrolmentResult,
+    sent: PictureSet,
     at: datetime,
 ) -> bool:
-    """Store the template; False if there is none, or if consent was revoked since the shots were sent."""
+    """Store the template; False if there is none, a picture is another student's, or consent was revoked meanwhile."""
+    others = await find_shared(session, app_context.keys, sent, province_policy(app_context, at))
+    if others:
+        await emit_shared(session, sent, others, at)
+        enrolment.reasons = [reason_json(SHARED_PICTURE, None)]
+        return False
     if result.template is None:
         return False
     try:
@@ -93,7 +114,18 @@ async def _store_result(
     await store_enrolment_fingerprint(
         session, app_context.keys, enrolment, result.template.descriptor(), hashes, at
     )
+    await store_picture_fingerprints(session, app_context.keys, sent, at)
     return True
+
+
+def _sent_pictures(ref: EnrolmentRef, result: EnrolmentResult, files: Sequence[bytes]) -> PictureSet:
+    """The shots that could be decoded, each once."""
+    decoded = [
+        SentPicture.of(data, report.fingerprint)
+        for data, report in zip(files, result.shots, strict=True)
+        if report.fingerprint is not None and SHOT_REPEATED not in report.reasons
+    ]
+    return PictureSet(ref.school_id, ref.student_id, Source.ENROLMENT, ref.enrolment_id, decoded)
 
 
 async def _lock_pending(session: AsyncSession, ref: EnrolmentRef) -> FaceEnrolment | None:

@@ -61,5 +61,7 @@ def enrolment_rules(policy: PolicyAt, engine_id: str = SHIPPED_ENGINE) -> FaceRu
     enrolment = EnrolmentRules(
         min_shots=policy.integer("verification.face.enrolment_shots"),
         max_shot_distance=policy.number(f"verification.face.{engine_id}.max_shot_distance"),
+        max_hash_bits=policy.integer("verification.reuse.max_hash_bits"),
+        min_shot_distance=policy.number(f"verification.face.{engine_id}.reuse_distance"),
     )
     return FaceRules(enrolment=enrolment, burst=SINGLE_PICTURE_RULES)

@@ -6,6 +6,7 @@ refuses only a clear mismatch, and the student can submit another picture.
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
@@ -22,6 +23,15 @@ from backend.identity.face.pictures import store_reencoded
 from backend.identity.face.policy import enrolment_rules, thresholds
 from backend.identity.face.pool import face_pool
 from backend.identity.face.reasons import reason_json, refusal_reason
+from backend.identity.face.shared_pictures import (
+    SHARED_PICTURE,
+    PictureSet,
+    SentPicture,
+    Source,
+    emit_shared,
+    find_shared,
+    store_picture_fingerprints,
+)
 from backend.identity.policy import province_policy
 from backend.identity.tables import Portrait
 from backend.policy import PolicyAt
@@ -30,12 +40,19 @@ from biometrics.matching.decision import Decision, decide
 from biometrics.matching.scoring import MatchReference
 from biometrics.pictures.decoding import ImageBroken
 from biometrics.pictures.quality import Reason
+from biometrics.pool import FacePool, FaceWorkerLost
 from biometrics.tasks import BurstResult, Shot
 
 OTHER_PERSON = Reason(
     "portrait_other_person",
     "证件照与采集的人脸不符。请本人重新拍摄；如有疑问请联系学校管理员。",
     "The portrait does not match the enrolled face. Take a new one of yourself, or ask the registrar.",
+)
+
+LIKE_OTHER_STUDENT = Reason(
+    "portrait_like_other_student",
+    "证件照与另一名学生的照片几乎相同，由学校管理员核对。",
+    "The portrait is nearly the same as a picture of another student; the registrar checks it.",
 )
 
 
@@ -68,10 +85,24 @@ async def judge_portrait(app_context: AppContext, ref: PortraitRef) -> None:
             verdict = await _compare(app_context, image, reference, policy)
     except BiometricsError as refusal:
         verdict = _refuse(refusal_reason(refusal))
-    stored = await store_reencoded(app_context.evidence, app_context.service(face_pool), ref.evidence_key)
-    if stored is None and verdict.status != "refused":
+    pool = app_context.service(face_pool)
+    sent = await _fingerprint(pool, ref, image) if verdict.status != "refused" else None
+    stored = await store_reencoded(app_context.evidence, pool, ref.evidence_key)
+    if (stored is None or sent is None) and verdict.status != "refused":
         verdict = _refuse(refusal_reason(ImageBroken()))
-    await _record_verdict(app_context, ref, verdict, stored)
+    await _record_verdict(app_context, ref, verdict, stored, sent)
+
+
+async def _fingerprint(pool: FacePool, ref: PortraitRef, image: bytes) -> PictureSet | None:
+    """The picture with its hashes; None if it cannot be decoded."""
+    try:
+        hashes = await pool.fingerprint(image)
+    except FaceWorkerLost:  # the picture crashed its workers
+        return None
+    if hashes is None:
+        return None
+    picture = SentPicture.of(image, hashes)
+    return PictureSet(ref.school_id, ref.student_id, Source.PORTRAIT, ref.portrait_id, [picture])
 
 
 async def refuse_unjudged_portrait(app_context: AppContext, ref: PortraitRef) -> None:
@@ -100,13 +131,19 @@ async def _compare(
 
 
 async def _record_verdict(
-    app_context: AppContext, ref: PortraitRef, verdict: PortraitVerdict, stored: bytes | None = None
+    app_context: AppContext,
+    ref: PortraitRef,
+    verdict: PortraitVerdict,
+    stored: bytes | None = None,
+    sent: PictureSet | None = None,
 ) -> None:
     at = app_context.clock()
     async with app_context.database.transaction(ref.scope) as session:
         portrait = await _lock_pending(session, ref)
         if portrait is None:
             return
+        if sent is not None and verdict.status != "refused":
+            verdict = await _compare_with_others(app_context, session, sent, verdict, at)
         portrait.status, portrait.score, portrait.reasons = verdict.status, verdict.score, verdict.reasons
         portrait.decided_at = at
         if stored is not None:
@@ -115,6 +152,21 @@ async def _record_verdict(
             await _replace_earlier(session, portrait)
         event = PortraitJudged(school_id=ref.school_id, student_id=ref.student_id, status=verdict.status)
         await outbox.emit(session, event, at)
+
+
+async def _compare_with_others(
+    app_context: AppContext, session: AsyncSession, sent: PictureSet, verdict: PortraitVerdict, at: datetime
+) -> PortraitVerdict:
+    """Refuse a picture of another student, and send a near duplicate to review; store the hashes of the others."""
+    others = await find_shared(session, app_context.keys, sent, province_policy(app_context, at))
+    await emit_shared(session, sent, others, at)
+    if any(other.same for other in others):
+        return _refuse(SHARED_PICTURE, score=verdict.score)
+    await store_picture_fingerprints(session, app_context.keys, sent, at)
+    if others:
+        reasons = [*verdict.reasons, reason_json(LIKE_OTHER_STUDENT, 0)]
+        return PortraitVerdict("review", verdict.score, reasons)
+    return verdict
 
 
 async def _replace_earlier(session: AsyncSession, portrait: Portrait) -> None:

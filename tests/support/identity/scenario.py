@@ -15,19 +15,22 @@ from fastapi.responses import JSONResponse
 from httpx import ASGITransport, AsyncClient
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
+from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
 from backend.core.web.client import trust_proxies
 from backend.core.web.problems import install_problem_handlers, problem_response
 from backend.demo.phone import Phone
+from backend.events import deliver
 from backend.identity.accounts.passwords import password_hasher
 from backend.identity.devices.binding_codes import IssueBindingCode, issue_binding_code
 from backend.identity.devices.registration_verification import verify_registration
 from backend.identity.ports import RealNameAnswer, real_name_verifier
+from backend.identity.tables import PictureFingerprint
 from backend.notice import delivery as sms_delivery
 from backend.notice.tables import NoticeDelivery
 from backend.people.tables import Student
@@ -140,6 +143,22 @@ class IdentityScenario:
             issued = await issue_binding_code(session, actor, self.app_context.keys, command, self.clock())
         return issued.code
 
+    async def deliver_events(self, name: str) -> int:
+        """Deliver every event of this name that was emitted in the scenario's schools; returns their number."""
+        schools = [str(each.id) for each in (self.world.school, self.world.sister, self.world.direct)]
+        of_schools = OutboxEvent.payload["school_id"].astext.in_(schools)
+        async with self.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+            ids = (
+                await session.scalars(
+                    select(OutboxEvent.id)
+                    .where(OutboxEvent.name == name, of_schools)
+                    .order_by(OutboxEvent.id)
+                )
+            ).all()
+        for event_id in ids:
+            await deliver(self.app_context, str(event_id))
+        return len(ids)
+
     async def bind_phone(self, student: SampleStudent) -> Phone:
         """Bind a new phone to the student through the API; if it replaces another, with a code given in person."""
         phone = self.phone()
@@ -158,6 +177,8 @@ async def identity_scenario(app_context: AppContext, owner: Database) -> AsyncIt
     services = {**app_context.services, real_name_verifier: real_name, password_hasher: FAST_PASSWORD_HASH}
     own = replace(app_context, services=services, clock=clock)
     world = await create_sample_province(owner, app_context.keys)
+    async with owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        await session.execute(delete(PictureFingerprint))  # tests send the same test pictures
     async with (
         _client(own, registration_routes.router, activation.router, own_phone_changes.router) as mobile,
         _client(

@@ -16,6 +16,7 @@ from tests.tenancy.cases import (
     explanations,
     files,
     phone_changes,
+    pictures,
     prompts,
     quarantine,
     retention,
@@ -49,4 +50,5 @@ CASE_MODULES: tuple[CaseModule, ...] = (
     verification,
     phone_changes,
     quarantine,
+    pictures,
 )

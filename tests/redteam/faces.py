@@ -1,0 +1,26 @@
+"""Copies of pictures, and the verdict of an enrolment, for the attacks on faces."""
+
+import io
+
+from PIL import Image
+
+from backend.identity.tables import FaceEnrolment
+from tests.support.biometrics.pictures import encode_picture
+
+
+def encoded_anew(picture: bytes, quality: int = 85) -> bytes:
+    """The same pixels, nearly, in another file."""
+    return encode_picture(Image.open(io.BytesIO(picture)).convert("RGB"), "JPEG", quality=quality)
+
+
+def copies(picture: bytes) -> list[bytes]:
+    """Three different files of one picture."""
+    return [picture, encoded_anew(picture, 95), encoded_anew(picture, 80)]
+
+
+def verdict_of(enrolment: FaceEnrolment, shot: int | None = None) -> str:
+    """`accepted`, or the first reason for the refusal, optionally of one shot."""
+    if enrolment.status == "accepted":
+        return "accepted"
+    reasons = [each["code"] for each in enrolment.reasons if shot is None or each["shot"] == shot]
+    return f"refused: {reasons[0]}"

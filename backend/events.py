@@ -27,9 +27,10 @@ from backend.core.tenancy import Scope
 from backend.exchange.roster import events as roster
 from backend.identity import events as identity
 from backend.identity.devices import notifications as device_notifications
+from backend.identity.face.review import notifications as face_notifications
+from backend.identity.face.review.shared_picture_reports import report_shared_picture
 from backend.identity.phone_changes import events as phone_changes
 from backend.identity.phone_changes import notifications as phone_change_notifications
-from backend.identity.face.shared_picture_reports import report_shared_picture
 from backend.leave import events as leave
 from backend.leave import guardians
 from backend.leave import notifications as leave_notifications
@@ -283,6 +284,29 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(identity.FaceEnrolled),
             _on(identity.FaceEnrolmentRefused),
             _on(identity.NonFaceRouteChosen),
+            _on(identity.FaceRouteChosen),
+            _on(
+                identity.FaceReplacementRequested,
+                Consumer(
+                    "notify_replacement_requested",
+                    _school_and_accounts_scope,
+                    face_notifications.notify_replacement_requested,
+                ),
+            ),
+            _on(
+                identity.FaceReplacementSeen,
+                Consumer(
+                    "notify_replacement_seen", _superior_scope, face_notifications.notify_replacement_seen
+                ),
+            ),
+            _on(
+                identity.FaceReplacementDecided,
+                Consumer(
+                    "notify_replacement_decided",
+                    _school_scope,
+                    face_notifications.notify_replacement_decided,
+                ),
+            ),
             _on(identity.PortraitJudged),
             _on(
                 identity.SharedPictureFound,

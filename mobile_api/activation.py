@@ -1,5 +1,7 @@
 """Phone endpoints for activation: record, consents, face or the non-face alternative, portrait (HN334-3.1)."""
 
+from typing import Literal
+
 from fastapi import APIRouter, Request, Response
 
 from backend.core.errors import BadInput, NotFound
@@ -7,13 +9,23 @@ from backend.core.web.problems import problem_responses
 from backend.identity import student_record
 from backend.identity.accounts.activation import open_activation_steps
 from backend.identity.accounts.activation_schemas import StudentMeOut, student_me_out
-from backend.identity.consent_schemas import ConsentIn, ConsentOut, NonFaceRouteIn, consent_out
+from backend.identity.consent_schemas import (
+    ConsentIn,
+    ConsentOut,
+    ConsentTextOut,
+    NonFaceRouteIn,
+    consent_out,
+    consent_text_out,
+)
 from backend.identity.consents import (
     AnswerConsent,
     answer_consent,
     choose_non_face_route,
-    current_text_versions,
+    consent_texts,
+    current_texts,
+    has_chosen_non_face_route,
     load_newest_consents,
+    return_to_face_route,
 )
 from backend.identity.devices.cool_down import record_cool_down_act
 from backend.identity.devices.service import load_active_device
@@ -42,10 +54,12 @@ async def me(caller: PhoneCaller) -> StudentMeOut:
     async with caller.transaction() as session:
         student = await session.get(Student, student_id)
         open_steps = await open_activation_steps(session, student_id)
+        without_face = await has_chosen_non_face_route(session, student_id)
         device = await load_active_device(session, student_id)
     if student is None:
         raise NotFound
-    return student_me_out(caller.actor.account_id, student, open_steps, device)
+    route: Literal["face", "non_face"] = "non_face" if without_face else "face"
+    return student_me_out(caller.actor.account_id, student, open_steps, route, device)
 
 
 @router.get("/record", responses=problem_responses(401, 404))
@@ -83,20 +97,29 @@ async def my_checks(caller: PhoneCaller) -> list[RecordCheckOut]:
 async def my_consents(caller: PhoneCaller) -> list[ConsentOut]:
     """同意书 · List each kind of consent with its current text and the newest answer."""
     assert caller.actor.student_id is not None
-    texts = current_text_versions(province_policy(caller.app_context, caller.at))
+    texts = current_texts(province_policy(caller.app_context, caller.at))
     async with caller.transaction() as session:
         answers = await load_newest_consents(session, caller.actor.student_id)
-    return [consent_out(kind, version, answers.get(kind)) for kind, version in texts.items()]
+    return [consent_out(text, answers.get(kind)) for kind, text in texts.items()]
 
 
-@router.post("/consents", status_code=201, responses=problem_responses(401, 404, 422))
+@router.post("/consents", status_code=201, responses=problem_responses(401, 404, 409, 422))
 async def consent(body: ConsentIn, caller: PhoneCaller) -> ConsentOut:
     """同意或撤回 · Give or revoke one consent; revoking is as easy as giving."""
     policy = province_policy(caller.app_context, caller.at)
     command = AnswerConsent(body.kind, body.granted, body.text_version, body.guardian_name)
     async with caller.transaction() as session:
         answer = await answer_consent(session, caller.actor, command, policy, caller.at)
-    return consent_out(answer.kind, current_text_versions(policy)[answer.kind], answer)
+    return consent_out(current_texts(policy)[answer.kind], answer)
+
+
+@router.get("/consent-texts/{text_version}", responses=problem_responses(401, 404, 422))
+async def consent_text(text_version: str, caller: PhoneCaller) -> ConsentTextOut:
+    """同意书文本（含旧版） · Get a version of a consent text, also an earlier one."""
+    text = consent_texts(province_policy(caller.app_context, caller.at)).get(text_version)
+    if text is None:
+        raise NotFound
+    return consent_text_out(text)
 
 
 @router.post(
@@ -106,9 +129,27 @@ async def consent(body: ConsentIn, caller: PhoneCaller) -> ConsentOut:
     openapi_extra=pictures_body("shots", 3, 5),
 )
 async def enrol_face(request: Request, caller: PhoneCaller) -> PictureStateOut:
-    """采集人脸 · Submit several shots of one's own face; they are judged in the background."""
+    """采集人脸 · Submit several shots of one's own face; they are judged in the background.
+
+    After a withdrawn consent, the state becomes `review`: two persons must approve the new face.
+    """
     shots = await read_pictures(request, "shots", caller.app_context.settings.request_body_limit)
     return picture_state_out(await enrolment.submit_shots(caller.app_context, caller.actor, shots))
+
+
+@router.post(
+    "/face-replacement",
+    status_code=202,
+    responses=problem_responses(400, 401, 409, 413, 415, 422, 429),
+    openapi_extra=pictures_body("shots", 3, 5),
+)
+async def replace_face(request: Request, caller: PhoneCaller) -> PictureStateOut:
+    """更换人脸 · Submit new shots to replace the enrolled face; two persons must approve them.
+
+    One person of the school and one of its superior. Until then the earlier face stays in use.
+    """
+    shots = await read_pictures(request, "shots", caller.app_context.settings.request_body_limit)
+    return picture_state_out(await enrolment.submit_replacement(caller.app_context, caller.actor, shots))
 
 
 @router.get("/face", responses=problem_responses(401))
@@ -150,4 +191,15 @@ async def non_face_route(body: NonFaceRouteIn, caller: PhoneCaller) -> Response:
             raise NotFound
         route = await choose_non_face_route(session, student, body.reason, caller.at)
         await record_cool_down_act(session, caller.actor, "non_face_route", route.id, caller.at)
+    return Response(status_code=204)
+
+
+@router.post("/face-route", status_code=204, responses=problem_responses(401, 404, 409))
+async def face_route(caller: PhoneCaller) -> Response:
+    """改回人脸方式 · Go back to verification by face; it needs both consents and an enrolled face."""
+    async with caller.transaction() as session:
+        student = await session.get(Student, caller.actor.student_id)
+        if student is None:
+            raise NotFound
+        await return_to_face_route(session, student, caller.at)
     return Response(status_code=204)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, exists, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,12 +15,19 @@ from backend.core.clock import legal_day
 from backend.core.errors import BadInput, NotFound
 from backend.core.ids import new_id
 from backend.identity.devices.cool_down import record_cool_down_act, require_no_cool_down
-from backend.identity.errors import ConsentMissing, ConsentTextOutdated, GuardianNeeded
-from backend.identity.events import NonFaceRouteChosen
-from backend.identity.face.templates import shred_face_data
+from backend.identity.errors import (
+    ConsentMissing,
+    ConsentTextOutdated,
+    FaceNotReady,
+    GuardianNeeded,
+    GuardianNotOnFile,
+)
+from backend.identity.events import FaceRouteChosen, NonFaceRouteChosen
+from backend.identity.face.reasons import reason_json, refusal_reason
+from backend.identity.face.templates import has_active_template, shred_face_data
 from backend.identity.rules import age_on
-from backend.identity.tables import NonFaceRoute
-from backend.people.tables import Consent, Student
+from backend.identity.tables import FaceEnrolment, NonFaceRoute
+from backend.people.tables import Consent, Guardian, Student
 from backend.policy import PolicyAt
 
 FACE_USE = "face_use"
@@ -29,6 +36,18 @@ LOCATION = "location"
 GUARDIAN_NOTICE = "guardian_notice"
 """Consent to notify the guardians on file of leave by SMS; not part of activation."""
 FACE_CONSENTS = (FACE_USE, TEMPLATE_STORAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentText:
+    """A version of the text of a consent, as it is shown."""
+
+    purpose: str
+    version: str
+    title_zh: str
+    title_en: str
+    zh: str
+    en: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +65,25 @@ def current_text_versions(policy: PolicyAt) -> dict[str, str]:
     return {str(row["purpose"]): str(row["version"]) for row in policy.table("consent.versions")}
 
 
+def current_texts(policy: PolicyAt) -> dict[str, ConsentText]:
+    """The current text of each kind of consent."""
+    texts = consent_texts(policy)
+    return {kind: texts[version] for kind, version in current_text_versions(policy).items()}
+
+
+def consent_texts(policy: PolicyAt) -> dict[str, ConsentText]:
+    """Every version of every text, by version; an answer refers to the version that was shown."""
+    rows = policy.table("consent.texts")
+    return {str(row["version"]): ConsentText(**{key: str(cell) for key, cell in row.items()}) for row in rows}
+
+
 async def answer_consent(
     session: AsyncSession, actor: Actor, command: AnswerConsent, policy: PolicyAt, at: datetime
 ) -> Consent:
-    """Record an answer. Revoking a consent about the face shreds the template and chooses the non-face route."""
+    """Record an answer. Revoking a consent about the face shreds the template and chooses the non-face route.
+
+    Giving it again is possible at any time; a new enrolment then needs two persons (`face.review.replacements`).
+    """
     assert actor.student_id is not None
     texts = current_text_versions(policy)
     if command.kind not in texts:
@@ -67,6 +101,8 @@ async def answer_consent(
     is_minor = age_on(student.birth_date, legal_day(at)) < age
     if command.granted and is_minor and command.guardian_name is None:
         raise GuardianNeeded(age=age)
+    if command.granted and command.kind == GUARDIAN_NOTICE and not await _has_guardian(session, student.id):
+        raise GuardianNotOnFile
     consent = Consent(
         id=new_id(),
         school_id=student.school_id,
@@ -89,23 +125,108 @@ async def answer_consent(
     return consent
 
 
+async def _has_guardian(session: AsyncSession, student_id: UUID) -> bool:
+    """Whether a guardian on file can be reached."""
+    reachable = exists().where(
+        Guardian.student_id == student_id, Guardian.is_guardian, Guardian.phone.is_not(None)
+    )
+    return bool(await session.scalar(select(reachable)))
+
+
 async def _stop_face_use(session: AsyncSession, student: Student, kind: str, at: datetime) -> None:
-    """Delete the template's key and switch the student to the non-face route, as there is no consent any more."""
+    """Delete the template's key, end open enrolments, and switch the student to the non-face route.
+
+    Retention deletes the shots, and the frames of check-ins that are final.
+    """
     await shred_face_data(session, [student.id], at)
+    reason = reason_json(refusal_reason(ConsentMissing(kind=kind)), None)
+    await session.execute(
+        update(FaceEnrolment)
+        .where(FaceEnrolment.student_id == student.id, FaceEnrolment.status.in_(("pending", "review")))
+        .values(status="refused", reasons=[reason], decided_at=at)
+    )
     await choose_non_face_route(session, student, f"{kind} revoked", at)
+
+
+def revoked_face_consent_since(
+    student_id: ColumnElement[UUID], since: ColumnElement[datetime]
+) -> ColumnElement[bool]:
+    """The SQL condition that the student revoked a consent about the face at or after an instant."""
+    return exists().where(
+        Consent.student_id == student_id,
+        Consent.kind.in_(FACE_CONSENTS),
+        ~Consent.granted,
+        Consent.at >= since,
+    )
+
+
+def select_revokers(since: datetime) -> Select[UUID]:
+    """The students who revoked a consent about the face since an instant, as a query that runs once."""
+    return select(Consent.student_id).where(
+        Consent.kind.in_(FACE_CONSENTS), ~Consent.granted, Consent.at >= since
+    )
 
 
 async def choose_non_face_route(
     session: AsyncSession, student: Student, reason: str, at: datetime
 ) -> NonFaceRoute:
     """Record that the student is verified without a face, on equal terms (HN334-3.1); every reason is accepted."""
-    route = NonFaceRoute(
-        id=new_id(), school_id=student.school_id, student_id=student.id, reason=reason, at=at
-    )
-    session.add(route)
+    route = _add_route(session, student.school_id, student.id, at, chosen=True, reason=reason)
     event = NonFaceRouteChosen(school_id=student.school_id, student_id=student.id)
     await outbox.emit(session, event, at)
     return route
+
+
+async def return_to_face_route(session: AsyncSession, student: Student, at: datetime) -> None:
+    """Record that the student is verified by face again. Raises `FaceNotReady` without consents and a template."""
+    answers = await load_newest_consents(session, student.id)
+    missing = [kind for kind in FACE_CONSENTS if kind not in answers or not answers[kind].granted]
+    if missing or not await has_active_template(session, student.id):
+        raise FaceNotReady
+    await switch_to_face_route(session, student.school_id, student.id, at)
+
+
+async def switch_to_face_route(
+    session: AsyncSession, school_id: UUID, student_id: UUID, at: datetime
+) -> None:
+    """End the non-face route, if the student is on it: on request, or because a face was enrolled."""
+    if not await has_chosen_non_face_route(session, student_id):
+        return
+    _add_route(session, school_id, student_id, at, chosen=False, reason="")
+    await outbox.emit(session, FaceRouteChosen(school_id=school_id, student_id=student_id), at)
+
+
+def _add_route(
+    session: AsyncSession, school_id: UUID, student_id: UUID, at: datetime, *, chosen: bool, reason: str
+) -> NonFaceRoute:
+    route = NonFaceRoute(
+        id=new_id(), school_id=school_id, student_id=student_id, chosen=chosen, reason=reason, at=at
+    )
+    session.add(route)
+    return route
+
+
+async def has_chosen_non_face_route(session: AsyncSession, student_id: UUID) -> bool:
+    """Whether the student's newest choice is the non-face route."""
+    newest = (
+        select(NonFaceRoute.chosen)
+        .where(NonFaceRoute.student_id == student_id)
+        .order_by(NonFaceRoute.at.desc(), NonFaceRoute.id.desc())
+        .limit(1)
+    )
+    return bool(await session.scalar(newest))
+
+
+def is_on_non_face_route(student_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """The SQL condition that the student's newest choice is the non-face route."""
+    newest: ScalarSelect[bool] = (
+        select(NonFaceRoute.chosen)
+        .where(NonFaceRoute.student_id == student_id)
+        .order_by(NonFaceRoute.at.desc(), NonFaceRoute.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return func.coalesce(newest, False)
 
 
 async def load_newest_consents(session: AsyncSession, student_id: UUID) -> Mapping[str, Consent]:

@@ -335,6 +335,24 @@ class GuardianNeeded(DomainError):
     en = "Below the age of {age} a guardian must consent; give the guardian's name."
 
 
+class GuardianNotOnFile(DomainError):
+    """Messages to guardians need a guardian with a phone number on the roster."""
+
+    code = "guardian_not_on_file"
+    status = 409
+    zh = "名册中没有登记监护人，或监护人没有联系电话，无法向监护人发送通知。请联系学校补登家庭成员信息后再同意。"
+    en = "No guardian with a phone number is on the roster, so nobody could be notified. Ask the school to add one, then consent."
+
+
+class FaceNotReady(DomainError):
+    """The face route needs both consents and an enrolled face."""
+
+    code = "face_not_ready"
+    status = 409
+    zh = "还不能改回人脸核验：请先同意两项人脸条款并完成人脸采集（曾撤回同意的，须两人审核）。采集通过后自动改回。"
+    en = "You cannot go back to the face yet. Give both consents and enrol your face first (after a withdrawal, two persons approve it). You are switched back when it is accepted."
+
+
 class ShotsRepeated(DomainError):
     """One file was sent as several shots."""
 
@@ -349,8 +367,8 @@ class FaceAlreadyEnrolled(DomainError):
 
     code = "face_already_enrolled"
     status = 409
-    zh = "人脸已采集，不能自行更换。如需更换，请联系学校管理员，由两人审核。"
-    en = "A face is already enrolled and you cannot replace it yourself. Ask the registrar: two persons must approve a change."
+    zh = "人脸已采集。如需更换，请提交更换申请（POST /v1/me/face-replacement），由学校和上级两人审核。"
+    en = "A face is already enrolled. To replace it, submit a replacement (POST /v1/me/face-replacement): a person of the school and one of its superior must approve it."
 
 
 class EnrolmentPending(DomainError):

@@ -120,6 +120,33 @@ class NonFaceRouteChosen(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FaceRouteChosen(NonFaceRouteChosen):
+    """A student went back to checking in by face."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceReplacementRequested(Event):
+    """A new face of a student waits for the approval of two persons."""
+
+    school_id: UUID
+    path: str
+    student_id: UUID
+    enrolment_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceReplacementSeen(FaceReplacementRequested):
+    """The school approved a new face; the superior answers next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceReplacementDecided(FaceReplacementRequested):
+    """Two persons approved a new face, or one refused it."""
+
+    approved: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PortraitJudged(Event):
     """An ID portrait was accepted, refused or sent to review."""
 

@@ -225,21 +225,24 @@ class TemplateKey(Base):
 
 
 class FaceEnrolment(Base):
-    """One attempt to enrol a face: pending until a worker has judged the shots, then accepted or refused."""
+    """One attempt to enrol a face: pending until a worker has judged the shots, then accepted or refused.
+
+    One that replaces an earlier face is in `review` until two persons have approved it (`FaceReplacementAnswer`).
+    """
 
     __tablename__ = "face_enrolment"
     __tenancy__ = "student"
     __table_args__ = (
-        CheckConstraint("status IN ('pending', 'accepted', 'refused')", name="status"),
+        CheckConstraint("status IN ('pending', 'review', 'accepted', 'refused')", name="status"),
         Index("ix_face_enrolment_student", "student_id", "submitted_at"),
         Index(
             "ix_face_enrolment_shots_kept", "decided_at", postgresql_where=text("shots_deleted_at IS NULL")
         ),
         Index(
-            "uq_face_enrolment_pending",
+            "uq_face_enrolment_open",
             "student_id",
             unique=True,
-            postgresql_where=text("status = 'pending'"),
+            postgresql_where=text("status IN ('pending', 'review')"),
         ),
     )
 
@@ -258,12 +261,15 @@ class FaceEnrolment(Base):
 
 
 class FaceTemplateRecord(Base):
-    """An encrypted template. Never overwritten: an active one ends only by shredding or two-person replacement."""
+    """An encrypted template. Never overwritten: an active one ends only by shredding or two-person replacement.
+
+    A `proposed` one waits for the two persons. `sealed` is empty once a template was replaced or refused.
+    """
 
     __tablename__ = "face_template"
     __tenancy__ = "student"
     __table_args__ = (
-        CheckConstraint("status IN ('active', 'replaced', 'shredded')", name="status"),
+        CheckConstraint("status IN ('proposed', 'active', 'replaced', 'refused', 'shredded')", name="status"),
         Index(
             "uq_face_template_active", "student_id", unique=True, postgresql_where=text("status = 'active'")
         ),
@@ -407,8 +413,34 @@ class SharedPicture(Base):
     at: Mapped[datetime]
 
 
+class FaceReplacementAnswer(Base):
+    """The answer of one of the two persons who decide on the replacement of an enrolled face. Append-only."""
+
+    __tablename__ = "face_replacement_answer"
+    __tenancy__ = "school"
+    __table_args__ = (
+        CheckConstraint("side IN ('school', 'superior')", name="side"),
+        CheckConstraint("side <> 'school' OR NOT approved OR seen_in_person", name="seen_in_person"),
+        UniqueConstraint("enrolment_id", "side"),
+        UniqueConstraint("enrolment_id", "account_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    enrolment_id: Mapped[UUID] = mapped_column(ForeignKey("face_enrolment.id"))
+    side: Mapped[str]
+    account_id: Mapped[UUID]
+    org_path: Mapped[str]
+    approved: Mapped[bool]
+    seen_in_person: Mapped[bool]
+    """Whether this person compared the student in person with the shots; needed for the school's approval."""
+    reasons: Mapped[str]
+    at: Mapped[datetime]
+
+
 class NonFaceRoute(Base):
-    """The student's choice to be verified without a face, on equal terms."""
+    """A student's choice to be verified without a face, on equal terms, or to go back. The newest choice is valid."""
 
     __tablename__ = "non_face_route"
     __tenancy__ = "student"
@@ -417,6 +449,8 @@ class NonFaceRoute(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     school_id: Mapped[UUID]
     student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    chosen: Mapped[bool]
+    """False if the student went back to the face."""
     reason: Mapped[str]
     at: Mapped[datetime]
 

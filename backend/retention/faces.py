@@ -8,6 +8,7 @@ from sqlalchemy import Select, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
+from backend.identity.consents import revoked_face_consent_since
 from backend.identity.face.picture_refs import EnrolmentRef
 from backend.identity.face.shared_pictures import Source, delete_picture_fingerprints
 from backend.identity.face.templates import shred_face_data
@@ -23,12 +24,19 @@ from backend.standing.store.tables import StandingEntry
 async def find_expired_shots(
     session: AsyncSession, policy: PolicyAt, at: datetime, limit: int
 ) -> Sequence[Expired]:
-    """Enrolments that were decided long enough ago. Only their photographs are deleted, not their templates."""
+    """Enrolments that were decided long enough ago, or whose student revoked a consent about the face since.
+
+    Only their photographs are deleted, not their templates.
+    """
+    decided = FaceEnrolment.decided_at <= at - policy.duration("retention.enrolment_shots")
+    revoked = revoked_face_consent_since(
+        FaceEnrolment.student_id.expression, FaceEnrolment.submitted_at.expression
+    )
     rows = await session.scalars(
         select(FaceEnrolment)
         .where(
             FaceEnrolment.shots_deleted_at.is_(None),
-            FaceEnrolment.decided_at <= at - policy.duration("retention.enrolment_shots"),
+            or_(decided, and_(FaceEnrolment.decided_at.is_not(None), revoked)),
         )
         .order_by(FaceEnrolment.decided_at)
         .limit(limit)

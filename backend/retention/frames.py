@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, select, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from backend.identity.consents import revoked_face_consent_since, select_revokers
 from backend.policy import PolicyAt
 from backend.retention.deletion import Expired, RetentionKind
 from backend.retention.legal_holds import has_open_case
@@ -22,13 +23,20 @@ async def find_expired_frames(
 
     Frames are kept while the outcome is missing or undetermined, or while the student has an open case
     (`has_open_case`). Otherwise the period starts at the close of the roll call, or at a later outcome. It is short for
-    students who were present, and long enough for an appeal for the others.
+    students who were present, and long enough for an appeal for the others. It ends at once if a student who was present
+    revoked a consent about the face since.
     """
     accepted = at - policy.duration("retention.frames_accepted")
     others = at - policy.duration("retention.frames")
     final_at = func.greatest(RollCall.closes_at, RollCall.extended_until, OutcomeEntry.at)
     final_before = case(
         (OutcomeEntry.outcome == Outcome.PRESENT.value, literal(accepted)), else_=literal(others)
+    )
+    revoked = and_(
+        OutcomeEntry.outcome == Outcome.PRESENT.value,
+        final_at <= at,
+        Submission.student_id.in_(select_revokers(since=min(accepted, others))),
+        revoked_face_consent_since(Submission.student_id.expression, Submission.received_at.expression),
     )
     size = select(func.sum(SubmissionFrame.size)).where(SubmissionFrame.submission_id == Submission.id)
     files = select(func.count()).where(SubmissionFrame.submission_id == Submission.id)
@@ -38,8 +46,7 @@ async def find_expired_frames(
         .join(OutcomeEntry, _is_outcome_in_effect())
         .where(
             Submission.frames_deleted_at.is_(None),
-            Submission.received_at <= max(accepted, others),
-            final_at <= final_before,
+            or_(and_(Submission.received_at <= max(accepted, others), final_at <= final_before), revoked),
             ~has_open_case(Submission.student_id.expression, policy, at),
         )
         .order_by(Submission.received_at)

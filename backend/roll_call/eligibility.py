@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import DomainError
 from backend.core.ids import new_id
 from backend.identity.accounts.activation import open_activation_steps
-from backend.identity.tables import FaceTemplateRecord, NonFaceRoute
+from backend.identity.consents import has_chosen_non_face_route
 from backend.roll_call import errors, rules
 from backend.roll_call.outcomes import find_current_outcome
 from backend.roll_call.policy import CheckInLimits, check_in_limits, roll_call_policy
@@ -125,19 +125,10 @@ async def load_attempt_state(session: AsyncSession, check: StudentCheck) -> Atte
         duty=check.obligation.duty,
         duty_reason=check.obligation.reason,
         outcome=outcome.outcome if outcome else None,
-        without_face=await _has_only_non_face_route(session, student_id),
+        without_face=await has_chosen_non_face_route(session, student_id),
         gaps=await open_activation_steps(session, student_id),
         verdict_reasons=await load_verdict_reasons(session, check),
     )
-
-
-async def _has_only_non_face_route(session: AsyncSession, student_id: UUID) -> bool:
-    """Whether the student chose the non-face route and has no active template to compare a burst with."""
-    chosen = exists().where(NonFaceRoute.student_id == student_id)
-    enrolled = exists().where(
-        FaceTemplateRecord.student_id == student_id, FaceTemplateRecord.status == "active"
-    )
-    return bool(await session.scalar(select(chosen & ~enrolled)))
 
 
 async def load_verdict_reasons(session: AsyncSession, check: StudentCheck) -> Sequence[Sequence[str]]:

@@ -17,6 +17,7 @@ from backend.appeal import texts as appeal
 from backend.core.bilingual import Bilingual
 from backend.core.clock import LEGAL_ZONE
 from backend.identity.devices import texts as devices
+from backend.identity.face.review import texts as face_review
 from backend.identity.phone_changes import texts as phone_changes
 from backend.leave import texts as leave
 from backend.leave.rules import LeaveBalance
@@ -38,6 +39,7 @@ MODULES: tuple[ModuleType, ...] = (
     aid,
     devices,
     phone_changes,
+    face_review,
 )
 TO_OTHERS = {
     "launched_to_staff",
@@ -66,6 +68,9 @@ TO_OTHERS = {
     "cool_down_act_to_staff",
     "objection_to_staff",
     "codes_exhausted_to_staff",
+    "REPLACEMENT_TO_STAFF",
+    "REPLACEMENT_TO_SUPERIOR",
+    "shared_picture_to_staff",
 }
 """Texts for staff and guardians, which the document leaves out."""
 HEAD = """\
@@ -233,6 +238,11 @@ SAMPLES: dict[ModuleType, tuple[Sample, ...]] = {
         ("reinstated_to_student", "恢复 · reinstated", aid.reinstated_to_student("2026-spring", 115000)),
     ),
     devices: (("REBOUND_TO_STUDENT", "换绑 · rebound", devices.REBOUND_TO_STUDENT),),
+    face_review: (
+        ("SUBMITTED_TO_STUDENT", "提交 · submitted", face_review.SUBMITTED_TO_STUDENT),
+        ("APPROVED_TO_STUDENT", "同意 · approved", face_review.APPROVED_TO_STUDENT),
+        ("REFUSED_TO_STUDENT", "未同意 · refused", face_review.REFUSED_TO_STUDENT),
+    ),
     phone_changes: (
         ("PROPOSED_TO_STUDENT", "申请 · proposed", phone_changes.PROPOSED_TO_STUDENT),
         *(

@@ -141,8 +141,8 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "leave_stand_in WHERE stand_in_id = $1 AND starts_at <= $2 AND ends_at > $2",
     ),
     "ix_non_face_route_student": (
-        "backend.roll_call.eligibility:_has_only_non_face_route",
-        "non_face_route WHERE student_id = $1",
+        "backend.identity.consents:has_chosen_non_face_route",
+        "non_face_route WHERE student_id = $1 ORDER BY at DESC LIMIT 1",
     ),
     "ix_notice_account": (
         "backend.notice.inbox:_addressed_to",
@@ -213,15 +213,15 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "phone_change WHERE student_id = $1 ORDER BY id DESC LIMIT 100",
     ),
     "ix_picture_fingerprint_file": (
-        "find_shared_pictures",
+        "definer.find_shared_pictures",
         "picture_fingerprint WHERE file_index = $1",
     ),
     "ix_picture_fingerprint_pixel": (
-        "find_shared_pictures",
+        "definer.find_shared_pictures",
         "picture_fingerprint WHERE pixel_index = $1",
     ),
     "ix_picture_fingerprint_school": (
-        "find_shared_pictures",
+        "definer.find_shared_pictures",
         "picture_fingerprint WHERE school_id = $1",
     ),
     "ix_picture_fingerprint_student": (

@@ -19,6 +19,7 @@ from tests.support.retention import (
     evidence_exists,
     make_appeal,
     make_appeal_decision,
+    revoke_face_consent,
     run_retention,
     student_columns,
 )
@@ -61,6 +62,17 @@ async def test_enrolment_shots_are_deleted_after_a_day_but_not_the_template(
     async with scenario.owner_transaction() as session:
         assert (await session.get_one(FaceEnrolment, enrolment.id)).shots_deleted_at == scenario.clock()
         assert await load_active_template(session, scenario.app_context.keys, student.student_id) is not None
+
+
+async def test_enrolment_shots_are_deleted_at_once_after_a_withdrawn_consent(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    enrolment, portrait = await store_pictures(scenario, student, "accepted")
+    await revoke_face_consent(scenario, student)
+    assert (await run_retention(scenario))["enrolment_shots"].items == 1
+    assert not await evidence_exists(scenario.app_context.evidence, shot_key(enrolment, 0))
+    # The portrait is part of the record of enrolment (学籍证件照), not of the consent.
+    assert await evidence_exists(scenario.app_context.evidence, portrait.evidence_key)
 
 
 async def test_shots_of_a_pending_enrolment_are_kept(

@@ -24,6 +24,7 @@ from tests.support.retention import (
     make_appeal,
     make_appeal_decision,
     record_present,
+    revoke_face_consent,
     run_retention,
     student_columns,
 )
@@ -64,6 +65,20 @@ async def test_undetermined_frames_are_kept_until_after_the_decision(
     assert await has_frames(scenario, submission_id)
     await run_retention(scenario, 2 * DAY)
     assert not await has_frames(scenario, submission_id)
+
+
+async def test_frames_are_deleted_at_once_after_a_withdrawn_consent(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    """Those of a student who was present: a miss keeps them, as evidence for the student's own appeal."""
+    present, missed = (
+        await check_in_present(scenario, student),
+        await check_in_missed(scenario, student),
+    )
+    await revoke_face_consent(scenario, student)
+    await run_retention(scenario)
+    assert not await has_frames(scenario, present)
+    assert await has_frames(scenario, missed)
 
 
 async def test_file_of_an_interrupted_upload_is_deleted(

@@ -96,7 +96,7 @@ async def test_invalid_pictures_are_deleted_after_the_verdict(
     scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
     launched = await scenario.launch()
-    junk = [f"not a picture {student.person} {number}".encode() for number in range(8)]
+    junk = [b"\xff\xd8\xff not a picture %d %d" % (student.person, number) for number in range(8)]
     await record_verdict(scenario, student, await scenario.check_in(student, launched.roll_call.id, junk))
     assert await reencode_verified_frames(scenario.app_context) == 8
     frames = await load_frames(scenario, student)

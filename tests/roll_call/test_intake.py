@@ -138,7 +138,7 @@ async def test_facts_contain_the_same_gaps_as_activation(
     changes = [
         insert(Consent).values(id=new_id(), kind="face_use", **withdrawn, **common),
         delete(RecordCheck).where(RecordCheck.student_id == student.student_id),
-        insert(NonFaceRoute).values(id=new_id(), reason="本人选择", **common),
+        insert(NonFaceRoute).values(id=new_id(), chosen=True, reason="本人选择", **common),
         delete(Portrait).where(Portrait.student_id == student.student_id),
         insert(Consent).values(id=new_id(), kind="location", **withdrawn, **common),
         delete(NonFaceRoute).where(NonFaceRoute.student_id == student.student_id),

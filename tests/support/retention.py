@@ -6,6 +6,8 @@ from uuid import UUID
 
 from backend.core.evidence import EvidenceStore
 from backend.core.ids import new_id
+from backend.identity.consents import FACE_USE, AnswerConsent, answer_consent
+from backend.identity.policy import province_policy
 from backend.retention.deletion import delete_expired
 from backend.retention.tables import RetentionRun
 from backend.retention.tasks import KINDS
@@ -28,6 +30,14 @@ async def run_retention(
     """Advance the clock and run retention. Returns the recorded runs by kind."""
     scenario.clock.at += after
     return {run.kind: run for run in await delete_expired(scenario.app_context, KINDS)}
+
+
+async def revoke_face_consent(scenario: RollCallScenario, student: StudentWithPhone) -> None:
+    """Revoke the consent to use the face, as the phone does."""
+    law = province_policy(scenario.app_context, scenario.clock())
+    answer = AnswerConsent(FACE_USE, granted=False, text_version="face-use-1", guardian_name=None)
+    async with scenario.app_context.database.transaction(student.actor.scope) as session:
+        await answer_consent(session, student.actor, answer, law, scenario.clock())
 
 
 async def check_in_present(scenario: RollCallScenario, student: StudentWithPhone) -> UUID:

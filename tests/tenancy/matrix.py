@@ -403,6 +403,7 @@ MOBILE: tuple[Row, ...] = (
     Row("GET /v1/me/portrait", "ok"),
     Row("POST /v1/me/portrait", "ok", pictures="image"),
     Row("POST /v1/me/non-face-route", "ok", {"reason": "不同意使用人脸识别"}),
+    Row("POST /v1/me/face-route", "ok"),
     Row("GET /v1/roll-calls", "ok"),
     Row("GET /v1/roll-calls/{roll_call_id}", "ok"),
     Row("POST /v1/roll-calls/{roll_call_id}/challenges", "ok", {"cannot": ["close_eyes"]}),

@@ -5,8 +5,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, ScalarSelect, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.identity.consents import FACE_USE, LOCATION, TEMPLATE_STORAGE
-from backend.identity.tables import DeviceKey, FaceTemplateRecord, NonFaceRoute, Portrait
+from backend.identity.consents import FACE_USE, LOCATION, TEMPLATE_STORAGE, is_on_non_face_route
+from backend.identity.tables import DeviceKey, FaceTemplateRecord, Portrait
 from backend.people.tables import Consent, RecordCheck, Student
 
 STEPS = ("account", "record_check", "location_consent", "face", "portrait")
@@ -28,7 +28,7 @@ def step_conditions() -> dict[str, ColumnElement[bool]]:
         "account": exists().where(DeviceKey.student_id == Student.id, DeviceKey.status == "active"),
         "record_check": exists().where(RecordCheck.student_id == Student.id),
         "location_consent": _has_consent(LOCATION),
-        "face": or_(face, exists().where(NonFaceRoute.student_id == Student.id)),
+        "face": or_(face, is_on_non_face_route(Student.id.expression)),
         "portrait": exists().where(
             Portrait.student_id == Student.id, Portrait.status.in_(("accepted", "review"))
         ),

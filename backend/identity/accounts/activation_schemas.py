@@ -1,6 +1,7 @@
 """Wire schemas of activation: a student's steps, and a school's readiness."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -22,6 +23,9 @@ class StudentMeOut(BaseModel):
     done: list[str] = Field(examples=[["account", "record_check"]])
     open: list[str] = Field(examples=[["location_consent", "face", "portrait"]])
     activated: bool
+    verification_route: Literal["face", "non_face"] = Field(
+        description="核验方式，可随时更改 · how the student is verified; it can be changed at any time"
+    )
     cool_down_until: datetime | None = Field(
         description="换绑后此前签到需二次核验 · check-ins before this instant need a second check"
     )
@@ -51,7 +55,11 @@ class ReadinessOut(BaseModel):
 
 
 def student_me_out(
-    account_id: UUID, student: Student, open_steps: list[str], device: DeviceKey | None
+    account_id: UUID,
+    student: Student,
+    open_steps: list[str],
+    route: Literal["face", "non_face"],
+    device: DeviceKey | None,
 ) -> StudentMeOut:
     """The own activation as the API returns it."""
     return StudentMeOut(
@@ -61,6 +69,7 @@ def student_me_out(
         done=[step for step in STEPS if step not in open_steps],
         open=open_steps,
         activated=not open_steps,
+        verification_route=route,
         cool_down_until=device.cool_down_until if device else None,
     )
 

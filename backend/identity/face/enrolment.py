@@ -1,6 +1,7 @@
 """Submits shots to enrol a face (HN334-3.1). They are stored only with consent, and a worker evaluates them.
 
-See `enrolment_judgement`. An enrolled face is never overwritten.
+See `enrolment_judgement`. An enrolled face is never overwritten: whoever has or had one proposes a replacement, which two
+persons approve (`review.replacements`).
 """
 
 import asyncio
@@ -19,21 +20,44 @@ from backend.core.ids import new_id
 from backend.core.jobs import enqueue
 from backend.identity.consents import FACE_CONSENTS, require_consents
 from backend.identity.devices.cool_down import require_no_cool_down
-from backend.identity.errors import EnrolmentPending, FaceAlreadyEnrolled, ShotsRepeated, TooManyAttempts
+from backend.identity.errors import (
+    EnrolmentPending,
+    FaceAlreadyEnrolled,
+    ShotsRepeated,
+    TooManyAttempts,
+)
 from backend.identity.face.picture_refs import EnrolmentRef
 from backend.identity.face.pictures import check_containers
+from backend.identity.face.review.errors import ReplacementPending
 from backend.identity.face.tasks import enrol_face
-from backend.identity.face.templates import has_ever_enrolled
+from backend.identity.face.templates import has_active_template
 from backend.identity.policy import province_policy
 from backend.identity.tables import FaceEnrolment
 from backend.policy import PolicyAt
 
 
 async def submit_shots(app_context: AppContext, actor: Actor, shots: list[bytes]) -> FaceEnrolment:
+    """Store the shots of a student without an enrolled face, and enqueue their judgement. Raises as `_submit`.
+
+    Raises `FaceAlreadyEnrolled` with an active template.
+    """
+    assert actor.student_id is not None
+    async with app_context.database.transaction(actor.scope) as session:
+        if await has_active_template(session, actor.student_id):
+            raise FaceAlreadyEnrolled
+    return await _submit(app_context, actor, shots)
+
+
+async def submit_replacement(app_context: AppContext, actor: Actor, shots: list[bytes]) -> FaceEnrolment:
+    """Store shots that are to replace the enrolled face, and enqueue their judgement. Raises as `_submit`."""
+    return await _submit(app_context, actor, shots)
+
+
+async def _submit(app_context: AppContext, actor: Actor, shots: list[bytes]) -> FaceEnrolment:
     """Store the shots and enqueue their judgement.
 
     Consent is checked before the shots are stored, and again in the transaction that records the enrolment.
-    Raises `BadInput`, `ShotsRepeated`, `ConsentMissing`, `FaceAlreadyEnrolled`, `EnrolmentPending` and `TooManyAttempts`.
+    Raises `BadInput`, `ShotsRepeated`, `ConsentMissing`, `EnrolmentPending`, `ReplacementPending` and `TooManyAttempts`.
     """
     assert actor.school_id is not None
     assert actor.student_id is not None
@@ -73,8 +97,9 @@ def _check_count(count: int, policy: PolicyAt) -> None:
 async def _require_eligible(session: AsyncSession, student_id: UUID, policy: PolicyAt, at: datetime) -> None:
     await require_consents(session, student_id, *FACE_CONSENTS)
     await require_no_cool_down(session, student_id, at)
-    if await has_ever_enrolled(session, student_id):
-        raise FaceAlreadyEnrolled
+    newest = await load_newest_enrolment(session, student_id)
+    if newest is not None and newest.status == "review":
+        raise ReplacementPending
     delay = policy.duration("verification.face.delay_after_failures")
     failures = (
         select(func.count())

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import outbox
 from backend.core.app_context import AppContext
-from backend.identity.consents import FACE_CONSENTS, require_consents
+from backend.identity.consents import FACE_CONSENTS, require_consents, switch_to_face_route
 from backend.identity.errors import ConsentMissing, PicturesUnjudged
 from backend.identity.events import FaceEnrolled, FaceEnrolmentRefused
 from backend.identity.face.picture_refs import EnrolmentRef
@@ -17,6 +17,7 @@ from backend.identity.face.pictures import store_reencoded
 from backend.identity.face.policy import enrolment_rules
 from backend.identity.face.pool import face_pool
 from backend.identity.face.reasons import reason_json, refusal_reason
+from backend.identity.face.review.replacements import emit_requested
 from backend.identity.face.selfie_fingerprints import store_enrolment_fingerprint
 from backend.identity.face.shared_pictures import (
     SHARED_PICTURE,
@@ -27,7 +28,7 @@ from backend.identity.face.shared_pictures import (
     find_shared,
     store_picture_fingerprints,
 )
-from backend.identity.face.templates import store_template
+from backend.identity.face.templates import has_ever_enrolled, store_template
 from backend.identity.policy import province_policy
 from backend.identity.tables import FaceEnrolment
 from biometrics.errors import BiometricsError
@@ -54,6 +55,15 @@ async def judge_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
     await _record_verdict(app_context, ref, verdict, [each.data for each in shots])
     for key in ref.shot_keys(len(shots)):
         await store_reencoded(app_context.evidence, pool, key)
+    await _delete_if_withdrawn(app_context, ref, len(shots))
+
+
+async def _delete_if_withdrawn(app_context: AppContext, ref: EnrolmentRef, shots: int) -> None:
+    """Delete the shots that were stored again after retention deleted them, because a consent was revoked meanwhile."""
+    async with app_context.database.transaction(ref.scope) as session:
+        enrolment = await session.get_one(FaceEnrolment, ref.enrolment_id)
+    if enrolment.shots_deleted_at is not None:
+        await app_context.evidence.delete(ref.shot_keys(shots))
 
 
 async def refuse_unjudged_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
@@ -72,17 +82,20 @@ async def _record_verdict(
         enrolment = await _lock_pending(session, ref)
         if enrolment is None:
             return
-        is_accepted = False
+        status = "refused"
         if isinstance(verdict, BiometricsError | PicturesUnjudged):
             enrolment.reasons = [reason_json(refusal_reason(verdict), None)]
         else:
             enrolment.engine = str(verdict.engine.key)
             enrolment.reasons = _reasons(verdict)
             sent = _sent_pictures(ref, verdict, files)
-            is_accepted = await _store_result(app_context, session, enrolment, verdict, sent, at)
-        enrolment.status = "accepted" if is_accepted else "refused"
+            status = await _store_result(app_context, session, enrolment, verdict, sent, at)
+        enrolment.status = status
+        if status == "review":
+            await emit_requested(session, enrolment, at)
+            return
         enrolment.decided_at = at
-        event_type = FaceEnrolled if is_accepted else FaceEnrolmentRefused
+        event_type = FaceEnrolled if status == "accepted" else FaceEnrolmentRefused
         event = event_type(school_id=ref.school_id, student_id=ref.student_id, enrolment_id=ref.enrolment_id)
         await outbox.emit(session, event, at)
 
@@ -94,20 +107,26 @@ async def _store_result(
     result: EnrolmentResult,
     sent: PictureSet,
     at: datetime,
-) -> bool:
-    """Store the template; False if there is none, a picture is another student's, or consent was revoked meanwhile."""
+) -> str:
+    """Store the template, and return the status of the enrolment.
+
+    It is refused if there is no template, a picture is another student's, or consent was revoked meanwhile. It goes to
+    review if the student has or had another template, because two persons must approve a replacement.
+    """
     others = await find_shared(session, app_context.keys, sent, province_policy(app_context, at))
     if others:
         await emit_shared(session, sent, others, at)
         enrolment.reasons = [reason_json(SHARED_PICTURE, None)]
-        return False
+        return "refused"
     if result.template is None:
-        return False
+        return "refused"
     try:
         await require_consents(session, enrolment.student_id, *FACE_CONSENTS)
     except ConsentMissing as missing:
         enrolment.reasons = [reason_json(refusal_reason(missing), None)]
-        return False
+        return "refused"
+    is_replacement = await has_ever_enrolled(session, enrolment.student_id)
+    enrolment.status = "review" if is_replacement else "accepted"
     await store_template(session, app_context.keys, enrolment, result.template, at)
     usable = [report.fingerprint for report in result.shots if not report.reasons]
     hashes = [fingerprint.phash for fingerprint in usable if fingerprint is not None]
@@ -115,7 +134,9 @@ async def _store_result(
         session, app_context.keys, enrolment, result.template.descriptor(), hashes, at
     )
     await store_picture_fingerprints(session, app_context.keys, sent, at)
-    return True
+    if not is_replacement:
+        await switch_to_face_route(session, enrolment.school_id, enrolment.student_id, at)
+    return enrolment.status
 
 
 def _sent_pictures(ref: EnrolmentRef, result: EnrolmentResult, files: Sequence[bytes]) -> PictureSet:

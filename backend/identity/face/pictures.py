@@ -8,7 +8,7 @@ upload, which removes metadata, position, thumbnails and trailing bytes.
 from collections.abc import Sequence
 
 from backend.core.evidence import EvidenceStore
-from biometrics.pictures.decoding import DecodeLimits, Picture
+from biometrics.pictures.decoding import DecodeLimits, ImageTooSmall, Picture
 from biometrics.pool import FacePool, FaceWorkerLost
 
 
@@ -16,6 +16,13 @@ def check_containers(pictures: Sequence[bytes]) -> None:
     """Check the containers of pictures; raises the errors of `biometrics.pictures.decoding` (codes `image_…`)."""
     for picture in pictures:
         Picture.open(picture, DecodeLimits(max_bytes=len(picture)))
+
+
+def check_portrait(picture: bytes, min_side: int, min_length: int) -> None:
+    """Check the container of a portrait, and that it is large enough; raises as `check_containers`."""
+    opened = Picture.open(picture, DecodeLimits(max_bytes=len(picture), min_side=min_side))
+    if max(opened.width, opened.height) < min_length:
+        raise ImageTooSmall(limit=min_length)
 
 
 async def store_reencoded(evidence: EvidenceStore, pool: FacePool, key: str) -> bytes | None:

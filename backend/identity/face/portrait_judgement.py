@@ -49,6 +49,16 @@ OTHER_PERSON = Reason(
     "The portrait does not match the enrolled face. Take a new one of yourself, or ask the registrar.",
 )
 
+NO_FACE_TO_COMPARE = Reason(
+    "portrait_no_face_to_compare",
+    "没有可比对的人脸（选择了非人脸方式，或采集尚未完成），由学校管理员核对证件照。",
+    "There is no enrolled face to compare with (the non-face route, or an enrolment under way); the registrar checks the portrait.",
+)
+UNSURE = Reason(
+    "portrait_unsure",
+    "证件照与采集的人脸相似但不能确定，由学校管理员核对。",
+    "The portrait resembles the enrolled face but not surely; the registrar checks it.",
+)
 LIKE_OTHER_STUDENT = Reason(
     "portrait_like_other_student",
     "证件照与另一名学生的照片几乎相同，由学校管理员核对。",
@@ -80,7 +90,7 @@ async def judge_portrait(app_context: AppContext, ref: PortraitRef) -> None:
         return
     try:
         image = await app_context.evidence.get(ref.evidence_key)
-        verdict = PortraitVerdict("review", None, [])
+        verdict = _review(NO_FACE_TO_COMPARE)
         if reference is not None:
             verdict = await _compare(app_context, image, reference, policy)
     except BiometricsError as refusal:
@@ -114,6 +124,10 @@ def _refuse(*reasons: Reason, score: float | None = None) -> PortraitVerdict:
     return PortraitVerdict("refused", score, [reason_json(reason, 0) for reason in reasons])
 
 
+def _review(*reasons: Reason, score: float | None = None) -> PortraitVerdict:
+    return PortraitVerdict("review", score, [reason_json(reason, 0) for reason in reasons])
+
+
 async def _compare(
     app_context: AppContext, image: bytes, reference: MatchReference, policy: PolicyAt
 ) -> PortraitVerdict:
@@ -127,7 +141,9 @@ async def _compare(
     decision = decide(score.value, score.method, thresholds(policy, reference.template.engine, score.method))
     if decision is Decision.REJECT:
         return _refuse(OTHER_PERSON, score=score.value)
-    return PortraitVerdict("accepted" if decision is Decision.ACCEPT else "review", score.value, [])
+    if decision is Decision.STEP_UP:
+        return _review(UNSURE, score=score.value)
+    return PortraitVerdict("accepted", score.value, [])
 
 
 async def _record_verdict(
@@ -149,7 +165,7 @@ async def _record_verdict(
         if stored is not None:
             portrait.sha256 = hashlib.sha256(stored).digest()
         if verdict.status == "accepted":
-            await _replace_earlier(session, portrait)
+            await replace_earlier(session, portrait)
         event = PortraitJudged(school_id=ref.school_id, student_id=ref.student_id, status=verdict.status)
         await outbox.emit(session, event, at)
 
@@ -169,7 +185,8 @@ async def _compare_with_others(
     return verdict
 
 
-async def _replace_earlier(session: AsyncSession, portrait: Portrait) -> None:
+async def replace_earlier(session: AsyncSession, portrait: Portrait) -> None:
+    """Mark earlier portraits of the student, accepted or in review, as replaced by this one."""
     earlier = (
         Portrait.student_id == portrait.student_id,
         Portrait.id != portrait.id,

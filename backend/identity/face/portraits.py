@@ -14,8 +14,9 @@ from backend.core.jobs import enqueue
 from backend.identity.accounts.activation import open_activation_steps
 from backend.identity.errors import EnrolmentPending, FaceStepOpen
 from backend.identity.face.picture_refs import PortraitRef
-from backend.identity.face.pictures import check_containers
+from backend.identity.face.pictures import check_portrait
 from backend.identity.face.tasks import judge_portrait
+from backend.identity.policy import province_policy
 from backend.identity.tables import Portrait
 
 
@@ -29,7 +30,8 @@ async def submit_portrait(app_context: AppContext, actor: Actor, image: bytes) -
     async with app_context.database.transaction(actor.scope) as session:
         if "face" in await open_activation_steps(session, actor.student_id):
             raise FaceStepOpen
-    check_containers([image])
+    policy = province_policy(app_context, app_context.clock())
+    check_portrait(image, policy.integer("portrait.min_width"), policy.integer("portrait.min_height"))
     ref = PortraitRef(new_id(), actor.school_id, actor.student_id)
     portrait = Portrait(
         id=ref.portrait_id,

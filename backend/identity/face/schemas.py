@@ -6,7 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.identity.face.shared_picture_reports import SharedPictureRow
+from backend.core.web.schema_types import LongText, Schema
+from backend.identity.face.review.portraits import PortraitRow
+from backend.identity.face.review.replacements import Replacement
+from backend.identity.face.review.shared_picture_reports import SharedPictureRow
 from backend.identity.tables import FaceEnrolment, Portrait
 
 
@@ -38,6 +41,106 @@ def picture_state_out(row: FaceEnrolment | Portrait | None) -> PictureStateOut:
             "reasons": [ReasonOut.model_validate(reason) for reason in row.reasons],
             "submitted_at": row.submitted_at,
             "decided_at": row.decided_at,
+        }
+    )
+
+
+class ReplacementIn(Schema):
+    """One person's answer to the replacement of a face."""
+
+    approved: bool
+    seen_in_person: bool = Field(
+        default=False,
+        description="学校同意前须当面核对 · needed for the school's approval",
+        examples=[True],
+    )
+    reasons: LongText = Field(examples=["当面核对本人与新照片一致。"])
+
+
+class ReplacementAnswerOut(BaseModel):
+    """An answer, of the school or of its superior."""
+
+    side: Literal["school", "superior"]
+    approved: bool
+    seen_in_person: bool
+    reasons: str = Field(examples=["当面核对本人与新照片一致。"])
+    at: datetime
+
+
+class ReplacementOut(BaseModel):
+    """A new face that two persons decide on: one of the school and one of its superior."""
+
+    id: UUID
+    school_id: UUID
+    student_id: UUID
+    student_name: str = Field(examples=["张三"])
+    state: Literal["open", "approved", "refused"]
+    shots: int = Field(description="新照片张数，见 …/pictures/0 起 · pictures 0 to shots - 1", examples=[3])
+    answers: list[ReplacementAnswerOut]
+    submitted_at: datetime
+    decided_at: datetime | None
+
+
+_REPLACEMENT_STATES = {"review": "open", "accepted": "approved", "refused": "refused"}
+
+
+def replacement_out(row: Replacement) -> ReplacementOut:
+    """A replacement as the API returns it."""
+    enrolment = row.enrolment
+    return ReplacementOut.model_validate(
+        {
+            "id": enrolment.id,
+            "school_id": enrolment.school_id,
+            "student_id": enrolment.student_id,
+            "student_name": row.student.name,
+            "state": _REPLACEMENT_STATES[enrolment.status],
+            "shots": enrolment.shots,
+            "answers": [
+                ReplacementAnswerOut.model_validate(each, from_attributes=True) for each in row.answers
+            ],
+            "submitted_at": enrolment.submitted_at,
+            "decided_at": enrolment.decided_at,
+        }
+    )
+
+
+class PortraitDecisionIn(Schema):
+    """The registrar's decision on a portrait; the student reads the reasons of a refusal."""
+
+    accepted: bool
+    reasons: LongText = Field(examples=["照片与本人不符，请重拍。"])
+
+
+class PortraitOut(BaseModel):
+    """An ID portrait with the reasons for its state; the picture is at …/picture."""
+
+    id: UUID
+    school_id: UUID
+    student_id: UUID
+    student_name: str = Field(examples=["张三"])
+    class_name: str = Field(examples=["2024级1班"])
+    state: Literal["pending", "review", "accepted", "refused", "replaced"]
+    score: float | None = Field(description="与采集人脸的相似度 · similarity to the enrolled face")
+    reasons: list[ReasonOut]
+    submitted_at: datetime
+    decided_at: datetime | None
+
+
+def portrait_out(row: PortraitRow) -> PortraitOut:
+    """A portrait as the API returns it."""
+    portrait = row.portrait
+    return PortraitOut.model_validate(
+        {
+            "id": portrait.id,
+            "school_id": portrait.school_id,
+            "student_id": portrait.student_id,
+            "student_name": row.student.name,
+            "class_name": row.class_name,
+            "state": portrait.status,
+            "score": portrait.score,
+            "reasons": portrait.reasons,
+            "submitted_at": portrait.submitted_at,
+            "decided_at": portrait.decided_at,
         }
     )
 

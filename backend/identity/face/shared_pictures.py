@@ -1,6 +1,6 @@
 """Finds a picture that was enrolled for two students: the same file or pixels, or a near duplicate.
 
-Such a picture is refused, and the registrars of both schools learn of it (`shared_picture_reports`). Pictures are
+Such a picture is refused, and the registrars of both schools learn of it (`review.shared_picture_reports`). Pictures are
 compared, not faces. Equal pictures are found in the whole province. Near duplicates are found in the school, and only if
 several shots are alike, because two students in front of one wall can produce one by chance.
 """

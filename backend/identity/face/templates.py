@@ -15,6 +15,7 @@ from backend.identity import tables
 from backend.identity.face.shared_pictures import Source, delete_picture_fingerprints
 from backend.identity.face.template_keys import (
     create_data_key,
+    load_data_key,
     load_school_key,
     unwrap_data_key,
     unwrap_school_key,
@@ -154,11 +155,24 @@ async def has_ever_enrolled(session: AsyncSession, student_id: UUID) -> bool:
     return bool(await session.scalar(ever))
 
 
+async def has_active_template(session: AsyncSession, student_id: UUID) -> bool:
+    """Whether the student has a template to check in with."""
+    active = exists().where(
+        tables.FaceTemplateRecord.student_id == student_id, tables.FaceTemplateRecord.status == "active"
+    )
+    return bool(await session.scalar(select(active)))
+
+
 async def store_template(
     session: AsyncSession, keys: KeyRing, enrolment: FaceEnrolment, template: FaceTemplate, at: datetime
 ) -> None:
-    """Encrypt and store a template; a unique index prevents a second active one."""
-    key = await create_data_key(session, keys, enrolment.school_id, enrolment.student_id, at)
+    """Encrypt and store a template; a unique index prevents a second active one.
+
+    It is only proposed if the enrolment is in review, because it replaces an earlier face.
+    """
+    key = await load_data_key(session, keys, enrolment.student_id) or await create_data_key(
+        session, keys, enrolment.school_id, enrolment.student_id, at
+    )
     binding = Binding(str(enrolment.student_id), template.engine, SEALING_PURPOSE)
     session.add(
         tables.FaceTemplateRecord(
@@ -170,7 +184,7 @@ async def store_template(
             engine_version=template.engine.version,
             purpose=SEALING_PURPOSE,
             sealed=seal_template(template, binding, key, Cipher(keys.template_cipher)),
-            status="active",
+            status="proposed" if enrolment.status == "review" else "active",
             created_at=at,
         )
     )
@@ -188,7 +202,49 @@ async def shred_face_data(session: AsyncSession, student_ids: Sequence[UUID], at
         update(tables.FaceTemplateRecord)
         .where(
             tables.FaceTemplateRecord.student_id.in_(student_ids),
-            tables.FaceTemplateRecord.status == "active",
+            tables.FaceTemplateRecord.status.in_(("active", "proposed")),
         )
         .values(status="shredded", ended_at=at)
     )
+
+
+async def activate_proposed_template(session: AsyncSession, enrolment: FaceEnrolment, at: datetime) -> None:
+    """End the active template, if there is one, and activate the one that the enrolment proposed."""
+    record = tables.FaceTemplateRecord
+    await _end_template(
+        session,
+        enrolment,
+        "replaced",
+        at,
+        record.student_id == enrolment.student_id,
+        record.status == "active",
+    )
+    proposed = (record.enrolment_id == enrolment.id, record.status == "proposed")
+    await session.execute(update(record).where(*proposed).values(status="active"))
+
+
+async def refuse_proposed_template(session: AsyncSession, enrolment: FaceEnrolment, at: datetime) -> None:
+    """Delete the content of the template that the enrolment proposed, and the hashes of its shots."""
+    record = tables.FaceTemplateRecord
+    await _end_template(
+        session, enrolment, "refused", at, record.enrolment_id == enrolment.id, record.status == "proposed"
+    )
+    await session.execute(delete(SelfieRecord).where(SelfieRecord.enrolment_id == enrolment.id))
+    await delete_picture_fingerprints(session, Source.ENROLMENT, source_ids=[enrolment.id])
+
+
+_ERASE_ENDED = text("SELECT definer.erase_ended_templates(:student)")
+
+
+async def _end_template(
+    session: AsyncSession,
+    enrolment: FaceEnrolment,
+    status: str,
+    at: datetime,
+    *conditions: ColumnElement[bool],
+) -> None:
+    """End templates of the student and delete their content."""
+    await session.execute(
+        update(tables.FaceTemplateRecord).where(*conditions).values(status=status, ended_at=at)
+    )
+    await session.execute(_ERASE_ENDED, {"student": enrolment.student_id})

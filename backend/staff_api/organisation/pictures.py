@@ -1,14 +1,39 @@
-"""Staff endpoints about pictures of students: pictures that were sent for two students."""
+"""Staff endpoints about pictures of students: portraits in review, replaced faces, pictures sent for two students."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
-from backend.identity.face.schemas import SharedPictureOut, shared_picture_out
-from backend.identity.face.shared_picture_reports import load_shared_pictures_page
+from backend.identity.face.review.portraits import (
+    DecidePortrait,
+    PortraitState,
+    decide_portrait,
+    load_portraits_page,
+    read_portrait,
+)
+from backend.identity.face.review.replacements import (
+    AnswerReplacement,
+    ReplacementState,
+    answer_replacement,
+    load_replacements_page,
+    read_replacement_picture,
+)
+from backend.identity.face.review.shared_picture_reports import load_shared_pictures_page
+from backend.identity.face.schemas import (
+    PortraitDecisionIn,
+    PortraitOut,
+    ReplacementIn,
+    ReplacementOut,
+    SharedPictureOut,
+    portrait_out,
+    replacement_out,
+    shared_picture_out,
+)
+from backend.people.attachment_files import FileContent
+from backend.people.attachment_schemas import download_response, file_response
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
 
@@ -25,3 +50,83 @@ async def list_shared_pictures(
     async with caller.transaction() as session:
         rows = await load_shared_pictures_page(session, caller.actor, school_id, cursor_id(cursor), limit + 1)
     return build_page(rows, limit, shared_picture_out, lambda row: row.finding.id)
+
+
+@router.get("/portraits", responses=problem_responses(401, 403, 422))
+async def list_portraits(
+    caller: StaffCaller,
+    state: PortraitState = "review",
+    school_id: SchoolFilter = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[PortraitOut]:
+    """学籍证件照（默认待审核，新的在前） · List portraits, by default those in review, newest first."""
+    async with caller.transaction() as session:
+        rows = await load_portraits_page(
+            session, caller.actor, state, school_id, cursor_id(cursor), limit + 1
+        )
+    return build_page(rows, limit, portrait_out, lambda row: row.portrait.id)
+
+
+@router.get(
+    "/portraits/{portrait_id}/picture",
+    response_class=Response,
+    responses=problem_responses(401, 403, 404, 410, 422) | file_response(),
+)
+async def get_portrait_picture(caller: StaffCaller, portrait_id: UUID) -> Response:
+    """查看证件照（留痕） · Get the picture of a portrait; reading it is audited."""
+    data = await read_portrait(caller.app_context, caller.actor, portrait_id, caller.at)
+    return download_response(portrait_id, FileContent("image/jpeg", data))
+
+
+@router.post(
+    "/portraits/{portrait_id}/decision",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
+)
+async def post_portrait_decision(
+    caller: StaffCaller, portrait_id: UUID, body: PortraitDecisionIn
+) -> PortraitOut:
+    """审核证件照（学校管理员） · Accept or refuse a portrait in review, as the registrar."""
+    command = DecidePortrait(portrait_id, body.accepted, body.reasons)
+    async with caller.transaction() as session:
+        row = await decide_portrait(session, caller.actor, command, caller.at)
+    return portrait_out(row)
+
+
+@router.get("/face-replacements", responses=problem_responses(401, 422))
+async def list_face_replacements(
+    caller: StaffCaller, state: ReplacementState = "open", limit: Limit = 50, cursor: Cursor = None
+) -> Page[ReplacementOut]:
+    """人脸更换（默认待审核，新的在前） · List replacements of enrolled faces; a counselor sees their own classes."""
+    async with caller.transaction() as session:
+        rows = await load_replacements_page(session, caller.actor, state, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, replacement_out, lambda row: row.enrolment.id)
+
+
+@router.get(
+    "/face-replacements/{enrolment_id}/pictures/{position}",
+    response_class=Response,
+    responses=problem_responses(401, 404, 410, 422) | file_response(),
+)
+async def get_replacement_picture(
+    caller: StaffCaller, enrolment_id: UUID, position: Annotated[int, Path(ge=0, le=100)]
+) -> Response:
+    """查看新照片（留痕） · Get one of the new pictures; reading it is audited."""
+    data = await read_replacement_picture(caller.app_context, caller.actor, enrolment_id, position, caller.at)
+    return download_response(enrolment_id, FileContent("image/jpeg", data))
+
+
+@router.post(
+    "/face-replacements/{enrolment_id}/answers",
+    status_code=201,
+    responses=problem_responses(401, 404, 409, 422),
+)
+async def post_replacement_answer(
+    caller: StaffCaller, enrolment_id: UUID, body: ReplacementIn
+) -> ReplacementOut:
+    """审核人脸更换（学校一人、上级一人） · Answer a replacement: one person of the school, one of its superior."""
+    command = AnswerReplacement(enrolment_id, body.approved, body.seen_in_person, body.reasons)
+    async with caller.transaction() as session:
+        row = await answer_replacement(session, caller.actor, command, caller.at)
+    return replacement_out(row)

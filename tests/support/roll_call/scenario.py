@@ -181,7 +181,7 @@ class RollCallScenario:
             if face:
                 await self._enrol(session, person, common)
             else:
-                session.add(NonFaceRoute(id=new_id(), reason="本人选择", at=at, **common))
+                session.add(NonFaceRoute(id=new_id(), chosen=True, reason="本人选择", at=at, **common))
         return StudentWithPhone(actor, phone, person)
 
     async def _enrol(self, session: Any, person: int, common: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from backend.core.actor import Actor
 from backend.core.errors import NotPermitted
 from backend.core.ids import new_id
 from backend.identity.events import SharedPictureFound
+from backend.identity.face.review import texts
 from backend.identity.recipients import registrars
 from backend.identity.tables import SharedPicture
 from backend.notice.messages import IN_APP, Message
@@ -38,16 +39,8 @@ async def report_shared_picture(session: AsyncSession, event: SharedPictureFound
         "at": at,
     }
     await session.execute(insert(SharedPicture).values(row))
-    zh = "本校学生的照片" if event.other_school_id == event.school_id else "本校学生与外校学生的照片"
-    message = Message(
-        kind="shared_picture",
-        group_id=row_id,
-        title_zh="两名学生使用同一张照片",
-        title_en="One picture was sent for two students",
-        body_zh=f"{zh}相同或几乎相同，后提交的未通过。请当面核对两名学生的身份，见“照片重复”列表。",
-        body_en="A picture of a student of your school is the same as another student's, or nearly so. The later one was not accepted. Check both students' identity in person; see the list of shared pictures.",
-        data={"shared_picture_id": str(row_id)},
-    )
+    text = texts.shared_picture_to_staff(same_school=event.other_school_id == event.school_id)
+    message = Message.of("shared_picture", row_id, text, {"shared_picture_id": row_id})
     await post_notices(session, registrars(event.school_id), message, IN_APP, at)
 
 

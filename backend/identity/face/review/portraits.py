@@ -1,0 +1,139 @@
+"""Portraits in review: the registrar sees the picture and decides (HN334-3.1). Superiors may read.
+
+A portrait is in review if there is no enrolled face to compare it with, if the score is between the thresholds, or if it is
+nearly the picture of another student. The reasons say which.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import audit, outbox
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
+from backend.core.errors import NotFound, NotPermitted
+from backend.identity.events import PortraitJudged
+from backend.identity.face.portrait_judgement import replace_earlier
+from backend.identity.face.reasons import reason_json
+from backend.identity.face.review.errors import PictureGone, PortraitDecided
+from backend.identity.tables import Portrait
+from backend.people.tables import SchoolClass, Student
+from biometrics.pictures.quality import Reason
+
+PortraitState = Literal["review", "accepted", "refused"]
+
+REFUSED_BY_REGISTRAR = "portrait_refused_by_registrar"
+
+
+@dataclass(frozen=True, slots=True)
+class PortraitRow:
+    """A portrait with its student."""
+
+    portrait: Portrait
+    student: Student
+    class_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecidePortrait:
+    """The registrar's decision; the student reads the reasons of a refusal."""
+
+    portrait_id: UUID
+    accepted: bool
+    reasons: str
+
+
+async def load_portraits_page(
+    session: AsyncSession,
+    actor: Actor,
+    state: PortraitState,
+    school_id: UUID | None,
+    after: UUID | None,
+    limit: int,
+) -> Sequence[PortraitRow]:
+    """At most `limit` portraits in a state, newest first."""
+    _require_reader(actor)
+    page = (
+        select(Portrait, Student, SchoolClass.name)
+        .join(Student, Student.id == Portrait.student_id)
+        .join(SchoolClass, SchoolClass.id == Student.class_id)
+        .where(Portrait.status == state)
+        .order_by(Portrait.id.desc())
+        .limit(limit)
+    )
+    if school_id is not None:
+        page = page.where(Portrait.school_id == school_id)
+    if after is not None:
+        page = page.where(Portrait.id < after)
+    return [PortraitRow(*row) for row in await session.execute(page)]
+
+
+async def read_portrait(app_context: AppContext, actor: Actor, portrait_id: UUID, at: datetime) -> bytes:
+    """The picture as a JPEG. Reading it is audited. Raises `NotFound` and `PictureGone`."""
+    _require_reader(actor)
+    async with app_context.database.transaction(actor.scope) as session:
+        portrait = await session.get(Portrait, portrait_id)
+        if portrait is None or portrait.status == "pending":  # a worker has not checked it yet
+            raise NotFound
+        after = {"portrait": str(portrait.id)}
+        act = audit.Act("PortraitRead", "student", str(portrait.student_id), actor.org_path, after=after)
+        audit.record(session, act, at)
+    if portrait.picture_deleted_at is not None:
+        raise PictureGone
+    try:
+        return await app_context.evidence.get(portrait.evidence_key)
+    except FileNotFoundError as error:
+        raise PictureGone from error
+
+
+async def decide_portrait(
+    session: AsyncSession, actor: Actor, command: DecidePortrait, at: datetime
+) -> PortraitRow:
+    """Accept or refuse a portrait in review, once. An accepted one replaces earlier ones.
+
+    Raises `NotPermitted` for others than the registrar, `NotFound`, and `PortraitDecided` outside review.
+    """
+    if actor.role != "registrar":
+        raise NotPermitted(reason_zh="证件照由学校管理员审核", reason_en="the registrar decides on portraits")
+    query = (
+        select(Portrait, Student, SchoolClass.name)
+        .join(Student, Student.id == Portrait.student_id)
+        .join(SchoolClass, SchoolClass.id == Student.class_id)
+        .where(Portrait.id == command.portrait_id)
+        .with_for_update(of=Portrait)
+    )
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    portrait: Portrait = row[0]
+    if portrait.status != "review":
+        raise PortraitDecided
+    portrait.decided_at = at
+    if command.accepted:
+        portrait.status = "accepted"
+        await replace_earlier(session, portrait)
+    else:
+        portrait.status = "refused"
+        refusal = Reason(REFUSED_BY_REGISTRAR, command.reasons, command.reasons)
+        portrait.reasons = [*portrait.reasons, reason_json(refusal, 0)]
+    after = {"portrait": str(portrait.id), "accepted": command.accepted, "reasons": command.reasons}
+    act = audit.Act("PortraitDecided", "student", str(portrait.student_id), actor.org_path, after=after)
+    audit.record(session, act, at)
+    event = PortraitJudged(
+        school_id=portrait.school_id, student_id=portrait.student_id, status=portrait.status
+    )
+    await outbox.emit(session, event, at)
+    return PortraitRow(portrait, row[1], row[2])
+
+
+def _require_reader(actor: Actor) -> None:
+    if actor.role not in {"province", "bureau", "registrar"}:
+        raise NotPermitted(
+            reason_zh="证件照由学校管理员及上级查阅",
+            reason_en="only registrars and their superiors can see portraits",
+        )

@@ -10,6 +10,7 @@ BENCHMARKS = {
     "position": ["bench.position"],
     "face": ["bench.face"],
     "face-accuracy": ["bench.face_accuracy"],
+    "second-face": ["bench.second_face"],
     "liveness": ["bench.liveness"],
     "template-loss": ["bench.template_loss"],
     "intake": ["bench.intake"],

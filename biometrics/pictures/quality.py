@@ -81,7 +81,9 @@ class QualityLimits:
     max_saturated_share: float = 0.6
     max_roll_deg: float = 30.0
     max_nose_offset: float = 0.25
-    max_second_face_ratio: float = 0.5
+    max_second_face_ratio: float = 0.42
+    """Another person is refused from half the width of the first face on. Detectors give widths in steps of a fifth, so
+    the measured ratio of such a face is 0.42 or more."""
 
 
 @dataclass(frozen=True, slots=True)

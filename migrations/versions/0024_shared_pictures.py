@@ -6,8 +6,8 @@ from alembic import op
 from migrations.row_level_security import protect_school_table, protect_student_table
 from migrations.sql_files import create_definer_functions
 
-revision = "0022"
-down_revision = "0021"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 

@@ -44,7 +44,7 @@ bench: setup sample-faces ## 基准测试 · run the benchmarks on durable servi
 	@exec $(BIN)/python -m backend.devstack.with_stack --purpose bench -- python -m bench $(ARGS)
 
 bench-face: setup sample-faces ## 人脸基准测试 · run only the face benchmarks
-	@exec $(BIN)/python -m bench face face-accuracy liveness template-loss
+	@exec $(BIN)/python -m bench face face-accuracy second-face liveness template-loss
 
 clean-local: ## 删除本地数据（数据库、密钥、证据）· delete all local data
 	@$(PYTHON) -m backend.devstack.clean

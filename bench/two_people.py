@@ -59,9 +59,9 @@ def compose(first: FaceCutOut, second: FaceCutOut, ratio: float, share: float = 
 
 
 def sees_second_face(engine: FaceEngine, picture: bytes, *, thorough: bool) -> bool:
-    """Whether the picture is refused because of another person."""
+    """Whether the picture is refused because of another person: as an enrolment shot, or as the first frame of a burst."""
     opened = Picture.open(picture, DecodeLimits())
-    faces = engine.detect(opened, thorough=thorough)
+    faces = engine.detect(opened, thorough=True) if thorough else engine.track([opened])[0]
     return bool(faces) and SECOND_FACE in check_quality(measure_quality(opened, faces), QualityLimits())
 
 

@@ -159,13 +159,14 @@ class FaceEngine(Protocol):
         ...
 
     def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
-        """Detect all faces, widest first. `thorough` also searches for small faces, as enrolment requires."""
+        """Detect faces, widest first. `thorough` also searches for small faces and other people, as enrolment requires."""
         ...
 
     def track(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
         """Detect the faces in each frame of a burst, widest first.
 
-        An engine may first search near the face of the previous frame, and skip the rest of the frame if it is there.
+        An engine may first search near the face of the previous frame, and skip the rest of the frame if it is there. The
+        first and the last frame are always searched for other people.
         """
         ...
 

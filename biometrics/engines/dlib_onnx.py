@@ -97,12 +97,14 @@ class DlibOnnxEngine:
         return True
 
     def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
-        """Detect faces at the first scale that shows any, and others of at least half the width; widest first.
+        """Detect faces at the first scale that shows any, widest first. Positions are those of the original.
 
-        Positions are those of the original.
+        `thorough` also searches for other faces of at least half the width.
         """
         with self._lock:
-            boxes = self._search_others(picture, self._search(picture, thorough=thorough))
+            boxes = self._search(picture, thorough=thorough)
+            if thorough:
+                boxes = self._search_others(picture, boxes)
             return [self.locate_landmarks(picture, *each) for each in boxes]
 
     def track(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:

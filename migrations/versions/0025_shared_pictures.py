@@ -6,8 +6,8 @@ from alembic import op
 from migrations.row_level_security import protect_school_table, protect_student_table
 from migrations.sql_files import create_definer_functions
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 

@@ -6,8 +6,8 @@ from alembic import op
 from migrations.row_level_security import protect_school_table
 from migrations.sql_files import create_definer_functions
 
-revision = "0025"
-down_revision = "0024"
+revision = "0026"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 

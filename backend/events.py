@@ -249,6 +249,14 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
                 ),
             ),
             _on(
+                identity.RebindingRequested,
+                Consumer(
+                    "notify_rebinding_requested",
+                    _school_scope,
+                    device_notifications.notify_rebinding_requested,
+                ),
+            ),
+            _on(
                 identity.RebindingObjected,
                 Consumer(
                     "notify_rebinding_objection",

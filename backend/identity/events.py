@@ -69,6 +69,15 @@ class RegistrationCodesExhausted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RebindingRequested(Event):
+    """Another phone sent the right code for a student who has a phone; the second check is still missing."""
+
+    school_id: UUID
+    student_id: UUID
+    registration_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RebindingObjected(Event):
     """The old phone of a student objected to its replacement."""
 

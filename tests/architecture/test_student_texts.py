@@ -237,7 +237,14 @@ SAMPLES: dict[ModuleType, tuple[Sample, ...]] = {
         ("withdrawn_to_student", "撤回 · withdrawn", aid.withdrawn_to_student("2026-spring", 115000)),
         ("reinstated_to_student", "恢复 · reinstated", aid.reinstated_to_student("2026-spring", 115000)),
     ),
-    devices: (("REBOUND_TO_STUDENT", "换绑 · rebound", devices.REBOUND_TO_STUDENT),),
+    devices: (
+        (
+            "REBINDING_REQUESTED_TO_STUDENT",
+            "申请换绑 · rebinding requested",
+            devices.REBINDING_REQUESTED_TO_STUDENT,
+        ),
+        ("REBOUND_TO_STUDENT", "换绑 · rebound", devices.REBOUND_TO_STUDENT),
+    ),
     face_review: (
         ("SUBMITTED_TO_STUDENT", "提交 · submitted", face_review.SUBMITTED_TO_STUDENT),
         ("APPROVED_TO_STUDENT", "同意 · approved", face_review.APPROVED_TO_STUDENT),

@@ -4,8 +4,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import func, select
 
 from backend.core.ids import new_id
+from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.identity.devices.rebinding_judgement import RebindingRef, judge_rebinding_face
@@ -62,6 +64,13 @@ async def test_the_code_alone_does_not_replace_a_phone(scenario: IdentityScenari
     assert (await old.get("/v1/me")).status_code == 200
     state = (await new.prove("GET", f"/v1/registrations/{requested[0]}")).json()
     assert (state["state"], state["face"]) == ("check_needed", None)
+    await new.confirm(*requested)
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        told = select(func.count()).where(
+            OutboxEvent.name == "RebindingRequested",
+            OutboxEvent.payload["student_id"].astext == str(student.id),
+        )
+        assert await session.scalar(told) == 1, "the present phone is told once"
 
 
 async def test_the_own_face_completes_the_change_of_phone(scenario: IdentityScenario) -> None:

@@ -202,7 +202,7 @@ async def test_a_new_phone_replaces_the_old_one_with_a_seven_day_cool_down(
         names = await session.scalars(
             select(OutboxEvent.name).where(OutboxEvent.payload["student_id"].astext == str(student.id))
         )
-        assert set(names) == {"DeviceBound", "DeviceRebound"}
+        assert set(names) == {"DeviceBound", "RebindingRequested", "DeviceRebound"}
 
 
 async def test_a_revoked_key_is_never_bound_again(scenario: IdentityScenario) -> None:

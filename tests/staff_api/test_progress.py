@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -21,6 +22,9 @@ from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.redis_client import RedisClient, open_redis
 from backend.core.web.requests import Caller
+from backend.identity.sign_in.session_watch import SessionWatch
+from backend.identity.sign_in.tables import StaffSession
+from backend.identity.tables import Account
 from backend.roll_call.outcomes import OutcomeDecision, write_outcome
 from backend.roll_call.progress import stream as progress_stream
 from backend.roll_call.progress.changes import publish_changed
@@ -115,9 +119,11 @@ def fast_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def open_stream(scenario: RollCallScenario, roll_call: RollCall, actor: Actor) -> AsyncIterator[Any]:
+async def open_stream(
+    scenario: RollCallScenario, roll_call: RollCall, actor: Actor, session_id: UUID | None = None
+) -> AsyncIterator[Any]:
     """The events of a stream, parsed."""
-    caller = Caller(scenario.app_context, actor, session_id=actor.account_id)
+    caller = Caller(scenario.app_context, actor, session_id=session_id or actor.account_id)
     access, first = await progress._load_snapshot(caller, roll_call.id, None)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
@@ -203,6 +209,52 @@ async def test_stream_ends_with_the_lifetime_of_a_token(scenario: RollCallScenar
         scenario.clock.at += timedelta(seconds=601)
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
+
+
+async def create_session(scenario: RollCallScenario, actor: Actor) -> UUID:
+    """Insert an account with a session that is valid for a day."""
+    at, session_id = scenario.clock(), new_id()
+    async with scenario.owner_transaction() as session:
+        account = Account(
+            id=actor.account_id,
+            kind=actor.role,
+            org_id=actor.org_id,
+            org_path=actor.org_path,
+            school_id=actor.school_id,
+            login=f"t{actor.account_id.hex}",
+            display_name="值班",
+            status="active",
+            password_hash="-",
+            totp_sealed=b"-",
+            created_at=at,
+        )
+        await session.merge(account)
+        await session.flush()
+        times = {"created_at": at, "used_at": at, "expires_at": at + timedelta(days=1)}
+        session.add(
+            StaffSession(id=session_id, account_id=actor.account_id, refresh_hash=session_id.bytes, **times)
+        )
+    return session_id
+
+
+@pytest.mark.parametrize("ending", ["session", "account"])
+async def test_stream_ends_with_its_session_or_account(scenario: RollCallScenario, ending: str) -> None:
+    launched, actor = await scenario.launch(), scenario.bureau
+    session_id = await create_session(scenario, actor)
+    watch = scenario.app_context.service(SessionWatch)
+    async with open_stream(scenario, launched.roll_call, actor, session_id) as stream:
+        await anext(stream)
+        following = asyncio.create_task(anext(stream))
+        await watch.check()
+        assert not following.done()
+        async with scenario.owner_transaction() as session:
+            if ending == "session":
+                (await session.get_one(StaffSession, session_id)).revoked_at = scenario.clock()
+            else:
+                (await session.get_one(Account, actor.account_id)).status = "disabled"
+        await watch.check()
+        with pytest.raises(StopAsyncIteration):
+            await following
 
 
 async def test_stream_over_http_is_server_sent_events(api: StaffClient, scenario: RollCallScenario) -> None:

@@ -22,7 +22,7 @@ from backend.identity.events import CoolDownActRecorded
 from backend.identity.tables import DeviceKey
 
 CoolDownActKind = Literal[
-    "consent_revoked", "non_face_route", "reason_claim", "statement", "appeal", "appeal_message", "leave"
+    "consent_revoked", "non_face_route", "reason_claim", "statement", "appeal", "appeal_message"
 ]
 
 

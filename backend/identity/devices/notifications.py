@@ -9,6 +9,7 @@ from backend.identity.events import (
     CoolDownActRecorded,
     DeviceRebound,
     RebindingObjected,
+    RebindingRequested,
     RegistrationCodesExhausted,
 )
 from backend.identity.recipients import counselors_of_student, registrars
@@ -25,6 +26,14 @@ async def notify_rebound(session: AsyncSession, event: DeviceRebound, at: dateti
         "device_rebound", event.device_id, texts.REBOUND_TO_STUDENT, {}, texts.rebound_sms(at)
     )
     await post_notice(session, recipient, message, IN_APP_AND_SMS, at)
+
+
+async def notify_rebinding_requested(session: AsyncSession, event: RebindingRequested, at: datetime) -> None:
+    """Tell the student in the app, which is still bound on the present phone."""
+    recipient = StudentRecipient(event.student_id, event.school_id)
+    text = texts.REBINDING_REQUESTED_TO_STUDENT
+    message = Message.of("rebinding_requested", event.registration_id, text, {})
+    await post_notice(session, recipient, message, IN_APP, at)
 
 
 async def notify_cool_down_act(session: AsyncSession, event: CoolDownActRecorded, at: datetime) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core import audit
+from backend.core import audit, outbox
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.errors import DomainError, NotFound
@@ -43,6 +43,7 @@ from backend.identity.errors import (
     RebindingCheckNeeded,
     TooManyAttempts,
 )
+from backend.identity.events import RebindingRequested
 from backend.identity.policy import province_policy
 from backend.identity.sign_in.access_tokens import IssuedToken, issue_phone_token
 from backend.identity.sign_in.authentication import VerifiedProof
@@ -153,6 +154,13 @@ async def confirm_registration(
         await apply_scope(session, actor.scope)
         needs_check = await _needs_check(session, registration, checked)
         if needs_check:
+            if registration.sms_confirmed_at is None:
+                event = RebindingRequested(
+                    school_id=student.school_id,
+                    student_id=student.student_id,
+                    registration_id=registration.id,
+                )
+                await outbox.emit(session, event, at)
             registration.sms_confirmed_at = at
             registration.expires_at = at + policy.duration("identity.rebinding.check_lifetime")
             face = await can_compare_face(session, student.student_id)

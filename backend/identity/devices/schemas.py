@@ -108,7 +108,7 @@ class CoolDownActOut(BaseModel):
 
     kind: str = Field(
         examples=["appeal"],
-        description="consent_revoked、non_face_route、reason_claim、statement、appeal、appeal_message、leave",
+        description="consent_revoked、non_face_route、reason_claim、statement、appeal、appeal_message",
     )
     subject_id: UUID | None
     at: datetime

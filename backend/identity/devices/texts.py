@@ -13,6 +13,15 @@ REBOUND_TO_STUDENT = NoticeText(
     ),
 )
 
+REBINDING_REQUESTED_TO_STUDENT = NoticeText(
+    Bilingual("有人正在换绑您的账号", "Someone is binding another phone to your account"),
+    Bilingual(
+        "另一部手机已用您的姓名、证件号和短信验证码申请换绑，还须核对人脸或当面绑定码。如非本人操作，请立即联系辅导员，并检查本机号码是否被补卡。",
+        "Another phone entered your name, ID number and the code of the SMS to replace this phone; a face or a code given in person is still"
+        " needed. If this was not you, tell your counselor at once and check whether someone got your SIM card replaced.",
+    ),
+)
+
 
 def rebound_sms(at: datetime) -> SmsText:
     return SmsText("notice", {"title": "换绑手机", "until": format_instant(at)})

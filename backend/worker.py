@@ -39,6 +39,7 @@ TASK_MODULES = (
     "backend.people.tasks",
     "backend.identity.face.tasks",
     "backend.identity.devices.tasks",
+    "backend.identity.sign_in.tasks",
     "backend.notice.tasks",
     "backend.roll_call.progress.tasks",
     "backend.roll_call.settlement.tasks",

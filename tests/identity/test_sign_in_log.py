@@ -4,9 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from backend.core.ids import new_id
+from backend.core.tenancy import Scope
 from backend.identity.devices.tasks import purge_expired
+from backend.identity.sign_in.delay_notices import load_delayed_accounts, tell_owner
+from backend.notice.tables import Notice, NoticeMessage
 from tests.support.identity.scenario import IdentityScenario, problem_code
 from tests.support.identity.staff_user import StaffUser, create_staff_user, new_login
 
@@ -118,3 +122,35 @@ async def test_a_session_of_another_account_is_not_found(scenario: IdentityScena
         answer = await registrar.request("DELETE", f"/v1/sessions/{session_id}")
         assert (answer.status_code, problem_code(answer.text)) == (404, "not_found")
     assert (await other.get("/v1/me")).status_code == 200
+
+
+async def test_the_owner_is_told_once_a_day_that_sign_ins_are_delayed(scenario: IdentityScenario) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
+    quiet = await create_staff_user(scenario, "registrar", scenario.school.id)
+    scope = Scope.wide(scenario.world.province.path)
+
+    async def tell() -> int:
+        at = scenario.clock()
+        async with scenario.app_context.database.transaction(scope) as session:
+            accounts = await load_delayed_accounts(session, at)
+            for account in accounts:
+                await tell_owner(session, account, at)
+            own = {registrar.account_id, quiet.account_id}
+            return len([each for each in accounts if each.account_id in own])
+
+    for _ in range(4):
+        await registrar.sign_in(**WRONG, totp="000000")
+    assert await tell() == 0
+    await registrar.sign_in(**WRONG, totp="000000")
+    assert [await tell(), await tell()] == [1, 0]
+    async with scenario.app_context.database.transaction(scope) as session:
+        query = (
+            select(NoticeMessage.kind)
+            .join(Notice, Notice.message_id == NoticeMessage.id)
+            .where(Notice.account_id == registrar.account_id)
+        )
+        assert list(await session.scalars(query)) == ["sign_in_delayed"]
+    scenario.clock.offset += timedelta(days=1)
+    for _ in range(5):
+        await registrar.sign_in(**WRONG, totp="000000")
+    assert await tell() == 1

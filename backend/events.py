@@ -392,6 +392,10 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
                 Consumer("end_appeals", _school_and_accounts_scope, _end_appeals),
             ),
             _on(
+                standing.EarlierRecordChanged,
+                Consumer("assess_transferred", _school_and_accounts_scope, _assess_student),
+            ),
+            _on(
                 standing.ReasonClaimFiled,
                 Consumer("assess_claim", _school_and_accounts_scope, _assess_student),
             ),

@@ -52,7 +52,8 @@ from backend.standing.batch_assessment import (
     find_changed,
     select_students_to_assess,
 )
-from backend.standing.store.load import load_facts, load_student_refs
+from backend.standing.store.carry import load_facts
+from backend.standing.store.load import load_student_refs
 from backend.standing.store.lock import compute_assessments, digest_assessment
 from backend.standing.store.tables import StudentStanding
 from bench.report import publish

@@ -42,7 +42,7 @@ from backend.standing.explanations.service import (
     load_warning_explanation,
 )
 from backend.standing.policy import StandingPolicy
-from backend.standing.store.lock import policy_history
+from backend.standing.store.load import policy_history
 
 ExplanationKind = Literal["prompt", "entry", "warning", "withdrawal", "appeal"]
 

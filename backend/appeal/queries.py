@@ -23,7 +23,7 @@ from backend.org.calendar_years import get_working_calendar
 from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachmentView, load_attachments
 from backend.standing.engine.ledger import Cause
-from backend.standing.store.lock import policy_history
+from backend.standing.store.load import policy_history
 from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn, StandingEntry
 
 MESSAGE = "appeal_message"

@@ -4,6 +4,8 @@ The application's database role owns no table and no policy has a default, so a 
 row of any tenant. A scope is set for one transaction (`set_config(…, is_local => true)`) and ends with it.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -76,3 +78,17 @@ def scope_of(session: AsyncSession) -> Scope:
     """The scope of the session's transaction."""
     scope: Scope = session.info["scope"]
     return scope
+
+
+@asynccontextmanager
+async def scope_applied(session: AsyncSession, scope: Scope) -> AsyncIterator[None]:
+    """Read in another scope within the transaction, on behalf of a rule and never of a caller's request.
+
+    An error inside ends the transaction, so the earlier scope is restored only on success.
+    """
+    await session.flush()
+    earlier = scope_of(session)
+    await apply_scope(session, scope)
+    yield
+    await session.flush()
+    await apply_scope(session, earlier)

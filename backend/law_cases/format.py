@@ -220,6 +220,13 @@ class EditFact(Shape):
     approval: Id | None = None
 
 
+class TransferFact(Shape):
+    """The student moves to another school of the same place (转出, 转入); what is on file goes along (reading 23)."""
+
+    id: Id
+    at: Instant
+
+
 class ApprovalFact(Shape):
     id: Id
     at: Instant
@@ -260,6 +267,7 @@ class Fact(Shape):
     appeal: AppealFact | None = None
     reversal: ReversalFact | None = None
     edit: EditFact | None = None
+    transfer: TransferFact | None = None
     approval: ApprovalFact | None = None
     aid: AidFact | None = None
     payment: PaymentFact | None = None

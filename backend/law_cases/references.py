@@ -1,4 +1,4 @@
-"""Facts that refer to prompts or changes: deliveries, decisions, appeals, reversals.
+"""Facts that refer to prompts or changes: deliveries, decisions, appeals, reversals, transfers.
 
 The author of a case cannot know the ids of prompts and changes. A fact that refers to one ("the prompt about misses")
 means the latest of its kind at the instant of the fact. These facts are therefore resolved in the order of their
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from backend.law_cases import format as shape
 from backend.law_cases.errors import Source
@@ -24,15 +25,17 @@ from backend.standing.engine.facts import (
     StudentFacts,
 )
 from backend.standing.engine.ledger import SANCTIONS
+from backend.standing.engine.transfer import Transfer, carry_facts, open_record, without_closing
 from backend.standing.policy import PolicyHistory
 
 Add = Callable[[StudentFacts, Assessment], StudentFacts]
+T = TypeVar("T")
 
 
 def resolve(
     case: shape.Case, facts: StudentFacts, policies: PolicyHistory, calendar: WorkingCalendar, source: Source
 ) -> StudentFacts:
-    """Add every delivery, decision, answer, appeal and reversal. Raises for a reference to something that is not there."""
+    """Add every delivery, decision, answer, appeal, reversal and transfer. Raises for an unknown reference."""
     additions: list[tuple[datetime, Add]] = []
     for number, fact in enumerate(case.facts):
         references = _References(source, f"facts.{number}")
@@ -50,6 +53,8 @@ def resolve(
             additions.append((fact.appeal.filed, partial(_add_appeal, fact.appeal, references)))
         elif fact.reversal:
             additions.append((fact.reversal.at, partial(_add_reversal, fact.reversal, references)))
+        elif fact.transfer:
+            additions.append((fact.transfer.at, partial(_transfer, fact.transfer)))
     for at, add in sorted(additions, key=lambda item: item[0]):
         facts = add(facts, assess(facts, policies, calendar, at))
     return facts
@@ -144,3 +149,38 @@ def _add_reversal(
 ) -> StudentFacts:
     new = Reversal(fact.id, references.change(fact.change, assessment), fact.at, fact.by, fact.reasons)
     return replace(facts, reversals=(*facts.reversals, new))
+
+
+def _transfer(fact: shape.TransferFact, facts: StudentFacts, assessment: Assessment) -> StudentFacts:
+    """Split the facts into those of the earlier school and those of the new one, and carry the former over."""
+    at = fact.at
+    earlier = replace(
+        facts,
+        checks=tuple(check for check in facts.checks if check.closes_at <= at),
+        leaves=tuple(leave for leave in facts.leaves if leave.filed_at < at),
+        attendance=tuple(record for record in facts.attendance if record.at <= at),
+        outages=tuple(outage for outage in facts.outages if outage.starts_at < at),
+        edits=tuple(edit for edit in facts.edits if edit.at <= at),
+        approvals=tuple(approval for approval in facts.approvals if approval.at <= at),
+    )
+    own = StudentFacts(
+        student_id=f"{facts.student_id}/{fact.id}",
+        initial=facts.initial,
+        terms=facts.terms,
+        checks=_without(facts.checks, earlier.checks),
+        leaves=_without(facts.leaves, earlier.leaves),
+        claims=facts.claims,
+        outages=facts.outages,
+        attendance=_without(facts.attendance, earlier.attendance),
+        edits=_without(facts.edits, earlier.edits),
+        approvals=_without(facts.approvals, earlier.approvals),
+        calendar_loads=facts.calendar_loads,
+        leave_answers=facts.leave_answers,
+    )
+    transfer = Transfer(at, closed_by="", opened_by=fact.id)
+    opened = open_record(own, transfer)
+    return carry_facts(opened, without_closing(earlier, transfer), assessment, transfer)
+
+
+def _without(facts: tuple[T, ...], others: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(fact for fact in facts if fact not in others)

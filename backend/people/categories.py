@@ -66,3 +66,6 @@ ENDED_STANDINGS = ("03", "07", "08", "09", "10", "11", "14", "99")
 
 The unique index `uq_student_enrolled` admits one student without these standings per ID number in the province.
 """
+
+TRANSFERRED_OUT = "10"
+"""The standing 转出."""

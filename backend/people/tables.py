@@ -146,6 +146,26 @@ class QuarantinedEnrolment(Base):
     reasons: Mapped[str | None]
 
 
+class StudentTransfer(Base):
+    """A student's record that was opened after a transfer (转入, 22), and the one that was closed for it (转出, 21).
+
+    `school_id` and `student_id` are the new ones; `holder_school_id` and `holder_student_id` the earlier ones.
+    `closed_by` and `opened_by` are the edits of both records.
+    """
+
+    __tablename__ = "student_transfer"
+    __tenancy__ = "two_schools"
+    __table_args__ = (CheckConstraint("school_id <> holder_school_id", name="two_schools"),)
+
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"), primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    holder_student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"), unique=True)
+    holder_school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    closed_by: Mapped[UUID]
+    opened_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
 class Guardian(Base):
     """A guardian or family member on file."""
 

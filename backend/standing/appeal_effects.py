@@ -34,11 +34,11 @@ from backend.standing.engine.assess import Assessment
 from backend.standing.engine.decision_rules import find_appeal_objection
 from backend.standing.engine.facts import Appeal, check_key
 from backend.standing.engine.ledger import sanctions_in_force
+from backend.standing.store.load import policy_history
 from backend.standing.store.lock import (
     LockedStudent,
     assess_locked_student,
     lock_for_assessment,
-    policy_history,
 )
 from backend.standing.store.save import recompute_locked, save_assessment
 from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn, StandingEntry

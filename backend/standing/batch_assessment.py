@@ -24,8 +24,8 @@ from backend.roll_call.outcomes import roll_call_term
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 from backend.standing.store import tables
-from backend.standing.store.load import load_student_refs
-from backend.standing.store.lock import assess_unlocked, has_changed, policy_history
+from backend.standing.store.load import load_student_refs, policy_history
+from backend.standing.store.lock import assess_unlocked, has_changed
 from backend.standing.store.save import recompute, recompute_many
 
 T = TypeVar("T")

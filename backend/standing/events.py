@@ -54,6 +54,11 @@ class ReplayDifferenceFound(StudentEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierRecordChanged(StudentEvent):
+    """The record of this student in an earlier school was assessed again; its facts count on here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonClaimFiled(StudentEvent):
     """A claim of a justified reason was filed."""
 

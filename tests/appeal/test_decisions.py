@@ -35,7 +35,7 @@ from backend.standing.appeal_effects import AppealFinding
 from backend.standing.engine.assess import Assessment, assess
 from backend.standing.engine.facts import Result, StudentFacts
 from backend.standing.engine.prompts import PromptState
-from backend.standing.store.lock import policy_history
+from backend.standing.store.load import policy_history
 from backend.standing.store.tables import AidReleaseRecord, AppealDecided, StudentStanding
 from tests.support.appeal import AppealScenario
 from tests.support.province import bureau_account

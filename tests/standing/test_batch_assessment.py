@@ -28,8 +28,8 @@ from backend.standing.batch_assessment import (
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import CalendarYearLoaded, Outage, StudentFacts
 from backend.standing.store import event_tables, tables
-from backend.standing.store.load import load_student_refs
-from backend.standing.store.lock import LockedStudent, policy_history
+from backend.standing.store.load import load_student_refs, policy_history
+from backend.standing.store.lock import LockedStudent
 from backend.standing.store.save import note_difference, recompute, recompute_many
 from backend.standing.store.tables import DailyAssessment, PromptRecord, PromptStep, StudentStanding
 from backend.standing.tasks import assess_due, assess_one_school, enqueue_due, enqueue_unassessed

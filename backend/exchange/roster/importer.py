@@ -45,6 +45,7 @@ from backend.org.tables import OrgUnit
 from backend.people.identifiers import Defect
 from backend.people.queries import student_number_context
 from backend.people.tables import ENROLLED_CONDITION, SchoolClass, Student
+from backend.standing.transfers.records import open_records_of_newcomers
 
 ENROLLED = "01"
 """The standing 在读 of a new student."""
@@ -70,7 +71,8 @@ class ImportReport:
     """The result of an import. Each row is created, updated, unchanged, quarantined or refused.
 
     `flagged`: rows with another study form than the roll, which was not changed. `quarantined`: rows whose ID number is
-    on another school's roll and waits for a decision. `refused`: such rows that a person refused before. `phones_proposed`: numbers that wait for the student or the superior. `not_in_file`: students of the school without a row; they were not changed.
+    on another school's roll and waits for a decision. `refused`: such rows that a person refused before. `transferred`: new students
+    whom another school transferred out. `phones_proposed`: numbers that wait for the student or the superior. `not_in_file`: students of the school without a row; they were not changed.
     """
 
     created: int
@@ -79,6 +81,7 @@ class ImportReport:
     flagged: int
     quarantined: int
     refused: int
+    transferred: int
     phones_proposed: int
     not_in_file: int
     classes_created: int
@@ -131,6 +134,8 @@ async def import_roster_as_system(
     updated = await _count(session, _UPDATE_STUDENTS, of_school)
     await session.execute(_DELETE_GUARDIANS)
     await session.execute(_INSERT_GUARDIANS, of_school)
+    newcomers = (await session.scalars(_NEWCOMERS, of_school)).all()
+    transferred = await open_records_of_newcomers(session, school, newcomers, at)
     unchanged = await session.scalar(_UNCHANGED) or 0
     not_in_file = await session.scalar(_NOT_IN_FILE, of_school) or 0
     unlocked, unlocked_findings = await _query_findings(
@@ -149,6 +154,7 @@ async def import_roster_as_system(
         flagged=unlocked + locked,
         quarantined=quarantined.waiting,
         refused=quarantined.refused,
+        transferred=transferred,
         phones_proposed=phones_proposed,
         not_in_file=not_in_file,
         classes_created=classes,
@@ -349,6 +355,10 @@ _INSERT_GUARDIANS = text(
       AS m(id uuid, position integer, name text, relation text, is_guardian boolean, phone text)
     WHERE s.action IS NULL OR s.action = 'updated'
     """
+)
+
+_NEWCOMERS = text(
+    "SELECT s.new_id FROM roster_staging s JOIN student t ON t.id = s.new_id WHERE t.school_id = :school ORDER BY 1"
 )
 
 _UNCHANGED = text("SELECT count(*) FROM roster_staging WHERE action = 'unchanged'")

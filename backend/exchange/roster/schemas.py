@@ -51,6 +51,10 @@ class ImportReportOut(BaseModel):
         description="此前核定不予建立学籍 · quarantined before, and a person decided not to enrol them",
         examples=[0],
     )
+    transferred: int = Field(
+        description="新增学生中由其他学校转出、在本校转入的 · new students whom another school transferred out",
+        examples=[0],
+    )
     phones_proposed: int = Field(
         description="已绑定手机的学生，新号码待确认或核准 · numbers of students who have bound a phone, to be confirmed"
         " by the student or approved by the superior",

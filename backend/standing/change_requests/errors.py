@@ -86,3 +86,15 @@ class StandingBeforeRecord(DomainError):
     status = 409
     zh = "该生学籍自 {since} 起在本系统建档，此前的状态无从查证。"
     en = "This record exists since {since}; the status before that is unknown."
+
+
+class TransferInByRoster(DomainError):
+    """A record is opened by the roster of the new school; an existing student cannot be transferred in."""
+
+    code = "transfer_in_by_roster"
+    status = 409
+    zh = "转入不通过异动申请办理：请由原学校办理转出，再由转入学校在花名册中导入该生，或由共同的上级核定重复学籍。"
+    en = (
+        "A transfer in is not filed as a change request: the earlier school transfers the student out, then the new school"
+        " imports the student by its roster; or the authority above both schools decides on the quarantined row."
+    )

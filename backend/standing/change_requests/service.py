@@ -34,6 +34,7 @@ from backend.standing.change_requests.errors import (
     NothingChanges,
     NotYourTurn,
     OwnRequest,
+    TransferInByRoster,
 )
 from backend.standing.change_requests.policy import ChangeKind, ChangePolicy, Level, RequestState
 from backend.standing.change_requests.queries import (
@@ -44,6 +45,7 @@ from backend.standing.change_requests.queries import (
 )
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import Status
+from backend.standing.engine.transfer import TRANSFER_IN
 from backend.standing.events import ChangeRequestDecided, ChangeRequested
 from backend.standing.prompts.errors import RecordUnderReview
 from backend.standing.store.lock import LockedStudent, assess_locked_student, lock_for_assessment
@@ -83,7 +85,7 @@ async def request_change(
 ) -> ChangeRequestView:
     """File a change for a student of the registrar's school and fix its chain, which is longer for a locked record.
 
-    Raises `NotFound`, `ChangeKindUnknown`, `NothingChanges`, `ChangeUnfit`, `ChangeOpen` and the errors of `attach_files`.
+    Raises `NotFound`, `ChangeKindUnknown`, `TransferInByRoster`, `NothingChanges`, `ChangeUnfit`, `ChangeOpen` and the errors of `attach_files`.
     """
     _require_registrar(actor)
     locked, assessment = await _lock_and_save_due(session, command.student_id, at)
@@ -91,6 +93,8 @@ async def request_change(
     kind = law.kinds.get(command.change_kind)
     if kind is None:
         raise ChangeKindUnknown(change_kind=command.change_kind)
+    if kind.item == TRANSFER_IN:
+        raise TransferInByRoster
     _require_applicable(kind, assessment.status)
     if await find_open_request(session, command.student_id) is not None:
         raise ChangeOpen

@@ -32,12 +32,11 @@ from backend.standing.engine.facts import RollCallFact, StudentFacts, check_key
 from backend.standing.engine.misses import CheckStatus, event_day, find_reason_objection, latest_outcome
 from backend.standing.engine.prompts import PromptState
 from backend.standing.events import ReasonClaimDecided, ReasonClaimFiled
-from backend.standing.store.load import load_facts
+from backend.standing.store.load import load_own_facts, policy_history
 from backend.standing.store.lock import (
     LockedStudent,
     assess_locked_student,
     lock_for_assessment,
-    policy_history,
 )
 from backend.standing.store.save import recompute_locked, save_assessment
 from backend.standing.store.tables import ClaimDecision, ReasonClaimRecord
@@ -153,7 +152,7 @@ async def file_late_leave_claims(session: AsyncSession, student_id: UUID, at: da
     so that a school cannot hide absentees. Returns the number of new claims.
     """
     locked = await lock_for_assessment(session, student_id, at)
-    facts = (await load_facts(session, [locked.subject]))[student_id]
+    facts = (await load_own_facts(session, [locked.subject]))[student_id]
     late_leaves = [
         (check, leave) for check in facts.checks for leave in _find_late_leaves(check, facts, locked)
     ]

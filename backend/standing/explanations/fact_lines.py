@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.bilingual import Bilingual, format_end, format_instant
+from backend.core.tenancy import scope_applied
 from backend.leave.queries import load_leave_intervals
 from backend.leave.rules import LeaveInterval
 from backend.org.tables import OrgUnit
@@ -26,6 +27,7 @@ from backend.standing.explanations.phrases import (
     ROLL_CALL_RESULTS,
 )
 from backend.standing.store import tables
+from backend.standing.store.carry import find_earlier_record
 
 FactTexts = dict[str, Bilingual]
 """The text of each fact of one noun, by the id in its key."""
@@ -48,7 +50,18 @@ async def load_fact_lines(
     for noun, names in by_noun.items():
         noun_texts = await FACT_LOADERS[noun](session, student_id, names)
         texts |= {f"{noun}:{name}": words for name, words in noun_texts.items()}
+    texts |= await _load_earlier(session, student_id, [key for key in requested if key not in texts])
     return tuple(FactLine(key, texts.get(key, HIDDEN_FACT)) for key in requested)
+
+
+async def _load_earlier(session: AsyncSession, student_id: UUID, keys: Collection[str]) -> FactTexts:
+    """Facts of the school that the student came from: they count on here, so they are shown here (reading 23)."""
+    earlier = await find_earlier_record(session, student_id) if keys else None
+    if earlier is None:
+        return {}
+    async with scope_applied(session, earlier.scope):
+        lines = await load_fact_lines(session, earlier.student_id, keys)
+    return {line.key: line.words for line in lines if line.words != HIDDEN_FACT}
 
 
 # --- facts behind a prompt ---

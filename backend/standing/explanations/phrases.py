@@ -242,6 +242,7 @@ STUDY_FORMS: Mapping[str, Bilingual] = {
 
 RECORD_ITEMS: Mapping[str, Bilingual] = {
     "standing_change": Bilingual("学籍状态异动", "change of standing"),
+    "transfer_in": Bilingual("转入", "transfer in"),
     "return_from_suspension": Bilingual("复学", "return from suspension"),
     "study_form": Bilingual("学习形式变更", "change of study form"),
     "contact_data": Bilingual("联系方式", "contact data"),

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound
+from backend.core.tenancy import scope_applied
 from backend.org.tables import OrgUnit
 from backend.standing.access import visible_students
 from backend.standing.engine.facts import Status
@@ -22,7 +23,8 @@ from backend.standing.explanations.waits import load_wait
 from backend.standing.explanations.warning import WARNING_RULES, WarningExplanationInput, explain_warning
 from backend.standing.policy import PolicyHistory
 from backend.standing.store import tables
-from backend.standing.store.lock import policy_history
+from backend.standing.store.carry import find_earlier_record
+from backend.standing.store.load import policy_history
 
 
 async def load_prompt_explanation(session: AsyncSession, actor: Actor, prompt_id: UUID) -> Explanation:
@@ -101,7 +103,7 @@ async def _load_prompt_input(
         blockers=tuple(step.blockers),
         closed_at=step.closed_at,
         closed_by=step.closed_by,
-        decision=await _load_decision(session, decision_id),
+        decision=await _load_decision(session, prompt.student_id, decision_id),
         law=history.on(prompt.event_day),
     )
 
@@ -110,10 +112,23 @@ def _parse_id(text: str | None) -> UUID | None:
     return UUID(text) if text else None
 
 
-async def _load_decision(session: AsyncSession, decision_id: UUID | None) -> HumanDecision | None:
+async def _load_recorded(session: AsyncSession, table: Any, student_id: UUID, row_id: UUID) -> Any:
+    """A recorded act on the student, also if it was recorded in the school that the student came from."""
+    row = await session.get(table, row_id)
+    earlier = await find_earlier_record(session, student_id) if row is None else None
+    if earlier is None:
+        assert row is not None, "an entry or a step names an act that is on file"
+        return row
+    async with scope_applied(session, earlier.scope):
+        return await _load_recorded(session, table, earlier.student_id, row_id)
+
+
+async def _load_decision(
+    session: AsyncSession, student_id: UUID, decision_id: UUID | None
+) -> HumanDecision | None:
     if decision_id is None:
         return None
-    row = await session.get_one(tables.PromptDecision, decision_id)
+    row = await _load_recorded(session, tables.PromptDecision, student_id, decision_id)
     return HumanDecision(row.role, row.outcome, row.reasons, row.found_reason, row.found_text, row.at)
 
 
@@ -138,7 +153,9 @@ async def _load_entry_input(
         trace=entry.trace,
         law=law,
         prompt=await _load_prompt_input(session, prompt, history) if prompt else None,
-        decision=await _load_decision(session, UUID(entry.caused_by)) if entry.cause == "decision" else None,
+        decision=await _load_decision(
+            session, entry.student_id, UUID(entry.caused_by) if entry.cause == "decision" else None
+        ),
         decision_blockers=await _load_decision_blockers(session, entry),
         wait=await load_wait(session, entry),
         reasons=await _load_reasons(session, entry),
@@ -150,12 +167,11 @@ async def _load_entry_input(
 
 
 async def _load_reasons(session: AsyncSession, entry: tables.StandingEntry) -> str | None:
-    match entry.cause:
-        case "appeal":
-            return (await session.get_one(tables.AppealDecided, UUID(entry.caused_by))).reasons
-        case "reversal":
-            return (await session.get_one(tables.ChangeReversed, UUID(entry.caused_by))).reasons
-    return None
+    table = {"appeal": tables.AppealDecided, "reversal": tables.ChangeReversed}.get(entry.cause)
+    if table is None:
+        return None
+    row = await _load_recorded(session, table, entry.student_id, UUID(entry.caused_by))
+    return str(row.reasons)
 
 
 async def _load_decision_blockers(session: AsyncSession, entry: tables.StandingEntry) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ from backend.standing.explanations.phrases import delay_words, outcome_words
 from backend.standing.explanations.waits import load_wait
 from backend.standing.notifications import texts
 from backend.standing.store import tables
-from backend.standing.store.lock import policy_history
+from backend.standing.store.load import policy_history
 
 CLOSED_WITHOUT_EFFECT = frozenset({PromptState.DISMISSED, PromptState.WITHDRAWN})
 CHANGE_WITHOUT_BASIS = "change_without_basis"

@@ -15,12 +15,12 @@ from backend.standing.engine.facts import StudentFacts
 from backend.standing.engine.prompts import Prompt
 from backend.standing.policy import StandingPolicy
 from backend.standing.prompts.errors import RecordUnderReview
+from backend.standing.store.load import policy_history
 from backend.standing.store.lock import (
     LockedStudent,
     assess_locked_student,
     digest_assessment,
     lock_for_assessment,
-    policy_history,
 )
 from backend.standing.store.save import recompute_locked, save_assessment
 from backend.standing.store.tables import PromptRecord, StudentStanding

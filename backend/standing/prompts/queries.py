@@ -26,8 +26,8 @@ from backend.standing.engine.decision_rules import NOTICE, list_missing_evidence
 from backend.standing.engine.facts import RollCallFact
 from backend.standing.engine.prompts import OPEN_STATES, PromptKind, PromptState
 from backend.standing.policy import StandingPolicy
-from backend.standing.store.load import load_facts, load_student_refs
-from backend.standing.store.lock import policy_history
+from backend.standing.store.carry import load_facts
+from backend.standing.store.load import load_student_refs, policy_history
 from backend.standing.store.tables import (
     AttendanceEntry,
     DismissalAnswer,

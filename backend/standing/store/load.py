@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -12,10 +13,11 @@ from backend.core.database import equals_any
 from backend.leave.queries import load_leave_intervals
 from backend.leave.rules import SchoolTerm
 from backend.org.calendar_years import get_load_times_of_added_years
-from backend.org.paths import superior_paths
+from backend.org.paths import division_of, superior_paths
 from backend.org.tables import OrgUnit
 from backend.org.terms import get_all_terms
-from backend.people.tables import Student
+from backend.people.tables import Student, StudentTransfer
+from backend.policy import installed
 from backend.roll_call.facts_for_standing import RollCallFacts, load_roll_call_facts
 from backend.standing.engine.facts import (
     Acknowledgement,
@@ -37,34 +39,59 @@ from backend.standing.engine.facts import (
     Status,
     StudentFacts,
 )
+from backend.standing.policy import PolicyHistory
 from backend.standing.store import tables
 
 
 @dataclass(frozen=True, slots=True)
 class StudentRef:
-    """A student with the school, its path, and the current status on the roll."""
+    """A student with the school, its path, and the current status on the roll.
+
+    `transferred_at`: when the student came from another school; facts before this instant were published there.
+    """
 
     student_id: UUID
     school_id: UUID
     path: str
     status: Status
+    transferred_at: datetime | None = None
+
+    def is_earlier(self, at: datetime) -> bool:
+        """Whether the instant lies in the student's time at an earlier school."""
+        return self.transferred_at is not None and at < self.transferred_at
+
+
+def policy_history(path: str) -> PolicyHistory:
+    """The policies that apply to the school at the path."""
+    return PolicyHistory(installed.installed_policy(), division_of(path))
 
 
 async def load_student_refs(session: AsyncSession, student_ids: Collection[UUID]) -> dict[UUID, StudentRef]:
     """Those of the students whom the scope includes."""
     rows = await session.execute(
-        select(Student.id, Student.school_id, OrgUnit.path, Student.standing, Student.study_form)
+        select(
+            Student.id,
+            Student.school_id,
+            OrgUnit.path,
+            Student.standing,
+            Student.study_form,
+            StudentTransfer.at,
+        )
         .join(OrgUnit, OrgUnit.id == Student.school_id)
+        .outerjoin(StudentTransfer, StudentTransfer.student_id == Student.id)
         .where(equals_any(Student.id, student_ids))
     )
     return {
-        student_id: StudentRef(student_id, school_id, path, Status(standing, study_form))
-        for student_id, school_id, path, standing, study_form in rows
+        student_id: StudentRef(student_id, school_id, path, Status(standing, study_form), transferred_at)
+        for student_id, school_id, path, standing, study_form, transferred_at in rows
     }
 
 
-async def load_facts(session: AsyncSession, students: Collection[StudentRef]) -> dict[UUID, StudentFacts]:
-    """All recorded facts of each student; the engine ignores those later than its `as_of`."""
+async def load_own_facts(session: AsyncSession, students: Collection[StudentRef]) -> dict[UUID, StudentFacts]:
+    """The facts recorded in each student's school; `carry.py` adds those of earlier schools.
+
+    The engine ignores facts later than its `as_of`.
+    """
     ids = [student.student_id for student in students]
     schools = {student.school_id: student.path for student in students}
     terms = await _load_terms(session, schools)

@@ -10,14 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.errors import NotFound
 from backend.org.calendar_years import get_working_calendar
-from backend.org.paths import division_of
 from backend.people import student_lock
-from backend.policy import installed
 from backend.standing.engine.assess import Assessment, assess
 from backend.standing.engine.batch import AssessmentRecord, BatchAssessor
 from backend.standing.engine.facts import StudentFacts
-from backend.standing.policy import PolicyHistory
-from backend.standing.store.load import StudentRef, load_facts, load_student_refs
+from backend.standing.store.carry import load_facts
+from backend.standing.store.load import StudentRef, load_student_refs, policy_history
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +37,6 @@ class LockedStudent:
 
 
 LockedAssessments = Sequence[tuple[LockedStudent, AssessmentRecord]]
-
-
-def policy_history(path: str) -> PolicyHistory:
-    """The policies that apply to the school at the path."""
-    return PolicyHistory(installed.installed_policy(), division_of(path))
 
 
 async def lock_for_assessment(session: AsyncSession, student_id: UUID, at: datetime) -> LockedStudent:

@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.org.calendar_years import get_working_calendar
 from backend.standing.engine.assess import Assessment, assess
 from backend.standing.store import tables
+from backend.standing.store.carry import load_facts
 from backend.standing.store.comparison import Comparison, Difference, StoredStanding
-from backend.standing.store.load import StudentRef, load_facts
-from backend.standing.store.lock import policy_history
+from backend.standing.store.load import StudentRef, policy_history
 
 
 @dataclass(frozen=True, slots=True)

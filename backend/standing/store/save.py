@@ -21,10 +21,13 @@ from backend.core.bulk_insert import RawJson, insert_rows
 from backend.core.database import equals_any
 from backend.core.event import Event
 from backend.core.ids import new_id
+from backend.org.tables import OrgUnit
+from backend.people.categories import TRANSFERRED_OUT
+from backend.people.tables import StudentTransfer
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.batch import AssessmentRecord
 from backend.standing.engine.trace import encode_canonical
-from backend.standing.events import ReplayDifferenceFound, StudentWarned
+from backend.standing.events import EarlierRecordChanged, ReplayDifferenceFound, StudentWarned
 from backend.standing.store import tables
 from backend.standing.store.lock import (
     LockedAssessments,
@@ -106,7 +109,33 @@ async def save_assessments(
     await save_releases(session, consistent)
     events += await _save_warnings(session, consistent)
     await _save_read_model(session, consistent, known)
+    events += await _list_successors(session, consistent)
     await outbox.emit_all(session, events)
+
+
+async def _list_successors(
+    session: AsyncSession, assessed: LockedAssessments
+) -> list[tuple[Event, datetime]]:
+    """An event for each student who was transferred to another school, where these facts count on (reading 23)."""
+    instants = {
+        student.subject.student_id: student.at
+        for student, record in assessed
+        if record.assessment.status.standing == TRANSFERRED_OUT
+    }
+    if not instants:
+        return []
+    rows = await session.execute(
+        select(StudentTransfer, OrgUnit.path)
+        .join(OrgUnit, OrgUnit.id == StudentTransfer.school_id)
+        .where(equals_any(StudentTransfer.holder_student_id, instants))
+    )
+    return [
+        (
+            EarlierRecordChanged(school_id=row.school_id, student_id=row.student_id, path=path),
+            instants[row.holder_student_id],
+        )
+        for row, path in rows
+    ]
 
 
 # --- contradictions ---

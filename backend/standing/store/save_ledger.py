@@ -36,12 +36,13 @@ async def load_entry_ids(session: AsyncSession, ids: Collection[UUID]) -> dict[U
 async def save_entries(
     session: AsyncSession, student: LockedStudent, assessment: Assessment, stored: set[str]
 ) -> None:
-    """Append the entries that are not stored yet."""
+    """Append the entries that are not stored yet. Those of an earlier school were published there."""
     for seq, entry in enumerate(assessment.ledger, start=1):
         if entry.entry_id not in stored:
             await _save_origin(session, student, entry)
             await _save_entry(session, student, seq, entry, assessment.policy_version)
-            await _publish_entry(session, student, entry, assessment.policy_version)
+            if not student.subject.is_earlier(entry.at):
+                await _publish_entry(session, student, entry, assessment.policy_version)
 
 
 async def _save_origin(session: AsyncSession, student: LockedStudent, entry: LedgerEntry) -> None:
@@ -54,6 +55,7 @@ async def _save_origin(session: AsyncSession, student: LockedStudent, entry: Led
 async def _save_entry(
     session: AsyncSession, student: LockedStudent, seq: int, entry: LedgerEntry, policy_version: str
 ) -> None:
+    without_account = entry.cause is Cause.EXPIRY or student.subject.is_earlier(entry.at)
     session.add(
         tables.StandingEntry(
             id=UUID(entry.entry_id),
@@ -70,7 +72,7 @@ async def _save_entry(
             study_form_after=entry.after.study_form,
             prompt_id=UUID(entry.prompt_id) if entry.prompt_id else None,
             reverses=UUID(entry.reverses) if entry.reverses else None,
-            acting_account=None if entry.cause is Cause.EXPIRY else scope_of(session).account_id,
+            acting_account=None if without_account else scope_of(session).account_id,
             policy_version=policy_version,
             trace=decode_canonical(entry.trace),
             recorded_at=student.at,

@@ -69,7 +69,13 @@ async def save_prompts(
     changed = [step for step in new_steps if step.changes_state]
     acts = [_raised_act(*each) for each in raised] + [_changed_act(step) for step in changed]
     await audit.record_all(session, acts)
-    return [_raised_event(*each) for each in raised] + [_changed_event(step) for step in changed]
+    # Prompts that an earlier school closed were published there. An open one is for the new school to decide.
+    to_publish = [
+        (student, prompt)
+        for student, prompt in raised
+        if prompt.is_open or not student.subject.is_earlier(prompt.raised_at)
+    ]
+    return [_raised_event(*each) for each in to_publish] + [_changed_event(step) for step in changed]
 
 
 # --- rows ---

@@ -20,7 +20,7 @@ from backend.standing.engine.facts import Status
 from backend.standing.engine.misses import MissCounts
 from backend.standing.policy import StandingPolicy
 from backend.standing.prompts.queries import PromptRow, PromptSearch, load_prompts_page
-from backend.standing.store.lock import policy_history
+from backend.standing.store.load import policy_history
 from backend.standing.store.tables import StudentStanding
 
 OPEN_PROMPTS = 20

@@ -17,3 +17,27 @@ class NotOverBothSchools(DomainError):
     status = 403
     zh = "涉及的两所学校不都由您单位主管，须由“{unit}”核定。"
     en = "Your unit is not above both schools; “{unit}” decides."
+
+
+class RecordLocked(DomainError):
+    """After a change by a verification, every further change is filed level by level up to the province (HN334-4.1c)."""
+
+    code = "transfer_of_locked_record"
+    status = 409
+    zh = (
+        "该生学籍因核验异动被锁定，转出须由现学校提交异动申请，逐级报省教育厅批准。批准后由转入学校重新导入。"
+    )
+    en = (
+        "A verification has locked this record: its school files the transfer out as a change request, which every level up to"
+        " the province approves. The new school then imports the student again."
+    )
+
+
+class StudentNumberTaken(DomainError):
+    code = "student_number_taken"
+    status = 409
+    zh = "该行的学号已属于转入学校的另一名学生。请转入学校撤回本行，改正学号后重新导入。"
+    en = (
+        "The student number of this row belongs to another student of the new school. The school withdraws the row, corrects"
+        " the number and imports it again."
+    )

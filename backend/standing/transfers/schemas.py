@@ -13,9 +13,17 @@ from backend.standing.transfers.rules import QuarantineState
 
 
 class QuarantineDecisionIn(Schema):
-    """`different_person`, `error`: by the authority above both schools; `withdrawn`: by the importing school."""
+    """`transferred`, `different_person`, `error`: by the authority above both schools; `withdrawn`: by the importing school.
 
-    outcome: Literal[QuarantineState.DIFFERENT_PERSON, QuarantineState.ERROR, QuarantineState.WITHDRAWN]
+    `transferred` closes the record in the earlier school (转出) and opens it in the importing one (转入).
+    """
+
+    outcome: Literal[
+        QuarantineState.TRANSFERRED,
+        QuarantineState.DIFFERENT_PERSON,
+        QuarantineState.ERROR,
+        QuarantineState.WITHDRAWN,
+    ]
     reasons: LongText = Field(
         description="如何核实 · how it was verified", examples=["两校及学生本人均确认学生仍在原校就读"]
     )

@@ -14,6 +14,7 @@ from backend.people.events import QuarantineDecided
 from backend.people.tables import QuarantinedEnrolment
 from backend.standing.transfers.errors import NotOverBothSchools, QuarantineClosed
 from backend.standing.transfers.queries import QuarantineView, load_quarantined
+from backend.standing.transfers.records import close_record, enrol_row, open_record
 from backend.standing.transfers.rules import BY_SUPERIOR, QuarantineState, is_over_both
 
 
@@ -29,13 +30,18 @@ class DecideQuarantine:
 async def decide_quarantine(
     session: AsyncSession, actor: Actor, command: DecideQuarantine, at: datetime
 ) -> QuarantineView:
-    """Decide on a quarantined row. The row's personal data are deleted unless it is enrolled.
+    """Decide on a quarantined row, and delete its personal data: a transfer moves them to the new student.
 
-    Raises `NotFound`, `NotPermitted`, `NotOverBothSchools` and `QuarantineClosed`.
+    Raises `NotFound`, `NotPermitted`, `NotOverBothSchools`, `QuarantineClosed`; for a transfer also `RecordLocked`,
+    `ChangeUnfit`, `StudentNumberTaken`.
     """
     view = await load_quarantined(session, actor, command.quarantine_id)
     _require_may_decide(actor, view, command.outcome)
     row = await _lock_open(session, command.quarantine_id)
+    if command.outcome is QuarantineState.TRANSFERRED:
+        closed = await close_record(session, actor, row.holder_student_id, at)
+        student = await enrol_row(session, view.school, row, at)
+        await open_record(session, view.school, student, closed, at)
     _delete_personal_data(row)
     row.state, row.reasons = command.outcome.value, command.reasons
     row.decided_by, row.decided_at = actor.account_id, at

@@ -26,6 +26,7 @@ from backend.core.tables import OutboxDelivery, OutboxEvent
 from backend.core.tenancy import Scope
 from backend.exchange.roster import events as roster
 from backend.identity import events as identity
+from backend.identity.accounts import notifications as account_notifications
 from backend.identity.devices import notifications as device_notifications
 from backend.identity.face.review import notifications as face_notifications
 from backend.identity.face.review.shared_picture_reports import report_shared_picture
@@ -202,8 +203,16 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(identity.AccountActivated),
             _on(identity.AccountDisabled),
             _on(identity.AccountEnabled),
-            _on(identity.AuthenticatorResetRequested),
-            _on(identity.AuthenticatorResetDecided),
+            _on(
+                identity.AuthenticatorResetRequested,
+                Consumer(
+                    "notify_reset_requested", _org_path_scope, account_notifications.notify_reset_requested
+                ),
+            ),
+            _on(
+                identity.AuthenticatorResetDecided,
+                Consumer("notify_reset_decided", _org_path_scope, account_notifications.notify_reset_decided),
+            ),
             _on(people.ClassesAssigned),
             _on(
                 people.EnrolmentsQuarantined,

@@ -32,6 +32,7 @@ class AccountEnabled(Event):
 class AuthenticatorResetRequested(Event):
     """A reset of an account's second factor was requested."""
 
+    path: str
     account_id: UUID
     reset_id: UUID
 

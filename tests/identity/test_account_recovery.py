@@ -1,10 +1,16 @@
 """Recovering an account: password, second factor, disabled accounts, several accounts of the province (HN334-2.3)."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from backend.core.ids import new_id
+from backend.core.tenancy import Scope
+from backend.identity.accounts.notifications import notify_reset_decided, notify_reset_requested
+from backend.identity.events import AuthenticatorResetDecided, AuthenticatorResetRequested
+from backend.notice.tables import Notice, NoticeMessage
 from tests.support.identity.scenario import IdentityScenario, problem_code
 from tests.support.identity.staff_user import PASSWORD, StaffUser, create_invited_user, create_staff_user
 
@@ -166,3 +172,28 @@ async def test_province_accounts_invite_and_disable_each_other_but_not_themselve
     assert problem_code((await province.get("/v1/me")).text) == "session_revoked"
     bureau = await create_staff_user(scenario, "bureau", scenario.world.city.id)
     assert (await bureau.invite("province", scenario.world.province.id)).status_code == 404
+
+
+async def test_the_owner_and_the_other_administrators_are_told_of_a_reset(scenario: IdentityScenario) -> None:
+    owner = await create_staff_user(scenario, "registrar", scenario.school.id)
+    requester = await create_staff_user(scenario, "registrar", scenario.school.id)
+    peer = await create_staff_user(scenario, "registrar", scenario.school.id)
+    path = f"/v1/accounts/{owner.account_id}/authenticator-resets"
+    reset = (await requester.post(path, {"reason": "手机丢失"})).json()
+    at, unit = scenario.clock(), scenario.school.path
+    ids: dict[str, Any] = {"path": unit, "account_id": owner.account_id, "reset_id": UUID(reset["id"])}
+    async with scenario.app_context.database.transaction(Scope.wide(unit)) as session:
+        await notify_reset_requested(session, AuthenticatorResetRequested(**ids), at)
+        await notify_reset_decided(session, AuthenticatorResetDecided(**ids, outcome="refused"), at)
+        query = (
+            select(Notice.account_id, NoticeMessage.kind)
+            .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
+            .where(NoticeMessage.group_id == UUID(reset["id"]))
+        )
+        told = {(account_id, kind) for account_id, kind in await session.execute(query)}
+    assert {
+        (owner.account_id, "authenticator_reset_requested"),
+        (owner.account_id, "authenticator_reset_decided"),
+        (peer.account_id, "authenticator_reset_waiting"),
+    } <= told
+    assert requester.account_id not in {account_id for account_id, _ in told}

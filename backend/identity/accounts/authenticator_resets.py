@@ -68,7 +68,8 @@ async def request_reset(
     session.add(reset)
     await session.flush()
     _audit(session, reset, "AuthenticatorResetRequested", {"reason": reason}, at)
-    await outbox.emit(session, AuthenticatorResetRequested(account_id=account.id, reset_id=reset.id), at)
+    event = AuthenticatorResetRequested(path=account.org_path, account_id=account.id, reset_id=reset.id)
+    await outbox.emit(session, event, at)
     return ResetView(reset, account.login, account.display_name, None)
 
 
@@ -105,7 +106,9 @@ async def decide_reset(
         await session.flush()
         await end_staff_sessions(session, account.id, at)
     _audit(session, reset, "AuthenticatorResetDecided", {"outcome": command.outcome}, at)
-    event = AuthenticatorResetDecided(account_id=account.id, reset_id=reset.id, outcome=command.outcome)
+    event = AuthenticatorResetDecided(
+        path=account.org_path, account_id=account.id, reset_id=reset.id, outcome=command.outcome
+    )
     await outbox.emit(session, event, at)
     await session.flush()
     return ResetView(reset, account.login, account.display_name, decision), invitation

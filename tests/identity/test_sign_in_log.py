@@ -154,3 +154,17 @@ async def test_the_owner_is_told_once_a_day_that_sign_ins_are_delayed(scenario: 
     for _ in range(5):
         await registrar.sign_in(**WRONG, totp="000000")
     assert await tell() == 1
+
+
+async def test_made_up_login_names_do_not_fill_the_log(scenario: IdentityScenario) -> None:
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
+    province = await create_staff_user(scenario, "province", scenario.world.province.id)
+    scenario.clock.offset += timedelta(days=2)  # away from the attempts of other tests
+    for _ in range(65):
+        await registrar.sign_in(login=new_login(), password="guess", totp="000000")
+    await registrar.sign_in(**WRONG, totp="000000")
+    await province.sign_in()
+    newest = (await province.get("/v1/sign-ins", outcome="refused", limit=100)).json()["items"]
+    since = (scenario.clock() - timedelta(hours=1)).isoformat()
+    reasons = [each["reason"] for each in newest if each["at"] > since]
+    assert (reasons.count("login"), reasons.count("password")) == (60, 1)

@@ -12,6 +12,7 @@ from datetime import datetime
 from backend.core.app_context import AppContext
 from backend.core.web.client import Client
 from backend.identity.errors import TooManyAttempts
+from backend.identity.policy import province_policy
 from backend.identity.sign_in import unscoped_queries
 from backend.identity.sign_in.limits import sign_in_limits
 from backend.identity.sign_in.secrets import hash_secret
@@ -82,4 +83,5 @@ async def record_attempt(
         known_device=attempt.device_id is not None,
         delayed_until=None if outcome == "succeeded" else attempt.waits_until,
     )
-    await unscoped_queries.record_sign_in(app_context.database, entry, client, at)
+    limit = province_policy(app_context, at).integer("identity.sign_in.unknown_logged_per_minute")
+    await unscoped_queries.record_sign_in(app_context.database, entry, client, limit, at)

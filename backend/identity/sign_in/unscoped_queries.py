@@ -166,12 +166,14 @@ class LogEntry:
 
 _RECORD_SIGN_IN = text(
     "SELECT definer.record_sign_in(:id, :at, :account, :org_path, :outcome, :reason, :address, :user_agent,"
-    " :known_device, :delayed_until)"
+    " :known_device, :delayed_until, :unknown_limit)"
 )
 
 
-async def record_sign_in(database: Database, entry: LogEntry, client: Client, at: datetime) -> None:
-    """Add an entry to the sign-in log."""
+async def record_sign_in(
+    database: Database, entry: LogEntry, client: Client, unknown_limit: int, at: datetime
+) -> None:
+    """Add an entry to the sign-in log; for unknown login names at most `unknown_limit` a minute."""
     await database.fetch_autocommit(
         _RECORD_SIGN_IN,
         id=new_id(),
@@ -184,6 +186,7 @@ async def record_sign_in(database: Database, entry: LogEntry, client: Client, at
         user_agent=client.user_agent,
         known_device=entry.known_device,
         delayed_until=entry.delayed_until,
+        unknown_limit=unknown_limit,
     )
 
 

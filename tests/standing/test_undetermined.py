@@ -87,7 +87,7 @@ async def test_pass_determined_after_the_change_is_told_to_everyone(scenario: St
     superior = await create_superior_account(scenario)
     prompt_id, (_, undetermined, _) = await raise_doubtful_prompt(scenario)
     await confirm_receipt(scenario, prompt_id)
-    await decide(scenario, prompt_id)
+    await decide(scenario, prompt_id, reasons="待定的核验已向学校核实，仍作此决定")
     assert await scenario.rows(tables.StandingWarningRecord) == []
     await determine(scenario, undetermined, Outcome.PRESENT)
     [warning] = await scenario.rows(tables.StandingWarningRecord)
@@ -107,7 +107,7 @@ async def test_pass_determined_after_the_change_is_told_to_everyone(scenario: St
 async def test_upheld_appeal_on_the_check_between_restores_at_once(scenario: StandingScenario) -> None:
     prompt_id, (_, undetermined, _) = await raise_doubtful_prompt(scenario)
     await confirm_receipt(scenario, prompt_id)
-    await decide(scenario, prompt_id)
+    await decide(scenario, prompt_id, reasons="待定的核验已向学校核实，仍作此决定")
     appeals = AppealScenario(scenario)
     appeal = await appeals.against_check(undetermined)
     await appeals.decide(appeal, finding="present")

@@ -334,3 +334,25 @@ async def test_a_student_number_of_the_new_school_is_not_used_twice(transfers: T
 async def test_a_transfer_in_is_not_filed_as_a_change_request(transfers: TransferScenario) -> None:
     with pytest.raises(TransferInByRoster, match="roster"):
         await ChangeRequestScenario(transfers.standing).file("22")
+
+
+async def test_a_second_transfer_carries_the_records_of_both_earlier_schools(
+    transfers: TransferScenario,
+) -> None:
+    standing = transfers.standing
+    await standing.misses(1)
+    newcomer = await transfers.transfer()
+    standing.pass_time(days=1)
+    third_school = standing.roll_call_scenario.world.direct
+    row = roster_row(newcomer, student_number=None)
+    await import_rows(standing.app_context, third_school, [row], standing.at)
+    async with standing.transaction(standing.province) as session:
+        query = select(QuarantinedEnrolment.id).where(QuarantinedEnrolment.holder_student_id == newcomer.id)
+        quarantine_id = (await session.scalars(query)).one()
+        command = DecideQuarantine(quarantine_id, QuarantineState.TRANSFERRED, "再次转学，已核实")
+        await decide_quarantine(session, standing.province, command, standing.at)
+    async with standing.transaction(registrar_account(third_school)) as session:
+        query = select(Student.id).where(Student.name == newcomer.name)
+        assessment = await recompute(session, (await session.scalars(query)).one(), standing.at)
+    assert assessment.terms[-1].misses.consecutive == 1
+    assert [entry.outcome for entry in assessment.ledger] == ["transfer_in", "transfer_in"]

@@ -1,8 +1,8 @@
 """Phone endpoints for activation: record, consents, face or the non-face alternative, portrait (HN334-3.1)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from backend.core.errors import BadInput, NotFound
 from backend.core.web.problems import problem_responses
@@ -42,6 +42,9 @@ from backend.identity.record_schemas import (
 from backend.people.tables import Student
 from mobile_api.caller import PhoneCaller
 from mobile_api.pictures import pictures_body, read_pictures
+
+TextVersion = Annotated[str, Path(pattern="^[a-z0-9-]{1,60}$", examples=["face-use-1"])]
+"""The version of a consent text."""
 
 router = APIRouter(prefix="/v1/me", tags=["激活 · activation"])
 
@@ -114,7 +117,7 @@ async def consent(body: ConsentIn, caller: PhoneCaller) -> ConsentOut:
 
 
 @router.get("/consent-texts/{text_version}", responses=problem_responses(401, 404, 422))
-async def consent_text(text_version: str, caller: PhoneCaller) -> ConsentTextOut:
+async def consent_text(text_version: TextVersion, caller: PhoneCaller) -> ConsentTextOut:
     """同意书文本（含旧版） · Get a version of a consent text, also an earlier one."""
     text = consent_texts(province_policy(caller.app_context, caller.at)).get(text_version)
     if text is None:

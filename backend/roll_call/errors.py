@@ -90,8 +90,8 @@ class ActivationIncomplete(CheckInRefusal):
 
 class NonFaceRouteChosen(CheckInRefusal):
     code = "non_face_route_recorded"
-    zh = "您已选择非人脸核验，请携带学生卡找辅导员现场核验。"
-    en = "You chose the non-face route. Go to your counselor with your student card."
+    zh = "您已选择非人脸核验，请携带学生卡找辅导员现场核验；也可以在应用内改回人脸方式。"
+    en = "You chose the non-face route. Go to your counselor with your student card, or go back to the face in the app."
 
 
 class AlreadyPresent(CheckInRefusal):

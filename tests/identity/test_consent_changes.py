@@ -12,7 +12,7 @@ from backend.demo.phone import Phone
 from backend.identity import tables
 from backend.identity.consents import current_text_versions, current_texts
 from backend.identity.face.pool import face_pool
-from backend.identity.face.templates import load_active_template
+from backend.identity.face.templates import load_active_template, shred_face_data
 from backend.identity.policy import province_policy
 from backend.people.tables import Guardian
 from backend.staff_api.organisation.pictures import router
@@ -220,6 +220,21 @@ async def test_withdrawal_ends_an_open_replacement(
     assert (await api.get(registrar, "/v1/face-replacements")).json()["items"] == []
     assert (await answer(api, registrar, enrolment_id, APPROVED))[0] in {404, 409}
     assert await load_statuses(scenario, student) == ["shredded", "shredded"]
+    await api.http.aclose()
+
+
+async def test_replacement_of_a_student_who_left_cannot_be_approved(
+    scenario: IdentityScenario, pool: PoolInProcess, api: StaffClient
+) -> None:
+    student = scenario.school.students[0]
+    await withdraw_and_enrol_again(scenario, student, 8)
+    registrar = registrar_account(scenario.school)
+    enrolment_id = (await open_replacement(api, registrar))["id"]
+    assert (await answer(api, registrar, enrolment_id, APPROVED))[0] == 201
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        await shred_face_data(session, [student.id], scenario.clock())
+    status, body = await answer(api, bureau_account(scenario.world.city), enrolment_id, APPROVED)
+    assert (status, body["code"]) == (409, "face_replacement_closed")
     await api.http.aclose()
 
 

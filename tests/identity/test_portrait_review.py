@@ -59,6 +59,9 @@ async def test_portrait_in_review_has_a_reason_that_student_and_registrar_read(
     assert [each["code"] for each in own["reasons"]] == ["portrait_no_face_to_compare"]
     listed = await open_portrait(scenario, api)
     assert listed["reasons"] == own["reasons"]
+    own_only = {"student_id": str(scenario.school.students[0].id), "state": "review"}
+    bureau = bureau_account(scenario.world.city)
+    assert (await api.get(bureau, "/v1/portraits", **own_only)).json()["items"] == [listed]
     picture = await api.get(registrar_account(scenario.school), f"/v1/portraits/{listed['id']}/picture")
     assert (picture.status_code, picture.content[:3]) == (200, b"\xff\xd8\xff")
     await api.http.aclose()

@@ -1,6 +1,7 @@
 """Batches of envelopes: each request gets the same answer as alone, and locks of one do not delay the others."""
 
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -11,11 +12,13 @@ from backend.core.database import driver_connection
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.identity.accounts.activation import open_activation_steps
+from backend.identity.consents import choose_non_face_route, return_to_face_route
 from backend.identity.errors import AccountIsDisabled, KeyRevoked, ProofReplayed
 from backend.identity.tables import Account, DeviceKey, FaceTemplateRecord, NonFaceRoute, Portrait
-from backend.people.tables import Consent, RecordCheck
+from backend.people.tables import Consent, RecordCheck, Student
 from backend.roll_call.check_in.evaluate import Acknowledgement, UnrecordedRefusal, receive_batch
 from backend.roll_call.check_in.repository import CheckInFacts, CheckInRequest, load_check_in_facts
+from backend.roll_call.eligibility import RecordedRefusal
 from backend.roll_call.outcomes import lock_obligation, lock_roll_call_exclusive
 from tests.support.roll_call.scenario import MICROSECOND, RollCallScenario
 from tests.support.roll_call.student_phone import (
@@ -152,3 +155,25 @@ async def test_facts_contain_the_same_gaps_as_activation(
             gaps = await open_activation_steps(session, student.student_id)
         assert (await load_request_facts(scenario, one)).gaps == gaps
         assert gaps
+
+
+@pytest.mark.clause("HN334-3.1")
+async def test_newest_choice_of_route_decides_at_once_for_an_enrolled_student(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    """Challenges and envelopes read the choice by different queries; both follow it."""
+    launched = await scenario.launch()
+    envelope = await make_request(scenario, student, launched.roll_call.id)
+    async with scenario.app_context.database.transaction(student.actor.scope) as session:
+        row = await session.get_one(Student, student.student_id)
+        await choose_non_face_route(session, row, "不愿意", scenario.clock())
+    refused = await scenario.challenge(student, launched.roll_call.id)
+    assert isinstance(refused, RecordedRefusal)
+    assert refused.error.code == "non_face_route_recorded"
+    assert (await load_request_facts(scenario, envelope)).without_face
+    scenario.clock.at += timedelta(seconds=1)
+    async with scenario.app_context.database.transaction(student.actor.scope) as session:
+        row = await session.get_one(Student, student.student_id)
+        await return_to_face_route(session, row, scenario.clock())
+    assert not isinstance(await scenario.challenge(student, launched.roll_call.id), RecordedRefusal)
+    assert not (await load_request_facts(scenario, envelope)).without_face

@@ -168,7 +168,9 @@ async def test_three_uncertain_results_refer_to_counselor_without_miss(
 async def test_poor_pictures_use_up_no_attempt(scenario: RollCallScenario, student: StudentWithPhone) -> None:
     launched = await scenario.launch()
     for attempt in range(4):
-        junk = [f"no picture {student.person} {attempt} {number}".encode() for number in range(8)]
+        junk = [
+            b"\xff\xd8\xff no picture %d %d %d" % (student.person, attempt, number) for number in range(8)
+        ]
         verdict = await scenario.verify(await scenario.check_in(student, launched.roll_call.id, junk))
         assert verdict.reasons[0] == "face_unusable"
     assert (await scenario.pass_roll_call(student, launched.roll_call.id)).finding == "accepted"
@@ -313,7 +315,7 @@ async def test_picture_without_face_asks_for_step_up(
     scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
     launched = await scenario.launch()
-    junk = [f"not a picture {student.person} {number}".encode() for number in range(8)]
+    junk = [b"\xff\xd8\xff not a picture %d %d" % (student.person, number) for number in range(8)]
     verdict = await scenario.verify(await scenario.check_in(student, launched.roll_call.id, junk))
     assert (verdict.finding, verdict.reasons[0]) == ("step_up", "face_unusable")
 

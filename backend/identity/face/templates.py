@@ -208,19 +208,19 @@ async def shred_face_data(session: AsyncSession, student_ids: Sequence[UUID], at
     )
 
 
-async def activate_proposed_template(session: AsyncSession, enrolment: FaceEnrolment, at: datetime) -> None:
-    """End the active template, if there is one, and activate the one that the enrolment proposed."""
+async def activate_proposed_template(session: AsyncSession, enrolment: FaceEnrolment, at: datetime) -> bool:
+    """End the active template, if there is one, and activate the one that the enrolment proposed.
+
+    False, without a change, if the proposed one was shredded meanwhile.
+    """
     record = tables.FaceTemplateRecord
-    await _end_template(
-        session,
-        enrolment,
-        "replaced",
-        at,
-        record.student_id == enrolment.student_id,
-        record.status == "active",
-    )
     proposed = (record.enrolment_id == enrolment.id, record.status == "proposed")
+    if not await session.scalar(select(exists().where(*proposed))):
+        return False
+    active = (record.student_id == enrolment.student_id, record.status == "active")
+    await _end_template(session, enrolment, "replaced", at, *active)
     await session.execute(update(record).where(*proposed).values(status="active"))
+    return True
 
 
 async def refuse_proposed_template(session: AsyncSession, enrolment: FaceEnrolment, at: datetime) -> None:

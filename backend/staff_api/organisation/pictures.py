@@ -9,6 +9,7 @@ from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
 from backend.identity.face.review.portraits import (
     DecidePortrait,
+    PortraitSearch,
     PortraitState,
     decide_portrait,
     load_portraits_page,
@@ -40,6 +41,7 @@ from backend.staff_api.pagination import build_page, cursor_id
 router = APIRouter(prefix="/v1", tags=["照片 · pictures"])
 
 SchoolFilter = Annotated[UUID | None, Query(description="只列某校 · only of this school")]
+StudentFilter = Annotated[UUID | None, Query(description="只列某名学生 · only of this student")]
 
 
 @router.get("/shared-pictures", responses=problem_responses(401, 403, 422))
@@ -57,14 +59,14 @@ async def list_portraits(
     caller: StaffCaller,
     state: PortraitState = "review",
     school_id: SchoolFilter = None,
+    student_id: StudentFilter = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[PortraitOut]:
     """学籍证件照（默认待审核，新的在前） · List portraits, by default those in review, newest first."""
+    search = PortraitSearch(state, school_id, student_id)
     async with caller.transaction() as session:
-        rows = await load_portraits_page(
-            session, caller.actor, state, school_id, cursor_id(cursor), limit + 1
-        )
+        rows = await load_portraits_page(session, caller.actor, search, cursor_id(cursor), limit + 1)
     return build_page(rows, limit, portrait_out, lambda row: row.portrait.id)
 
 

@@ -12,7 +12,11 @@ from tests.tenancy.rows import IdOf, Row
 STAFF: tuple[Row, ...] = (
     # ------------------------------------------------- province bureau registrar counselor
     Row("GET /v1/shared-pictures", "ok       ok     ok        403", query={"school_id": IdOf("school")}),
-    Row("GET /v1/portraits", "ok       ok     ok        403", query={"school_id": IdOf("school")}),
+    Row(
+        "GET /v1/portraits",
+        "ok       ok     ok        403",
+        query={"school_id": IdOf("school"), "student_id": IdOf("bystander")},
+    ),
     Row("GET /v1/portraits/{portrait_id}/picture", "ok       ok     ok        403"),
     Row(
         "POST /v1/portraits/{portrait_id}/decision",

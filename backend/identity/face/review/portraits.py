@@ -40,6 +40,15 @@ class PortraitRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PortraitSearch:
+    """A filter on portraits."""
+
+    state: PortraitState
+    school_id: UUID | None = None
+    student_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DecidePortrait:
     """The registrar's decision; the student reads the reasons of a refusal."""
 
@@ -49,25 +58,22 @@ class DecidePortrait:
 
 
 async def load_portraits_page(
-    session: AsyncSession,
-    actor: Actor,
-    state: PortraitState,
-    school_id: UUID | None,
-    after: UUID | None,
-    limit: int,
+    session: AsyncSession, actor: Actor, search: PortraitSearch, after: UUID | None, limit: int
 ) -> Sequence[PortraitRow]:
-    """At most `limit` portraits in a state, newest first."""
+    """At most `limit` portraits that match, newest first."""
     _require_reader(actor)
     page = (
         select(Portrait, Student, SchoolClass.name)
         .join(Student, Student.id == Portrait.student_id)
         .join(SchoolClass, SchoolClass.id == Student.class_id)
-        .where(Portrait.status == state)
+        .where(Portrait.status == search.state)
         .order_by(Portrait.id.desc())
         .limit(limit)
     )
-    if school_id is not None:
-        page = page.where(Portrait.school_id == school_id)
+    if search.school_id is not None:
+        page = page.where(Portrait.school_id == search.school_id)
+    if search.student_id is not None:
+        page = page.where(Portrait.student_id == search.student_id)
     if after is not None:
         page = page.where(Portrait.id < after)
     return [PortraitRow(*row) for row in await session.execute(page)]

@@ -139,7 +139,8 @@ async def _apply(
     enrolment.decided_at = at
     if approved:
         enrolment.status = "accepted"
-        await activate_proposed_template(session, enrolment, at)
+        if not await activate_proposed_template(session, enrolment, at):
+            raise ReplacementClosed
         await switch_to_face_route(session, enrolment.school_id, enrolment.student_id, at)
         await outbox.emit(session, FaceEnrolled(**ids), at)
     else:

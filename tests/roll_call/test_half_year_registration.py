@@ -5,6 +5,7 @@ from datetime import date, datetime, time, timedelta
 
 import pytest
 
+from backend.core.bilingual import term_words
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import NotPermitted
 from backend.org.paths import division_of
@@ -63,7 +64,7 @@ async def test_two_taps_in_a_minute_make_one_registration(
     assert (first.term_code, first.number) == (term.code, 1)
     with pytest.raises(RegisteredThisTerm) as refused:
         await register_student(scenario, part_time_student, noon(term.starts_on) + timedelta(minutes=1))
-    assert refused.value.params["term_code"] == term.code
+    assert refused.value.params["term_zh"] == term_words(term.code).zh
 
 
 async def test_the_other_term_stays_open(

@@ -1,6 +1,6 @@
 """The one normalisation of texts that are compared: cells, headers, coded values, ID numbers, class names, typed names.
 
-A key is for matching only. What a person or a file gave is stored unchanged beside it: two spellings of one name have
+A key is for matching only. What a person or a file gave is stored unchanged as well: two spellings of one name have
 the same key, and no key is ever shown.
 
     decode_cell   what a file format wrapped around a text is removed; the text itself stays as given

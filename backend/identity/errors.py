@@ -341,7 +341,7 @@ class GuardianNotOnFile(DomainError):
     code = "guardian_not_on_file"
     status = 409
     zh = "名册中没有登记监护人，或监护人没有联系电话，无法向监护人发送通知。请联系学校补登家庭成员信息后再同意。"
-    en = "No guardian with a phone number is on the roster, so nobody could be notified. Ask the school to add one, then consent."
+    en = "No guardian with a phone number is on the roster, so no one could be notified. Ask the school to add one, then consent."
 
 
 class FaceNotReady(DomainError):
@@ -359,7 +359,7 @@ class ShotsRepeated(DomainError):
     code = "shots_repeated"
     status = 422
     zh = "同一张照片提交了多次。请每张都现场重新拍摄，并稍微转动头部。"
-    en = "One picture was sent several times. Take every picture anew, and turn your head a little each time."
+    en = "One picture was sent several times. Take new pictures, and turn your head a little each time."
 
 
 class FaceAlreadyEnrolled(DomainError):

@@ -63,7 +63,7 @@ def delay_schedule(max_attempts: int, first: timedelta, longest: timedelta) -> l
 def may_reset_authenticator(acting_role: Role, acting_path: str, kind: str, path: str, *, own: bool) -> bool:
     """Whether an account may request or approve the reset of an account's second factor: a peer's, or one below.
 
-    The administrators of a unit and all its superiors may; two of them must act. Nobody acts for the own account.
+    The administrators of a unit and all its superiors may; two of them must act. An account cannot act for itself.
     """
     if own or kind == "student" or acting_role not in {"province", "bureau", "registrar"}:
         return False

@@ -80,7 +80,7 @@ class FaceThresholds:
 class EnrolmentRules:
     """How many shots a template needs, the maximum distance between them, and what counts as one picture sent twice.
 
-    Distances are in the engine's metric. Equal pixels are always one picture. A copy that was encoded anew differs in at
+    Distances are in the engine's metric. Equal pixels are always one picture. A re-encoded copy differs in at
     most `max_hash_bits` of its perceptual hash, and its descriptor is closer than `min_shot_distance`.
     """
 

@@ -65,7 +65,7 @@ TURNED = Reason(
 SHOT_REPEATED = Reason(
     "shot_repeated",
     "这张与另一张是同一张照片。请每张都现场重新拍摄，并稍微转动头部。",
-    "This is the same picture as another one. Take every picture anew, and turn your head a little each time.",
+    "This is the same picture as another one. Take new pictures, and turn your head a little each time.",
 )
 
 

@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def _fill_class_keys() -> None:
-    """Of two classes that differ in spelling only, the newer one keeps its own key, so that nobody changes class here."""
+    """Of two classes that differ in spelling only, the newer one keeps its own key, so that no student changes class here."""
     connection = op.get_bind()
     taken: set[tuple[Any, str]] = set()
     rows = connection.execute(

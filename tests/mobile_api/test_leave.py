@@ -35,7 +35,7 @@ class Api:
     async def call(
         self, method: str, path: str, actor: Actor | None = None, **options: Any
     ) -> httpx.Response:
-        """As the pupil of the desk, if nobody else is named."""
+        """As the pupil of the desk, unless another student is named."""
         actor = actor or self.scenario.student()
         self.accounts[str(actor.account_id)] = actor
         headers = {ACCOUNT: str(actor.account_id)}

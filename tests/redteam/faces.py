@@ -8,7 +8,7 @@ from backend.identity.tables import FaceEnrolment
 from tests.support.biometrics.pictures import encode_picture
 
 
-def encoded_anew(picture: bytes, quality: int = 85) -> bytes:
+def reencode(picture: bytes, quality: int = 85) -> bytes:
     """The same pixels, nearly, in another file."""
     return encode_picture(Image.open(io.BytesIO(picture)).convert("RGB"), "JPEG", quality=quality)
 

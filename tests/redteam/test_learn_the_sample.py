@@ -1,4 +1,4 @@
-"""An attester asks which attestations are sampled, to attest absent students where nobody looks."""
+"""An attester asks which attestations are sampled, to attest absent students where no one looks."""
 
 import pytest
 

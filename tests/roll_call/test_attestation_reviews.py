@@ -1,4 +1,4 @@
-"""Reviews of sampled attestations: the list for the reviewing side, and what happens if nobody reviews."""
+"""Reviews of sampled attestations: the list for the reviewing side, and what happens without a review."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

@@ -320,7 +320,7 @@ _INSERT_STUDENTS = text(
     SELECT count(*) FROM created
     """  # noqa: S608 - the names are those of our own declaration
 )
-"""Whoever is on another school's roll is not inserted; `quarantine_rows` finds these rows."""
+"""A student on another school's roll is not inserted; `quarantine_rows` finds these rows."""
 
 _UPDATE_STUDENTS = text(
     f"""

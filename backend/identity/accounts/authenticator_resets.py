@@ -85,7 +85,7 @@ async def decide_reset(
     if actor.account_id == reset.requested_by:
         raise NotPermitted(
             reason_zh="须由另一人复核：申请人不能批准自己的申请",
-            reason_en="another person must decide: whoever requests does not approve",
+            reason_en="another person must decide; you cannot approve your own request",
         )
     if await session.get(AuthenticatorResetDecision, reset.id) is not None:
         raise Conflict(reason_zh="该申请已处理", reason_en="this request was already decided")
@@ -198,7 +198,7 @@ async def _load_account(session: AsyncSession, actor: Actor, account_id: UUID) -
     ):
         raise NotPermitted(
             reason_zh="本人不能为自己申请或复核；学生没有验证器",
-            reason_en="nobody requests or approves the reset of the own account; students have no authenticator",
+            reason_en="you cannot request or approve the reset of your own account; students have no authenticator",
         )
     return account
 

@@ -39,7 +39,7 @@ WAITING_TO_PEERS = NoticeText(
     Bilingual("有重置验证器的申请待复核", "A reset of an authenticator waits for approval"),
     Bilingual(
         "本单位有重置验证器的申请。请当面或电话核对本人后，在“重置验证器”中复核；申请人不能复核自己的申请。",
-        "A colleague of your unit needs a new authenticator. Check the identity in person or by phone, then decide. Whoever requested it cannot"
+        "A colleague of your unit needs a new authenticator. Check the identity in person or by phone, then decide. The person who requested it cannot"
         " approve it.",
     ),
 )

@@ -295,10 +295,10 @@ async def _update_invited(
 async def disable_account(
     session: AsyncSession, actor: Actor, account_id: UUID, reason: str, at: datetime
 ) -> Account:
-    """Disable an account and end its sessions. Repeating has no effect; nobody disables the own account."""
+    """Disable an account and end its sessions. Repeating has no effect. An account cannot disable itself."""
     account = await _load_managed(session, actor, account_id)
     if account.id == actor.account_id:
-        raise Conflict(reason_zh="不能停用本人的账号", reason_en="nobody disables the own account")
+        raise Conflict(reason_zh="不能停用本人的账号", reason_en="you cannot disable your own account")
     if account.status != "disabled":
         before = {"status": account.status}
         account.status = "disabled"

@@ -1,6 +1,6 @@
 """The cool-down after a change of phone: what waits, and what works at once and is reported to the counselor.
 
-New consents about the face and contact data wait, because whoever took an account over would begin with them. What
+New consents about the face and contact data wait, because a person who took an account over would begin with them. What
 protects the student never waits: revoking a consent, the non-face route, reasons, statements and appeals.
 """
 

@@ -1,6 +1,6 @@
 """The face as second check of a new phone: shots are compared with the enrolled face in the worker.
 
-The camera gets no challenge: whoever has a photograph, the SMS and the ID number passes. So the old phone is told and
+The camera gets no challenge: a person with a photograph, the SMS and the ID number passes. So the old phone is told and
 can object, and the cool-down follows.
 """
 

@@ -1,6 +1,6 @@
 """Submits shots to enrol a face (HN334-3.1). They are stored only with consent, and a worker evaluates them.
 
-See `enrolment_judgement`. An enrolled face is never overwritten: whoever has or had one proposes a replacement, which two
+See `enrolment_judgement`. An enrolled face is never overwritten: a student who has or had one proposes a replacement, which two
 persons approve (`review.replacements`).
 """
 

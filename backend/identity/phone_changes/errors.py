@@ -27,7 +27,7 @@ class PhoneChangeClosed(DomainError):
 
 
 class PhoneChangeInCoolDown(DomainError):
-    """Whoever took over a phone must not be able to change the number as well."""
+    """A person who took over a phone must not be able to change the number as well."""
 
     code = "phone_change_in_cool_down"
     status = 409

@@ -63,7 +63,7 @@ class OwnPhoneChangeOut(BaseModel):
 
 
 class PhoneChangeOut(BaseModel):
-    """A proposed number, as staff read it: in full, because whoever decides must call it."""
+    """A proposed number, as staff read it: in full, because the decider must call it."""
 
     id: UUID
     school_id: UUID

@@ -1,6 +1,6 @@
 """Phone numbers of students who have bound a phone: a school proposes, the student or a superior decides.
 
-The code for a new phone goes to the number on the roll, so whoever sets this number could take the account over.
+The code for a new phone goes to the number on the roll, so a person who sets this number could take the account over.
 "Bound" means ever: otherwise a registrar could first revoke the phone and then set the number.
 """
 

@@ -26,7 +26,7 @@ QUIET = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class DelayedAccount:
-    """An account with a delay that began lately, and nobody told its owner within a day."""
+    """An account with a delay that began lately, and its owner was not told within a day."""
 
     account_id: UUID
     org_path: str

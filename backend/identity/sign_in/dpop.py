@@ -50,7 +50,7 @@ class Proof:
 class ExpectedRequest:
     """The request that a proof must be for: method, URL, time and, if there is one, access token.
 
-    `other_urls` are further addresses of the same endpoint (`localhost` beside 127.0.0.1 in development).
+    `other_urls` are further addresses of the same endpoint (`localhost` for 127.0.0.1 in development).
     """
 
     method: str

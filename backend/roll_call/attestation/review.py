@@ -68,7 +68,7 @@ async def load_samples_page(
     """A page of the sampled attestations that the caller may review, oldest first.
 
     They belong to roll calls launched by the caller's unit or below it. Counselors and checked schools get none, and
-    nobody sees their own attestations here. Raises NotPermitted for counselors.
+    an attester does not see their own attestations here. Raises NotPermitted for counselors.
     """
     if actor.role == "counselor":
         raise NotPermitted(

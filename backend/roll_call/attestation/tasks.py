@@ -1,4 +1,4 @@
-"""The periodic task that escalates samples which nobody reviewed in time."""
+"""The periodic task that escalates samples that were not reviewed in time."""
 
 from procrastinate import JobContext
 

@@ -123,7 +123,7 @@ def _excuse(check: RollCallFact, facts: StudentFacts, law: StandingPolicy, as_of
 def _touches_vacation(check: RollCallFact, facts: StudentFacts) -> bool:
     """Whether a day of the window lies in a vacation that was declared before the launch (reading 17).
 
-    A vacation declared later excuses nobody: otherwise a school could erase misses. The launcher can void the check.
+    A vacation declared later does not excuse a miss: otherwise a school could erase misses. The launcher can void the check.
     """
     days = legal_day(check.opens_at), event_day(check)
     return any(term.touches_vacation(*days, check.launched_at) for term in facts.terms)

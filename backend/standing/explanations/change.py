@@ -153,7 +153,7 @@ def _expiry_paragraphs(entry: EntryExplanationInput) -> Iterable[Bilingual]:
         delay, at = delay_words(*entry.wait), format_instant(entry.at)
         yield Bilingual(
             f"学校在 {delivered} 收到提示，没有人作出决定。{delay.zh}。这些事项在 {at} 了结，提示的依据仍在，系统就按规定执行了提示的建议。",
-            f"The school received the prompt at {delivered}, and nobody decided. {delay.en[0].upper()}{delay.en[1:]}. That was settled"
+            f"The school received the prompt at {delivered}, and there was no decision. {delay.en[0].upper()}{delay.en[1:]}. That was settled"
             f" at {at} and the prompt still had its basis, so the proposal was carried out under the rules.",
         )
     yield Bilingual(

@@ -4,7 +4,7 @@ from backend.core.errors import DomainError
 
 
 class EnrolledElsewhere(DomainError):
-    """A person is on one active roll only (reading 23), so an ended record cannot be restored beside another one."""
+    """A person is on one active roll only (reading 23), so an ended record cannot be restored while another one is active."""
 
     code = "enrolled_elsewhere"
     status = 409

@@ -28,6 +28,7 @@ from backend.standing.change_requests import texts as change_requests
 from backend.standing.change_requests.policy import change_kinds
 from backend.standing.explanations.phrases import delay_words
 from backend.standing.notifications import texts as standing
+from backend.standing.transfers import texts as transfers
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "texts.md"
 MODULES: tuple[ModuleType, ...] = (
@@ -40,9 +41,12 @@ MODULES: tuple[ModuleType, ...] = (
     devices,
     phone_changes,
     face_review,
+    transfers,
 )
 TO_OTHERS = {
     "launched_to_staff",
+    "quarantined_to_staff",
+    "decided_to_staff",
     "short",
     "approved_to_guardian",
     "over_limit_to_guardian",
@@ -291,9 +295,18 @@ def test_document_of_student_texts_is_up_to_date() -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_every_text_is_a_sample_or_for_others(module: ModuleType) -> None:
     names = set(text_names(module))
-    sampled = {name for name, _, _ in SAMPLES[module]}
+    sampled = {name for name, _, _ in SAMPLES.get(module, ())}
     assert names - sampled - TO_OTHERS == set()
     assert sampled <= names
+
+
+def test_every_texts_module_is_covered() -> None:
+    root = Path(__file__).resolve().parents[2]
+    found = {
+        path.relative_to(root).with_suffix("").as_posix().replace("/", ".")
+        for path in (root / "backend").rglob("texts.py")
+    }
+    assert found == {module.__name__ for module in MODULES}
 
 
 def test_no_notice_is_built_outside_a_texts_module() -> None:

@@ -114,8 +114,12 @@ class KeyRing:
         return AESGCM(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], head + b"\0" + context)
 
     def blind_index(self, value: str) -> bytes:
-        """Keyed hash for looking up an identifier by its `id_key`. It reveals nothing without the key."""
-        return hmac.new(self.secret("blind-index"), id_key(value).encode(), hashlib.sha256).digest()
+        """Keyed hash for looking up the number of a document by its `id_key`. It reveals nothing without the key."""
+        return self.keyed_hash(id_key(value))
+
+    def keyed_hash(self, value: str) -> bytes:
+        """Keyed hash of exactly this text, such as an address, a login name or a code."""
+        return hmac.new(self.secret("blind-index"), value.encode(), hashlib.sha256).digest()
 
 
 def create_key_file(path: Path) -> None:

@@ -21,7 +21,7 @@ def rules() -> FaceRules:
     return enrolment_rules(policy_at(legal_day(now()), "410000"))
 
 
-def encoded_anew(data: bytes, quality: int) -> bytes:
+def reencode(data: bytes, quality: int) -> bytes:
     return encode_picture(Image.open(io.BytesIO(data)).convert("RGB"), "JPEG", quality=quality)
 
 
@@ -39,10 +39,10 @@ def with_comment(data: bytes) -> bytes:
     [
         lambda data: [data, data],
         lambda data: [with_comment(data), with_comment(with_comment(data))],
-        lambda data: [encoded_anew(data, 90), encoded_anew(data, 60)],
-        lambda data: [half_size(data), encoded_anew(data, 75)],
+        lambda data: [reencode(data, 90), reencode(data, 60)],
+        lambda data: [half_size(data), reencode(data, 75)],
     ],
-    ids=["one file", "other metadata", "encoded anew", "scaled"],
+    ids=["one file", "other metadata", "re-encoded", "scaled"],
 )
 def test_copies_of_a_shot_do_not_count(
     both_engines: EngineSet, people: dict[str, tuple[Path, ...]], rules: FaceRules, copies: object

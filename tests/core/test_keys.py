@@ -4,12 +4,15 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from cryptography.exceptions import InvalidTag
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.core.app_context import AppContext
 from backend.core.keys import (
     KeyRing,
     VersionInUse,
@@ -18,6 +21,7 @@ from backend.core.keys import (
     create_key_file,
     remove_version,
 )
+from backend.core.web.client import Client
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,19 @@ def test_blind_index_ignores_case_and_space_and_depends_on_the_key(ring: KeyRing
     index = ring.blind_index("11010519491231002X")
     assert index == ring.blind_index(" 11010519491231002x ")
     assert index != KeyRing.load(other).blind_index("11010519491231002X")
+
+
+def test_keyed_hash_tells_texts_apart_that_differ_in_punctuation_only(ring: KeyRing) -> None:
+    texts = ["sign-in:address:11.1.1.1", "sign-in:address:1.11.1.1", "sign-in:login:a.b", "sign-in:login:ab"]
+    assert len({ring.keyed_hash(text) for text in texts}) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("11.1.1.1", "1.11.1.1"), ("2001:db8:1:11::1", "2001:db8:11:1::1")]
+)
+def test_addresses_with_the_same_digits_are_counted_apart(ring: KeyRing, one: str, other: str) -> None:
+    context = cast("AppContext", SimpleNamespace(keys=ring))
+    assert Client(one).address_key(context, "sign-in") != Client(other).address_key(context, "sign-in")
 
 
 def test_key_file_is_private_and_never_replaced(tmp_path: Path) -> None:

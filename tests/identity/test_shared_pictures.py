@@ -45,7 +45,7 @@ def pool(scenario: IdentityScenario) -> PoolInProcess:
     return pool
 
 
-def encoded_anew(picture: bytes) -> bytes:
+def reencode(picture: bytes) -> bytes:
     return encode_picture(Image.open(io.BytesIO(picture)).convert("RGB"), "JPEG", quality=85)
 
 
@@ -113,7 +113,7 @@ async def test_near_duplicates_of_several_shots_are_refused_in_one_school(
 ) -> None:
     first, second = scenario.school.students[:2]
     await enrol_with(scenario, first, shots(7))
-    refused = await enrol_with(scenario, second, [encoded_anew(each) for each in shots(7)])
+    refused = await enrol_with(scenario, second, [reencode(each) for each in shots(7)])
     assert [reason["code"] for reason in refused.reasons] == ["picture_of_other_student"]
     await scenario.deliver_events("SharedPictureFound")
     [finding] = await load_findings(scenario, registrar_account(scenario.school))
@@ -178,7 +178,7 @@ async def test_portrait_of_another_student_is_refused_and_a_near_duplicate_revie
         phone = await scenario.bind_phone(student)
         await phone.post("/v1/me/non-face-route", json={"reason": "不愿意"})
         picture = render_pattern(7, 1)
-        await phone.submit_portrait(encoded_anew(picture) if len(portraits) == 2 else picture)
+        await phone.submit_portrait(reencode(picture) if len(portraits) == 2 else picture)
         portraits.append(await judge_newest_portrait(scenario, student))
     assert [each.status for each in portraits] == ["review", "refused", "review"]
     assert portraits[1].reasons[0]["code"] == "picture_of_other_student"

@@ -27,7 +27,7 @@ class Client:
         """The key under which attempts from this address are counted; a keyed hash, so that no address is stored."""
         if self.address is None:
             return None
-        return app_context.keys.blind_index(f"{purpose}:address:{_network_of(self.address)}")
+        return app_context.keys.keyed_hash(f"{purpose}:address:{_network_of(self.address)}")
 
 
 def trust_proxies(app: FastAPI, settings: Settings) -> None:

@@ -13,6 +13,7 @@ from backend.core.actor import Actor
 from backend.core.errors import NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
+from backend.core.match_keys import id_key
 from backend.identity.devices.tables import BindingCode
 from backend.people.queries import load_student
 from backend.people.tables import Student
@@ -41,7 +42,7 @@ class IssuedBindingCode:
 
 def hash_binding_code(keys: KeyRing, code: str) -> bytes:
     """The stored form of a code; case does not matter."""
-    return keys.blind_index(f"binding-code:{code}")
+    return keys.keyed_hash(f"binding-code:{id_key(code)}")
 
 
 async def issue_binding_code(

@@ -11,7 +11,7 @@ from backend.core import audit, outbox
 from backend.core.app_context import AppContext
 from backend.core.errors import DomainError
 from backend.core.keys import KeyRing
-from backend.core.match_keys import legal_name
+from backend.core.match_keys import id_key, legal_name
 from backend.core.tenancy import Scope
 from backend.identity import unscoped_queries
 from backend.identity.events import RegistrationCodesExhausted
@@ -37,7 +37,7 @@ class RealNameUnavailable(DomainError):
 
 def hash_code(keys: KeyRing, registration_id: UUID, code: str) -> bytes:
     """The stored form of a one-time code. Keyed, because six digits could be found from a plain hash."""
-    return keys.blind_index(f"one-time-code:{registration_id}:{code}")
+    return keys.keyed_hash(f"one-time-code:{registration_id}:{id_key(code)}")
 
 
 async def verify_registration(app_context: AppContext, registration_id: UUID) -> None:

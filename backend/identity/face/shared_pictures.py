@@ -181,11 +181,11 @@ async def emit_shared(
 
 
 def _file_index(keys: KeyRing, picture: SentPicture) -> bytes:
-    return keys.blind_index(f"picture-file:{picture.file_sha256}")
+    return keys.keyed_hash(f"picture-file:{picture.file_sha256}")
 
 
 def _pixel_index(keys: KeyRing, picture: SentPicture) -> bytes:
-    return keys.blind_index(f"picture-pixels:{picture.fingerprint.sha256}")
+    return keys.keyed_hash(f"picture-pixels:{picture.fingerprint.sha256}")
 
 
 def _signed(phash: int) -> int:

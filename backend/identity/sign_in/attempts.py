@@ -27,11 +27,11 @@ async def start_attempt(
 ) -> Attempt:
     """Count an attempt to sign in and load the account; raises `TooManyAttempts` while it must wait."""
     device_hash = None if device_token is None else hash_secret(device_token)
-    blind_index = app_context.keys.blind_index
+    keyed_hash = app_context.keys.keyed_hash
     keys = AttemptKeys(
         device_hash=device_hash,
-        login=blind_index(f"{_PURPOSE}:login:{login}"),
-        device=None if device_hash is None else blind_index(f"{_PURPOSE}:device:{device_hash.hex()}"),
+        login=keyed_hash(f"{_PURPOSE}:login:{login.strip().casefold()}"),
+        device=None if device_hash is None else keyed_hash(f"{_PURPOSE}:device:{device_hash.hex()}"),
         address=client.address_key(app_context, _PURPOSE),
     )
     return await _open(app_context, login, keys, client, at)

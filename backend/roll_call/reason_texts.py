@@ -59,6 +59,10 @@ _REASONS = {
         "人脸相似度不足以确认，请在光线充足处正对镜头重试，或找辅导员现场核验。",
         "The face match is uncertain; face the camera in good light and try again, or see your counselor.",
     ),
+    "face_needs_look": (
+        "动作和位置已通过，照片需由工作人员人工核对，结果待定，不计为未核验。",
+        "Actions and position passed, and a person has to compare the picture; the result is undetermined and not a miss.",
+    ),
     "nearer_classmate": (
         "照片不足以与本班其他同学区分，请本人独自在光线充足处重试，或找辅导员现场核验。",
         "The pictures could also be a classmate's; try again alone and in good light, or see your counselor.",

@@ -138,7 +138,8 @@ def compute_extended_close(
 class Evidence:
     """Results of the single checks. None means that a check could not be made.
 
-    `fence`: inside, outside, uncertain. `face`: accept, step_up, reject, unusable. `liveness`: why the burst does not
+    `fence`: inside, outside, uncertain. `face`: accept, step_up, reject, unusable, or unproven where no threshold was
+    learned from enough people, so that no score can decide. `liveness`: why the burst does not
     answer its challenge, empty if it does. `likeness`: why a picture looks like one that was used before. `reused`: a
     frame has the same hash as a frame of another submission. `in_cool_down`: the student changed phones recently.
     `position_doubtful`: the signals of the position reach the score that asks for a second check.
@@ -169,12 +170,15 @@ UNSURE = "face_unsure"
 UNANSWERED = "challenge_unanswered"
 SEEN_BEFORE = "picture_seen_before"
 POSITION_DOUBTFUL = "location_doubtful"
+NEEDS_LOOK = "face_needs_look"
+"""Everything else passed, but the face can only be confirmed by a person."""
 
 
 def decide_verdict(evidence: Evidence) -> Verdict:
     """Accept if every check passed, reject if one definitely failed, otherwise ask again or leave undetermined.
 
-    A face mismatch rejects only if the burst answers its challenge; any doubt about the burst asks for another try.
+    A face mismatch rejects only if the burst answers its challenge; any doubt about the burst asks for another try. A
+    face that no score can confirm waits for a person, and only once everything else passed.
     A verdict is never a miss: misses are determined at the close (see `settle_obligation`).
     """
     rejection = _find_rejection(evidence)
@@ -188,11 +192,11 @@ def decide_verdict(evidence: Evidence) -> Verdict:
             VerdictDecision.UNDETERMINED, (missing, *evidence.fence_reasons, *evidence.face_reasons)
         )
     doubts = tuple(_list_doubts(evidence))
-    return (
-        Verdict(VerdictDecision.STEP_UP, doubts)
-        if doubts
-        else Verdict(VerdictDecision.ACCEPTED, ("verified",))
-    )
+    if doubts:
+        return Verdict(VerdictDecision.STEP_UP, doubts)
+    if evidence.face == "unproven":
+        return Verdict(VerdictDecision.UNDETERMINED, (NEEDS_LOOK, *evidence.face_reasons))
+    return Verdict(VerdictDecision.ACCEPTED, ("verified",))
 
 
 def _find_rejection(evidence: Evidence) -> Verdict | None:

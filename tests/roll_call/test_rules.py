@@ -48,7 +48,7 @@ evidence = st.builds(
     frames_complete=st.booleans(),
     fence=st.sampled_from(["inside", "outside", "uncertain", None]),
     fence_reasons=st.just(()),
-    face=st.sampled_from(["accept", "step_up", "reject", "unusable", None]),
+    face=st.sampled_from(["accept", "step_up", "reject", "unusable", "unproven", None]),
     face_reasons=st.just(()),
     liveness=st.sampled_from([(), ("eyes_not_closed",)]),
     likeness=st.sampled_from([(), ("picture_repeated",)]),
@@ -144,6 +144,19 @@ def test_reused_picture_asks_for_step_up(facts: Evidence) -> None:
     verdict = decide_verdict(replace(sure, likeness=("picture_repeated",)))
     assert verdict.decision is VerdictDecision.STEP_UP
     assert verdict.reasons[:2] == ("picture_seen_before", "picture_repeated")
+
+
+@given(evidence)
+def test_face_that_no_score_can_confirm_waits_for_a_person_once_everything_else_passed(
+    facts: Evidence,
+) -> None:
+    verdict = decide_verdict(replace(facts, face="unproven"))
+    if verdict.reasons[0] == "face_needs_look":
+        every = facts.frames_complete and facts.fence == "inside" and not facts.position_doubtful
+        doubt = facts.liveness or facts.likeness or facts.reused or facts.in_cool_down
+        assert every
+        assert not doubt
+    assert verdict.decision is not VerdictDecision.ACCEPTED
 
 
 def test_failures_count_uncertain_faces_but_not_poor_pictures() -> None:

@@ -43,7 +43,7 @@ from biometrics.matching.decision import (
     mean_descriptor,
 )
 from biometrics.matching.scoring import MatchReference, Score, score
-from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, Picture
+from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, ImageTooLarge, Picture, check_total
 from biometrics.pictures.fingerprints import Fingerprint, fingerprint, hamming
 from biometrics.pictures.quality import (
     NO_FACE,
@@ -67,6 +67,8 @@ class FaceRules:
     """None where no actions are ever requested, such as for an ID portrait."""
     quality: QualityLimits = field(default_factory=QualityLimits)
     decoding: DecodeLimits = field(default_factory=DecodeLimits)
+    frame_decoding: DecodeLimits = field(default_factory=DecodeLimits)
+    """For the frames of a burst, which a phone takes smaller than single pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,7 @@ def _examine_frames(
     stopwatch: Stopwatch,
 ) -> list[_ExaminedFrame]:
     """Examine every frame. A face is tracked from frame to frame, so only the first frame is searched in full."""
-    opened = [_open_picture(shot, rules.decoding, stopwatch, for_landmarks=True) for shot in burst]
+    opened = _open_frames(burst, rules.frame_decoding, stopwatch)
     limits = rules.quality
     if actions and rules.challenge is not None:
         limits = replace(limits, max_nose_offset=rules.challenge.max_nose_offset)
@@ -391,13 +393,36 @@ def _measure_face(
     return report, None if reasons else (picture, faces[0])
 
 
-def _open_picture(
-    shot: Shot, limits: DecodeLimits, stopwatch: Stopwatch, *, for_landmarks: bool = False
-) -> Picture | Reason:
-    """Open a shot and decode the small grey version that every check uses first."""
+def _open_frames(
+    burst: Sequence[Shot], limits: DecodeLimits, stopwatch: Stopwatch
+) -> Sequence[Picture | Reason]:
+    """Open all frames. If one is too large, or all together are, none is decoded: the burst is lost anyway."""
+    opened: list[Picture | Reason] = []
+    try:
+        for shot in burst:
+            try:
+                opened.append(Picture.open(shot.data, limits, for_landmarks=True))
+            except ImageTooLarge:
+                raise
+            except BiometricsError as error:
+                opened.append(_reason_for(error))
+        check_total([each for each in opened if isinstance(each, Picture)], limits)
+    except ImageTooLarge as error:
+        return [_reason_for(error)] * len(burst)
+    return [each if isinstance(each, Reason) else _decode_first(each, stopwatch) for each in opened]
+
+
+def _open_picture(shot: Shot, limits: DecodeLimits, stopwatch: Stopwatch) -> Picture | Reason:
+    try:
+        return _decode_first(Picture.open(shot.data, limits), stopwatch)
+    except BiometricsError as error:
+        return _reason_for(error)
+
+
+def _decode_first(picture: Picture, stopwatch: Stopwatch) -> Picture | Reason:
+    """Decode the small grey version that every check uses first."""
     try:
         with stopwatch.stage("decode"):
-            picture = Picture.open(shot.data, limits, for_landmarks=for_landmarks)
             picture.grey(WORKING_SIDE)
             return picture
     except BiometricsError as error:

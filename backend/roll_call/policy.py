@@ -15,6 +15,7 @@ from biometrics.liveness.challenge import ActionRules
 from biometrics.liveness.reuse import ReuseRules
 from biometrics.liveness.risk import RiskRules
 from biometrics.matching.decision import EnrolmentRules
+from biometrics.pictures.decoding import DecodeLimits
 from biometrics.tasks import FaceRules
 from geo.fence import FenceThresholds
 from geo.position_signals import SignalLimits, SignalName
@@ -58,7 +59,7 @@ class CheckInLimits:
     envelopes_per_minute: int
     frames_minimum: int
     frames_maximum: int
-    frame_bytes: int
+    frame_decoding: DecodeLimits
     frames_grace: timedelta
     fixes_minimum: int
     fixes_maximum: int
@@ -82,7 +83,7 @@ def check_in_limits(policy: PolicyAt) -> CheckInLimits:
         envelopes_per_minute=policy.integer("verification.envelope.max_per_minute"),
         frames_minimum=policy.integer("verification.frames.min_count"),
         frames_maximum=policy.integer("verification.frames.max_count"),
-        frame_bytes=policy.integer("verification.frames.max_bytes"),
+        frame_decoding=frame_decoding(policy),
         frames_grace=policy.duration("verification.frames.grace"),
         fixes_minimum=policy.integer("verification.fence.min_fixes"),
         fixes_maximum=policy.integer("verification.fence.max_fixes"),
@@ -165,6 +166,17 @@ def face_rules(policy: PolicyAt, engine_id: str) -> FaceRules:
             max_frame_distance=policy.number(f"{prefix}.max_frame_distance"),
         ),
         challenge=_challenge_rules(policy),
+        frame_decoding=frame_decoding(policy),
+    )
+
+
+def frame_decoding(policy: PolicyAt) -> DecodeLimits:
+    """How large the frames of a burst may be, each and all together."""
+    return DecodeLimits(
+        max_bytes=policy.integer("verification.frames.max_bytes"),
+        max_pixels=policy.integer("verification.frames.max_pixels"),
+        max_unscaled_pixels=policy.integer("verification.frames.max_unscaled_pixels"),
+        max_total_pixels=policy.integer("verification.frames.max_total_pixels"),
     )
 
 

@@ -58,6 +58,12 @@ class FrameRules(BaseModel):
     min_count: int
     max_count: int
     max_bytes: int
+    max_pixels: int = Field(description="width × height of one picture", examples=[4_000_000])
+    max_unscaled_pixels: int = Field(description="the same for PNG and WebP", examples=[2_100_000])
+    max_total_pixels: int | None = Field(
+        description="for all pictures together; a pixel of a PNG, WebP or HEIC counts four times",
+        examples=[36_000_000],
+    )
     within_s: float
 
 
@@ -122,7 +128,10 @@ class ChallengeOut(BaseModel):
             frames=FrameRules(
                 min_count=figures.frames_minimum,
                 max_count=figures.frames_maximum,
-                max_bytes=figures.frame_bytes,
+                max_bytes=figures.frame_decoding.max_bytes,
+                max_pixels=figures.frame_decoding.max_pixels,
+                max_unscaled_pixels=figures.frame_decoding.max_unscaled_pixels,
+                max_total_pixels=figures.frame_decoding.max_total_pixels,
                 within_s=figures.answer_time.total_seconds(),
             ),
             fixes=FixRules(

@@ -6,6 +6,7 @@ ends. What a phone's format appends to a JPEG is allowed (`jpeg_trailers`); only
 References: ITU-T T.81 annex B, the W3C PNG specification, RFC 9649 (WebP), ISO/IEC 23008-12 (HEIC).
 """
 
+import math
 import re
 import struct
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _WITHOUT_LENGTH = frozenset({0x01, *_RESTARTS, 0xD8})
 """TEM, RST and a second SOI are not allowed between segments."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_EXIF = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
+"""Chunks in which Pillow finds EXIF data. It decodes the whole picture to look for them."""
 _PNG_COLOUR_TYPES = frozenset({0, 2, 3, 4, 6})
 _PNG_SIXTEEN_BIT, _IHDR_LENGTH = 16, 13
 _JPEG_GREY, _JPEG_RGB = 1, 3
@@ -114,6 +117,23 @@ def detect_kind(head: bytes) -> ImageKind:
     raise ImageUnsupported
 
 
+UNSCALED = frozenset({ImageKind.PNG, ImageKind.WEBP, ImageKind.HEIF})
+"""Formats that a decoder cannot read at a part of their size. A pixel of them costs some four times one of a JPEG."""
+
+
+def declared_size(head: bytes) -> tuple[ImageKind, int] | None:
+    """Format and pixels by the start of a file, or None if they are not in it. Raises ImageUnsupported.
+
+    For refusing an upload early. The whole file is parsed before it is decoded (`read_container`).
+    """
+    kind = detect_kind(head[:HEAD_BYTES])
+    try:
+        width, height = _HEADS[kind](head)
+    except (struct.error, IndexError, ImageTruncated, HeifInvalid, HeifTrailing):
+        return None
+    return kind, width * height
+
+
 def read_container(data: bytes) -> Container:
     """Parse the file. Raises a BiometricsError. Time and memory are linear in the length of the file."""
     try:
@@ -151,6 +171,18 @@ def _read_jpeg(data: bytes) -> Container:
     return Container(ImageKind.JPEG, width, height, colour, exif)
 
 
+def _jpeg_size(head: bytes) -> tuple[int, int]:
+    position = 2
+    while True:
+        position, marker = _read_jpeg_marker(head, position)
+        if marker in _FRAMES:
+            height, width = struct.unpack_from(">HH", head, position + 3)
+            return width, height
+        if marker in _WITHOUT_LENGTH or marker in {_EOI, _SOS}:
+            raise ImageTruncated
+        position += struct.unpack_from(">H", head, position)[0]
+
+
 def _note_declaration(data: bytes, marker: int, position: int, length: int, declared: Declarations) -> None:
     """Keep a segment that declares data behind the picture."""
     if marker == _APP2 and data.startswith(MPF, position + 2):
@@ -181,9 +213,10 @@ def _read_png(data: bytes) -> Container:
     if name != b"IHDR" or length != _IHDR_LENGTH:
         raise ImageTruncated
     width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
-    position = 8
+    position, exif = 8, False
     while True:
         length, name = struct.unpack_from(">I4s", data, position)
+        exif = exif or name in _PNG_EXIF
         position += 12 + length
         if position > len(data):
             raise ImageTruncated
@@ -194,7 +227,7 @@ def _read_png(data: bytes) -> Container:
     if position != len(data):
         raise ImageTrailingData
     unusual = colour_type not in _PNG_COLOUR_TYPES or depth == _PNG_SIXTEEN_BIT
-    return Container(ImageKind.PNG, width, height, f"PNG {colour_type}/{depth}" if unusual else None)
+    return Container(ImageKind.PNG, width, height, f"PNG {colour_type}/{depth}" if unusual else None, exif)
 
 
 def _read_webp(data: bytes) -> Container:
@@ -205,18 +238,22 @@ def _read_webp(data: bytes) -> Container:
     if end < len(data):
         raise ImageTrailingData
     _require_still_webp(data, end)
+    width, height = _webp_size(data)
+    return Container(ImageKind.WEBP, width, height, None)
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
     name = data[12:16]
     if name == b"VP8X":
-        width = 1 + int.from_bytes(data[24:27], "little")
-        height = 1 + int.from_bytes(data[27:30], "little")
-    elif name == b"VP8L":
+        width, height = struct.unpack("<I", data[24:27] + b"\0"), struct.unpack("<I", data[27:30] + b"\0")
+        return 1 + width[0], 1 + height[0]
+    if name == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
-        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    elif name == b"VP8 ":
-        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
-    else:
-        raise ImageTruncated
-    return Container(ImageKind.WEBP, width, height, None)
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if name == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    raise ImageTruncated
 
 
 def _require_still_webp(data: bytes, end: int) -> None:
@@ -243,6 +280,22 @@ def _read_heif(data: bytes) -> Container:
     )  # the decoder applies the rotation
 
 
+def _png_size(head: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from(">II", head, 16)
+    return width, height
+
+
+def _heif_size(head: bytes) -> tuple[int, int]:
+    primary = read_primary_picture(head)
+    return max((primary.width, primary.height), (primary.coded_width, primary.coded_height), key=math.prod)
+
+
+_HEADS = {
+    ImageKind.JPEG: _jpeg_size,
+    ImageKind.PNG: _png_size,
+    ImageKind.WEBP: _webp_size,
+    ImageKind.HEIF: _heif_size,
+}
 _READERS = {
     ImageKind.JPEG: _read_jpeg,
     ImageKind.PNG: _read_png,

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from PIL import Image
 
 from backend.core.errors import NotFound
 from backend.core.web.requests import BodyTooLarge
@@ -19,8 +20,9 @@ from backend.roll_call.check_in.frames import (
 )
 from backend.roll_call.errors import FrameHashMismatch, FrameNotDeclared, FramesTooLate
 from biometrics.pictures.containers import ImageUnsupported
+from biometrics.pictures.decoding import ImageTooLarge
 from tests.support.biometrics.hostile_pictures import heic_picture
-from tests.support.biometrics.pictures import noise_picture
+from tests.support.biometrics.pictures import encode_picture, noise_picture
 from tests.support.roll_call.scenario import MICROSECOND, RollCallScenario
 from tests.support.roll_call.student_phone import StudentWithPhone, render_burst, stream_chunks
 
@@ -112,7 +114,8 @@ async def test_oversized_frame_is_refused_and_leaves_no_file(
 ) -> None:
     launched = await scenario.launch()
     received = await scenario.submit(student, launched.roll_call.id)
-    frame = replace(await load_frame(scenario, student, received.submission_id, 0), limit=100_000)
+    frame = await load_frame(scenario, student, received.submission_id, 0)
+    frame = replace(frame, limits=replace(frame.limits, max_bytes=100_000))
     with pytest.raises(BodyTooLarge):
         await store_frame(scenario.app_context, frame, stream_chunks(b"x" * 200_000))
     assert list_files(scenario, received.submission_id) == []
@@ -128,6 +131,23 @@ async def test_frame_of_another_format_is_refused_at_upload(
     frame = await load_frame(scenario, student, received.submission_id, 0)
     with pytest.raises(ImageUnsupported):
         await store_frame(scenario.app_context, frame, stream_chunks(foreign))
+    assert list_files(scenario, received.submission_id) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"), [("PNG", (5000, 5000)), ("WEBP", (1300, 1920)), ("JPEG", (2000, 2100))]
+)
+async def test_frame_with_too_many_pixels_is_refused_at_upload(
+    scenario: RollCallScenario, student: StudentWithPhone, kind: str, size: tuple[int, int]
+) -> None:
+    launched = await scenario.launch()
+    flat = encode_picture(Image.new("RGB", size), kind)
+    received = await scenario.submit(
+        student, launched.roll_call.id, [flat, *render_burst(student.person)[1:]]
+    )
+    frame = await load_frame(scenario, student, received.submission_id, 0)
+    with pytest.raises(ImageTooLarge):
+        await store_frame(scenario.app_context, frame, stream_chunks(flat))
     assert list_files(scenario, received.submission_id) == []
 
 

@@ -20,6 +20,7 @@ from backend.identity.devices.rebinding_judgement import RebindingRef
 from backend.identity.devices.tasks import match_rebinding_face
 from backend.identity.errors import EnrolmentPending, RebindingFaceUnavailable, TooManyAttempts
 from backend.identity.face.pictures import check_containers
+from backend.identity.face.policy import shot_decoding
 from backend.identity.policy import province_policy
 from backend.identity.sign_in.authentication import VerifiedProof
 from backend.identity.tables import FaceTemplateRecord, Registration
@@ -53,7 +54,7 @@ async def submit_rebinding_face(
     ref = RebindingRef(registration_id, student.school_id, student.student_id)
     async with app_context.database.transaction(ref.scope) as session:
         await _lock_open(session, ref, verified, policy, at)
-    check_containers(shots)
+    check_containers(shots, shot_decoding(policy))
     keys = ref.shot_keys(len(shots))
     await asyncio.gather(
         *(app_context.evidence.put(key, shot) for key, shot in zip(keys, shots, strict=True))

@@ -28,6 +28,7 @@ from backend.identity.errors import (
 )
 from backend.identity.face.picture_refs import EnrolmentRef
 from backend.identity.face.pictures import check_containers
+from backend.identity.face.policy import shot_decoding
 from backend.identity.face.review.errors import ReplacementPending
 from backend.identity.face.tasks import enrol_face
 from backend.identity.face.templates import has_active_template
@@ -66,7 +67,7 @@ async def _submit(app_context: AppContext, actor: Actor, shots: list[bytes]) -> 
     _check_count(len(shots), policy)
     async with app_context.database.transaction(actor.scope) as session:
         await _require_eligible(session, actor.student_id, policy, at)
-    check_containers(shots)
+    check_containers(shots, shot_decoding(policy))
     if len({hashlib.sha256(shot).digest() for shot in shots}) < len(shots):
         raise ShotsRepeated
     ref = EnrolmentRef(new_id(), actor.school_id, actor.student_id)

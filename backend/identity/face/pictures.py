@@ -6,21 +6,22 @@ upload, which removes metadata, position, thumbnails and trailing bytes.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from backend.core.evidence import EvidenceStore
 from biometrics.pictures.decoding import DecodeLimits, ImageTooSmall, Picture
 from biometrics.pool import FacePool, FaceWorkerLost
 
 
-def check_containers(pictures: Sequence[bytes]) -> None:
+def check_containers(pictures: Sequence[bytes], limits: DecodeLimits) -> None:
     """Check the containers of pictures; raises the errors of `biometrics.pictures.decoding` (codes `image_…`)."""
     for picture in pictures:
-        Picture.open(picture, DecodeLimits(max_bytes=len(picture)))
+        Picture.open(picture, replace(limits, max_bytes=len(picture)))
 
 
-def check_portrait(picture: bytes, min_side: int, min_length: int) -> None:
+def check_portrait(picture: bytes, limits: DecodeLimits, min_length: int) -> None:
     """Check the container of a portrait, and that it is large enough; raises as `check_containers`."""
-    opened = Picture.open(picture, DecodeLimits(max_bytes=len(picture), min_side=min_side))
+    opened = Picture.open(picture, replace(limits, max_bytes=len(picture)))
     if max(opened.width, opened.height) < min_length:
         raise ImageTooSmall(limit=min_length)
 

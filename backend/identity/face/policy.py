@@ -5,6 +5,7 @@ from biometrics.engines.base import EngineKey
 from biometrics.liveness.burst import BurstRules
 from biometrics.matching.decision import EnrolmentRules, FaceThresholds, Method, ThresholdsInvalid
 from biometrics.matching.scoring import NEUTRAL_VERSION, ScoringConfig
+from biometrics.pictures.decoding import DecodeLimits
 from biometrics.tasks import FaceRules
 
 SHIPPED_ENGINE = "dlib-onnx"
@@ -64,4 +65,14 @@ def enrolment_rules(policy: PolicyAt, engine_id: str = SHIPPED_ENGINE) -> FaceRu
         max_hash_bits=policy.integer("verification.reuse.max_hash_bits"),
         min_shot_distance=policy.number(f"verification.face.{engine_id}.reuse_distance"),
     )
-    return FaceRules(enrolment=enrolment, burst=SINGLE_PICTURE_RULES)
+    return FaceRules(
+        enrolment=enrolment,
+        burst=SINGLE_PICTURE_RULES,
+        decoding=shot_decoding(policy),
+        frame_decoding=shot_decoding(policy),
+    )
+
+
+def shot_decoding(policy: PolicyAt) -> DecodeLimits:
+    """How large a shot or portrait may be."""
+    return DecodeLimits(max_unscaled_pixels=policy.integer("verification.shots.max_unscaled_pixels"))

@@ -1,6 +1,7 @@
 """Submits the ID portrait (学籍证件照, HN334-3.1). A worker judges it, see `portrait_judgement`."""
 
 import hashlib
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import select
@@ -15,6 +16,7 @@ from backend.identity.accounts.activation import open_activation_steps
 from backend.identity.errors import EnrolmentPending, FaceStepOpen
 from backend.identity.face.picture_refs import PortraitRef
 from backend.identity.face.pictures import check_portrait
+from backend.identity.face.policy import shot_decoding
 from backend.identity.face.tasks import judge_portrait
 from backend.identity.policy import province_policy
 from backend.identity.tables import Portrait
@@ -31,7 +33,8 @@ async def submit_portrait(app_context: AppContext, actor: Actor, image: bytes) -
         if "face" in await open_activation_steps(session, actor.student_id):
             raise FaceStepOpen
     policy = province_policy(app_context, app_context.clock())
-    check_portrait(image, policy.integer("portrait.min_width"), policy.integer("portrait.min_height"))
+    limits = replace(shot_decoding(policy), min_side=policy.integer("portrait.min_width"))
+    check_portrait(image, limits, policy.integer("portrait.min_height"))
     ref = PortraitRef(new_id(), actor.school_id, actor.student_id)
     portrait = Portrait(
         id=ref.portrait_id,

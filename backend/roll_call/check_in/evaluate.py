@@ -167,7 +167,7 @@ def _attempt_state(facts: CheckInFacts) -> AttemptState:
 def _check_content(content: Envelope, figures: CheckInLimits) -> None:
     if not figures.frames_minimum <= len(content.frames) <= figures.frames_maximum:
         raise errors.EnvelopeMalformed(reason="frames")
-    if any(frame.size > figures.frame_bytes for frame in content.frames):
+    if any(frame.size > figures.frame_decoding.max_bytes for frame in content.frames):
         raise errors.EnvelopeMalformed(reason="frames.size")
     if len({frame.sha256 for frame in content.frames}) != len(content.frames):
         raise errors.EnvelopeMalformed(reason="frames.sha256")

@@ -24,20 +24,24 @@ from backend.core.web.requests import BodyTooLarge
 from backend.roll_call import errors
 from backend.roll_call.envelope import parse_stored_envelope
 from backend.roll_call.policy import load_check_in_limits
-from biometrics.pictures.containers import HEAD_BYTES, detect_kind
+from biometrics.pictures.containers import declared_size
+from biometrics.pictures.decoding import DecodeLimits
 
 BATCH = 64
 """Maximum number of frames recorded in one transaction; each is one row without a signature check."""
 
+_HEAD_BYTES = 64 * 1024
+"""The part of a frame that is searched for its dimensions. A picture that tells them later is left to the worker."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeclaredFrame:
-    """A frame as the envelope declared it: its hash, its size limit, where to store it, and whether it is stored."""
+    """A frame as the envelope declared it: its hash, its limits, where to store it, and whether it is stored."""
 
     submission_id: UUID
     position: int
     sha256: bytes
-    limit: int
+    limits: DecodeLimits
     evidence_key: str
     stored: bool
 
@@ -64,18 +68,18 @@ async def load_declared_frame(
         raise errors.FrameNotDeclared(position=position)
     if not row["stored"] and at > row["frames_due_at"]:
         raise errors.FramesTooLate
-    limit = load_check_in_limits(row["launched_at"], row["place"]).frame_bytes
+    limits = load_check_in_limits(row["launched_at"], row["place"]).frame_decoding
     key = f"frames/{row['roll_call_id']}/{submission_id}/{position}"
     digest = bytes.fromhex(declared[position].sha256)
-    return DeclaredFrame(submission_id, position, digest, limit, key, row["stored"])
+    return DeclaredFrame(submission_id, position, digest, limits, key, row["stored"])
 
 
 @dataclass(slots=True)
 class HashCheckedStream:
     """The uploaded bytes of a frame, checked while they are read.
 
-    The stream raises before it ends if the bytes are not the declared ones or not a picture of a format that can be
-    read, so that the evidence store discards them and the phone learns it at once, not after the burst.
+    The stream raises before it ends if the bytes are not the declared ones, not a picture of a format that can be
+    read, or one with too many pixels, so that the evidence store discards them and the phone learns it at once, not after the burst.
     """
 
     frame: DeclaredFrame
@@ -83,18 +87,20 @@ class HashCheckedStream:
     size: int = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the chunks; raises BodyTooLarge, FrameHashMismatch or ImageUnsupported."""
+        """Yield the chunks; raises BodyTooLarge, FrameHashMismatch, ImageUnsupported or ImageTooLarge."""
         digest, head = hashlib.sha256(), b""
         async for chunk in self.chunks:
             self.size += len(chunk)
-            if self.size > self.frame.limit:
-                raise BodyTooLarge(limit=self.frame.limit)
+            if self.size > self.frame.limits.max_bytes:
+                raise BodyTooLarge(limit=self.frame.limits.max_bytes)
             digest.update(chunk)
-            head += chunk[: HEAD_BYTES - len(head)]
+            head += chunk[: _HEAD_BYTES - len(head)]
             yield chunk
         if digest.digest() != self.frame.sha256:
             raise errors.FrameHashMismatch(position=self.frame.position)
-        detect_kind(head)
+        size = declared_size(head)
+        if size is not None:
+            self.frame.limits.check_size(*size)
 
 
 async def store_frame(app_context: AppContext, frame: DeclaredFrame, chunks: AsyncIterator[bytes]) -> int:

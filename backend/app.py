@@ -38,6 +38,7 @@ MOBILE_ROUTERS = (
     "mobile_api.files",
     "mobile_api.explanations",
     "mobile_api.notices",
+    "mobile_api.picture_views",
 )
 STAFF_ROUTERS = (
     "backend.staff_api.accounts.sessions",

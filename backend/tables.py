@@ -10,6 +10,7 @@ PACKAGES = (
     "org",
     "people",
     "identity",
+    "identity.pictures",
     "identity.sign_in",
     "campus",
     "notice",

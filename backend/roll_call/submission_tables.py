@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
+from backend.identity.pictures.refs import PictureKind, PictureRef
 from backend.roll_call.partitioning import (
     PARTITION_BY_TERM,
     mapper_key,
@@ -95,9 +96,13 @@ class Submission(Base):
     frames_deleted_at: Mapped[datetime | None]
     """When retention deleted the pictures; the frame rows keep their hashes."""
 
+    def frame(self, position: int) -> PictureRef:
+        """Return the reference of a frame."""
+        return PictureRef(PictureKind.FRAME, self.school_id, self.student_id, self.id, position)
+
     def frame_key(self, position: int) -> str:
         """Return the key of a frame in the evidence store."""
-        return f"frames/{self.roll_call_id}/{self.id}/{position}"
+        return self.frame(position).evidence_key
 
 
 class SubmissionFrame(Base):

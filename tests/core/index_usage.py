@@ -118,6 +118,10 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.identity.face.selfie_fingerprints:_delete_oldest",
         "selfie_record WHERE student_id = ANY ($1)",
     ),
+    "ix_picture_view_student": (
+        "backend.identity.pictures.views:load_picture_views",
+        "picture_view WHERE student_id = $1 AND id < $2 ORDER BY id DESC LIMIT 51",
+    ),
     "ix_sign_in_event_account": (
         "backend.identity.sign_in.log:load_own_sign_ins",
         "sign_in_event WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT 51",

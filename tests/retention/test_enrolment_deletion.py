@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
+from backend.identity.face.picture_refs import EnrolmentRef
 from backend.identity.face.templates import load_active_template
 from backend.identity.tables import FaceEnrolment, FaceTemplateRecord, Portrait, TemplateKey
 from backend.people.tables import Student
@@ -47,7 +48,8 @@ async def store_pictures(
 
 
 def shot_key(enrolment: FaceEnrolment, number: int) -> str:
-    return f"enrolment/{enrolment.student_id}/{enrolment.id}/{number}"
+    ref = EnrolmentRef(enrolment.id, enrolment.school_id, enrolment.student_id)
+    return ref.shot(number).evidence_key
 
 
 async def test_enrolment_shots_are_deleted_after_a_day_but_not_the_template(

@@ -17,6 +17,7 @@ from backend.identity.face.pool import face_pool
 from backend.identity.tables import FaceTemplateRecord, SelfieRecord, TemplateKey
 from backend.roll_call.eligibility import RecordedRefusal
 from backend.roll_call.launch.audience import Audience
+from backend.roll_call.tables import Submission
 from backend.roll_call.verification.worker import verify_batch
 from biometrics.liveness.actions import Action
 from biometrics.liveness.burst import NOT_DONE
@@ -422,8 +423,10 @@ async def test_altered_frames_in_the_evidence_store_are_undetermined(
     launched = await scenario.launch()
     absent = render_burst(student.person + 1)
     submission_id = await scenario.check_in(student, launched.roll_call.id, absent)
+    async with scenario.owner_transaction() as session:
+        submission = await session.get_one(Submission, submission_id)
     for position, data in enumerate(render_burst(student.person)):
-        key = f"frames/{launched.roll_call.id}/{submission_id}/{position}"
+        key = submission.frame_key(position)
         assert await scenario.app_context.evidence.get(key) == absent[position]
         await scenario.app_context.evidence.put(key, data)
     verdict = await scenario.verify(submission_id)

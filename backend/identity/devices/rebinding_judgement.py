@@ -15,6 +15,7 @@ from backend.identity.face.match_references import load_reference
 from backend.identity.face.policy import enrolment_rules, thresholds
 from backend.identity.face.pool import face_pool
 from backend.identity.face.reasons import reason_json, refusal_reason
+from backend.identity.pictures.refs import PictureKind, PictureRef
 from backend.identity.policy import province_policy
 from backend.identity.tables import Registration
 from backend.org.tables import OrgUnit
@@ -40,9 +41,14 @@ class RebindingRef:
     school_id: UUID
     student_id: UUID
 
+    def shot(self, position: int) -> PictureRef:
+        """One of the shots."""
+        kind = PictureKind.REBINDING_SHOT
+        return PictureRef(kind, self.school_id, self.student_id, self.registration_id, position)
+
     def shot_keys(self, count: int) -> list[str]:
         """The evidence keys of the shots."""
-        return [f"rebinding/{self.student_id}/{self.registration_id}/{number}" for number in range(count)]
+        return [self.shot(number).evidence_key for number in range(count)]
 
     @property
     def scope(self) -> Scope:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from backend.core.tenancy import Scope
+from backend.identity.pictures.refs import PictureKind, PictureRef
+from backend.identity.tables import Portrait
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +16,14 @@ class EnrolmentRef:
     school_id: UUID
     student_id: UUID
 
+    def shot(self, position: int) -> PictureRef:
+        """One of the shots."""
+        kind = PictureKind.ENROLMENT_SHOT
+        return PictureRef(kind, self.school_id, self.student_id, self.enrolment_id, position)
+
     def shot_keys(self, count: int) -> list[str]:
         """The evidence keys of the shots."""
-        return [f"enrolment/{self.student_id}/{self.enrolment_id}/{number}" for number in range(count)]
+        return [self.shot(number).evidence_key for number in range(count)]
 
     @property
     def scope(self) -> Scope:
@@ -41,10 +48,20 @@ class PortraitRef:
     school_id: UUID
     student_id: UUID
 
+    @classmethod
+    def of(cls, portrait: Portrait) -> "PortraitRef":
+        """The reference of a stored portrait."""
+        return cls(portrait.id, portrait.school_id, portrait.student_id)
+
+    @property
+    def picture(self) -> PictureRef:
+        """The picture."""
+        return PictureRef(PictureKind.PORTRAIT, self.school_id, self.student_id, self.portrait_id)
+
     @property
     def evidence_key(self) -> str:
         """The evidence key of the picture."""
-        return f"portrait/{self.student_id}/{self.portrait_id}"
+        return self.picture.evidence_key
 
     @property
     def scope(self) -> Scope:

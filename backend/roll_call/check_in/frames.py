@@ -21,6 +21,7 @@ from backend.core.database import Database
 from backend.core.errors import NotFound
 from backend.core.tenancy import Scope
 from backend.core.web.requests import BodyTooLarge
+from backend.identity.pictures.refs import PictureKind, PictureRef
 from backend.roll_call import errors
 from backend.roll_call.envelope import parse_stored_envelope
 from backend.roll_call.policy import load_check_in_limits
@@ -69,9 +70,11 @@ async def load_declared_frame(
     if not row["stored"] and at > row["frames_due_at"]:
         raise errors.FramesTooLate
     limits = load_check_in_limits(row["launched_at"], row["place"]).frame_decoding
-    key = f"frames/{row['roll_call_id']}/{submission_id}/{position}"
+    assert actor.school_id is not None
+    assert actor.student_id is not None
+    picture = PictureRef(PictureKind.FRAME, actor.school_id, actor.student_id, submission_id, position)
     digest = bytes.fromhex(declared[position].sha256)
-    return DeclaredFrame(submission_id, position, digest, limits, key, row["stored"])
+    return DeclaredFrame(submission_id, position, digest, limits, picture.evidence_key, row["stored"])
 
 
 @dataclass(slots=True)

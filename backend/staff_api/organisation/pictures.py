@@ -1,4 +1,4 @@
-"""Staff endpoints about pictures of students: portraits in review, replaced faces, pictures sent for two students."""
+"""Staff endpoints about pictures of students: portraits in review, replaced faces, pictures sent twice, and who looked at pictures."""
 
 from typing import Annotated
 from uuid import UUID
@@ -33,8 +33,9 @@ from backend.identity.face.schemas import (
     replacement_out,
     shared_picture_out,
 )
-from backend.people.attachment_files import FileContent
-from backend.people.attachment_schemas import download_response, file_response
+from backend.identity.pictures.responses import picture_body, picture_response
+from backend.identity.pictures.schemas import PictureViewOut, picture_view_out
+from backend.identity.pictures.views import load_picture_views
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
 
@@ -73,12 +74,11 @@ async def list_portraits(
 @router.get(
     "/portraits/{portrait_id}/picture",
     response_class=Response,
-    responses=problem_responses(401, 403, 404, 410, 422) | file_response(),
+    responses=problem_responses(401, 403, 404, 410, 422) | picture_body(),
 )
 async def get_portrait_picture(caller: StaffCaller, portrait_id: UUID) -> Response:
-    """查看证件照（留痕） · Get the picture of a portrait; reading it is audited."""
-    data = await read_portrait(caller.app_context, caller.actor, portrait_id, caller.at)
-    return download_response(portrait_id, FileContent("image/jpeg", data))
+    """查看证件照（留痕） · Get the picture of a portrait; the look is recorded."""
+    return picture_response(await read_portrait(caller.app_context, caller.actor, portrait_id, caller.at))
 
 
 @router.post(
@@ -109,14 +109,15 @@ async def list_face_replacements(
 @router.get(
     "/face-replacements/{enrolment_id}/pictures/{position}",
     response_class=Response,
-    responses=problem_responses(401, 404, 410, 422) | file_response(),
+    responses=problem_responses(401, 404, 410, 422) | picture_body(),
 )
 async def get_replacement_picture(
     caller: StaffCaller, enrolment_id: UUID, position: Annotated[int, Path(ge=0, le=100)]
 ) -> Response:
-    """查看新照片（留痕） · Get one of the new pictures; reading it is audited."""
-    data = await read_replacement_picture(caller.app_context, caller.actor, enrolment_id, position, caller.at)
-    return download_response(enrolment_id, FileContent("image/jpeg", data))
+    """查看新照片（留痕） · Get one of the new pictures; the look is recorded."""
+    return picture_response(
+        await read_replacement_picture(caller.app_context, caller.actor, enrolment_id, position, caller.at)
+    )
 
 
 @router.post(
@@ -132,3 +133,13 @@ async def post_replacement_answer(
     async with caller.transaction() as session:
         row = await answer_replacement(session, caller.actor, command, caller.at)
     return replacement_out(row)
+
+
+@router.get("/students/{student_id}/picture-views", responses=problem_responses(401, 403, 404, 422))
+async def list_picture_views(
+    caller: StaffCaller, student_id: UUID, limit: Limit = 50, cursor: Cursor = None
+) -> Page[PictureViewOut]:
+    """学生照片查看记录（新的在前） · List who looked at the pictures of a student, newest first."""
+    async with caller.transaction() as session:
+        rows = await load_picture_views(session, caller.actor, student_id, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, picture_view_out, lambda row: row.view.id)

@@ -37,7 +37,7 @@ from backend.people.tables import Student
 from backend.staff_api.accounts import accounts, authenticator_resets, phone_changes, rebinding, sessions
 from backend.staff_api.accounts import activation as staff_activation
 from biometrics.errors import BiometricsError
-from mobile_api import activation
+from mobile_api import activation, picture_views
 from mobile_api import phone_changes as own_phone_changes
 from mobile_api import registration as registration_routes
 from tests.support.province import (
@@ -180,7 +180,13 @@ async def identity_scenario(app_context: AppContext, owner: Database) -> AsyncIt
     async with owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         await session.execute(delete(PictureFingerprint))  # tests send the same test pictures
     async with (
-        _client(own, registration_routes.router, activation.router, own_phone_changes.router) as mobile,
+        _client(
+            own,
+            registration_routes.router,
+            activation.router,
+            own_phone_changes.router,
+            picture_views.router,
+        ) as mobile,
         _client(
             own,
             sessions.router,

@@ -4,7 +4,7 @@ from typing import Any
 
 from backend.core.actor import Actor
 from backend.core.ids import new_id
-from backend.identity.face.picture_refs import EnrolmentRef
+from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
 from backend.identity.tables import FaceEnrolment, FaceTemplateRecord, Portrait, SharedPicture
 from tests.support.province import SampleSchool
 from tests.tenancy.rows import IdOf, Row
@@ -18,6 +18,7 @@ STAFF: tuple[Row, ...] = (
         query={"school_id": IdOf("school"), "student_id": IdOf("bystander")},
     ),
     Row("GET /v1/portraits/{portrait_id}/picture", "ok       ok     ok        403"),
+    Row("GET /v1/students/{student_id}/picture-views", "ok       ok     ok        403"),
     Row(
         "POST /v1/portraits/{portrait_id}/decision",
         "403      403    ok/409    403",
@@ -38,6 +39,7 @@ STAFF: tuple[Row, ...] = (
 MOBILE: tuple[Row, ...] = (
     Row("GET /v1/me/consent-texts/{text_version}", "ok", path={"text_version": "face-use-1"}),
     Row("POST /v1/me/face-replacement", "ok/409", pictures="shots"),
+    Row("GET /v1/me/picture-views", "ok"),
 )
 
 
@@ -51,8 +53,8 @@ async def create_records(
         id=new_id(), status="review", shots=3, reasons=[], submitted_at=builder.at, **ids
     )
     portrait = Portrait(
-        id=new_id(),
-        evidence_key=f"portrait/{student}/{new_id()}",
+        id=(portrait_id := new_id()),
+        evidence_key=PortraitRef(portrait_id, school.id, student).evidence_key,
         sha256=b"\0" * 32,
         status="review",
         reasons=[],

@@ -1,4 +1,4 @@
-"""Errors about portraits in review, replaced faces, and their pictures."""
+"""Errors about portraits in review and replaced faces."""
 
 from backend.core.errors import DomainError
 
@@ -39,12 +39,3 @@ class PortraitDecided(DomainError):
     status = 409
     zh = "该证件照不在待审核状态（已有结论，或已被新照片替换）。请刷新列表。"
     en = "This portrait is not waiting for a decision: it is decided or was replaced. Load the list again."
-
-
-class PictureGone(DomainError):
-    """The picture was deleted by retention or with a consent."""
-
-    code = "picture_deleted"
-    status = 410
-    zh = "照片已按保存期限删除，不能查看。"
-    en = "The picture was deleted at the end of its retention period."

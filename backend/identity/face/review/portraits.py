@@ -18,9 +18,13 @@ from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.errors import NotFound, NotPermitted
 from backend.identity.events import PortraitJudged
+from backend.identity.face.picture_refs import PortraitRef
 from backend.identity.face.portrait_judgement import replace_earlier
 from backend.identity.face.reasons import reason_json
-from backend.identity.face.review.errors import PictureGone, PortraitDecided
+from backend.identity.face.review.errors import PortraitDecided
+from backend.identity.pictures.errors import PictureGone
+from backend.identity.pictures.opening import OpenedPicture, open_picture, record_picture_view
+from backend.identity.pictures.purposes import PicturePurpose
 from backend.identity.tables import Portrait
 from backend.people.tables import SchoolClass, Student
 from biometrics.pictures.quality import Reason
@@ -79,22 +83,20 @@ async def load_portraits_page(
     return [PortraitRow(*row) for row in await session.execute(page)]
 
 
-async def read_portrait(app_context: AppContext, actor: Actor, portrait_id: UUID, at: datetime) -> bytes:
-    """The picture as a JPEG. Reading it is audited. Raises `NotFound` and `PictureGone`."""
+async def read_portrait(
+    app_context: AppContext, actor: Actor, portrait_id: UUID, at: datetime
+) -> OpenedPicture:
+    """The picture, after the look is recorded. Raises `NotFound` and `PictureGone`."""
     _require_reader(actor)
     async with app_context.database.transaction(actor.scope) as session:
         portrait = await session.get(Portrait, portrait_id)
         if portrait is None or portrait.status == "pending":  # a worker has not checked it yet
             raise NotFound
-        after = {"portrait": str(portrait.id)}
-        act = audit.Act("PortraitRead", "student", str(portrait.student_id), actor.org_path, after=after)
-        audit.record(session, act, at)
+        picture = PortraitRef.of(portrait).picture
+        view = await record_picture_view(session, actor, picture, PicturePurpose.PORTRAIT_REVIEW, at)
     if portrait.picture_deleted_at is not None:
         raise PictureGone
-    try:
-        return await app_context.evidence.get(portrait.evidence_key)
-    except FileNotFoundError as error:
-        raise PictureGone from error
+    return await open_picture(app_context, view)
 
 
 async def decide_portrait(

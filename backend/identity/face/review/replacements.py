@@ -30,8 +30,11 @@ from backend.identity.events import (
 )
 from backend.identity.face.picture_refs import EnrolmentRef
 from backend.identity.face.reasons import reason_json
-from backend.identity.face.review.errors import PictureGone, ReplacementClosed, ReplacementNotSeen
+from backend.identity.face.review.errors import ReplacementClosed, ReplacementNotSeen
 from backend.identity.face.templates import activate_proposed_template, refuse_proposed_template
+from backend.identity.pictures.errors import PictureGone
+from backend.identity.pictures.opening import OpenedPicture, open_picture, record_picture_view
+from backend.identity.pictures.purposes import PicturePurpose
 from backend.identity.recipients import AUTHORITY_ROLES
 from backend.identity.tables import FaceEnrolment, FaceReplacementAnswer, FaceTemplateRecord
 from backend.org.tables import OrgUnit
@@ -177,22 +180,17 @@ async def load_replacements_page(
 
 async def read_replacement_picture(
     app_context: AppContext, actor: Actor, enrolment_id: UUID, position: int, at: datetime
-) -> bytes:
-    """One of the new shots, as a JPEG. Reading it is audited. Raises `NotFound` and `PictureGone`."""
+) -> OpenedPicture:
+    """One of the new shots, after the look is recorded. Raises `NotFound` and `PictureGone`."""
     async with app_context.database.transaction(actor.scope) as session:
         enrolment = (await _load(session, actor, enrolment_id)).enrolment
         if position >= enrolment.shots:
             raise NotFound
-        after = {"enrolment": str(enrolment.id), "shot": position}
-        act = audit.Act("FacePictureRead", "student", str(enrolment.student_id), actor.org_path, after=after)
-        audit.record(session, act, at)
+        picture = EnrolmentRef(enrolment.id, enrolment.school_id, enrolment.student_id).shot(position)
+        view = await record_picture_view(session, actor, picture, PicturePurpose.FACE_REPLACEMENT, at)
     if enrolment.shots_deleted_at is not None:
         raise PictureGone
-    ref = EnrolmentRef(enrolment.id, enrolment.school_id, enrolment.student_id)
-    try:
-        return await app_context.evidence.get(ref.shot_keys(enrolment.shots)[position])
-    except FileNotFoundError as error:
-        raise PictureGone from error
+    return await open_picture(app_context, view)
 
 
 async def _load(

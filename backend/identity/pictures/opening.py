@@ -1,0 +1,77 @@
+"""The only way on which a picture of a face reaches a person: first the look is recorded, then the picture is opened.
+
+`record_picture_view` runs in the transaction that checks whether the actor may see the picture. It returns a
+`RecordedView`, which `open_picture` needs after the commit, so that no picture is read without a record, and no file is
+read within a transaction. `OpenedPicture` is what an endpoint returns (`responses.picture_response`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import audit
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
+from backend.core.ids import new_id
+from backend.identity.pictures.errors import PictureGone
+from backend.identity.pictures.purposes import PicturePurpose
+from backend.identity.pictures.refs import PictureRef
+from backend.identity.pictures.tables import PictureView
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedView:
+    """The proof that a look was recorded; only `record_picture_view` creates it."""
+
+    picture: PictureRef
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedPicture:
+    """The bytes of a JPEG whose look was recorded."""
+
+    picture: PictureRef
+    data: bytes
+
+
+async def record_picture_view(
+    session: AsyncSession, actor: Actor, picture: PictureRef, purpose: PicturePurpose, at: datetime
+) -> RecordedView:
+    """Record that a member of the staff looks at a picture: a row for the student to read, and an audit entry.
+
+    The caller has checked, in the same transaction, that the actor may see this picture.
+    """
+    session.add(
+        PictureView(
+            id=new_id(),
+            school_id=picture.school_id,
+            student_id=picture.student_id,
+            account_id=actor.account_id,
+            role=actor.role,
+            org_path=actor.org_path,
+            kind=picture.kind,
+            source_id=picture.source_id,
+            position=picture.position,
+            purpose=purpose,
+            at=at,
+        )
+    )
+    after = {
+        "kind": picture.kind,
+        "source": str(picture.source_id),
+        "position": picture.position,
+        "purpose": purpose,
+    }
+    act = audit.Act("PictureViewed", "student", str(picture.student_id), actor.org_path, after=after)
+    audit.record(session, act, at)
+    return RecordedView(picture)
+
+
+async def open_picture(app_context: AppContext, view: RecordedView) -> OpenedPicture:
+    """Read the picture of a recorded look, after the commit. Raises `PictureGone` if no file is left."""
+    try:
+        data = await app_context.evidence.get(view.picture.evidence_key)
+    except FileNotFoundError as error:
+        raise PictureGone from error
+    return OpenedPicture(view.picture, data)

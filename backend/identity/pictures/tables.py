@@ -1,0 +1,37 @@
+"""Tables of pictures of faces: the record of who looked at them."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.core.database import Base
+
+
+class PictureView(Base):
+    """One look of one person of the staff at one picture of a student's face. Append-only."""
+
+    __tablename__ = "picture_view"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("role IN ('province', 'bureau', 'registrar', 'counselor')", name="role"),
+        CheckConstraint("kind IN ('frame', 'enrolment_shot', 'rebinding_shot', 'portrait')", name="kind"),
+        Index("ix_picture_view_student", "student_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    account_id: Mapped[UUID]
+    role: Mapped[str]
+    """The role of the account when it looked."""
+    org_path: Mapped[str]
+    """The unit of the account when it looked."""
+    kind: Mapped[str]
+    source_id: Mapped[UUID]
+    """The submission, enrolment, registration or portrait."""
+    position: Mapped[int]
+    purpose: Mapped[str]
+    """A `PicturePurpose`."""
+    at: Mapped[datetime]

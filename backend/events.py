@@ -41,6 +41,7 @@ from backend.exchange.roster import events as roster
 from backend.identity import events as identity
 from backend.identity.accounts import notifications as account_notifications
 from backend.identity.devices import notifications as device_notifications
+from backend.identity.face.calibration import notifications as calibration_notifications
 from backend.identity.face.review import notifications as face_notifications
 from backend.identity.face.review.shared_picture_reports import report_shared_picture
 from backend.identity.phone_changes import events as phone_changes
@@ -227,6 +228,14 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(
                 identity.SharedPictureFound,
                 Consumer("report_shared_picture", school_and_accounts_scope, report_shared_picture),
+            ),
+            _on(
+                identity.RehearsalConfirmed,
+                Consumer(
+                    "notify_rehearsal_confirmed",
+                    school_and_accounts_scope,
+                    calibration_notifications.notify_rehearsal_confirmed,
+                ),
             ),
             _on(identity.RecordCorrectionRequested),
             _on(identity.RecordCorrectionDecided),

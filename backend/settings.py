@@ -40,6 +40,10 @@ class Settings(BaseSettings):
     test_engine: bool = Field(
         default=False, description="accept the test-pattern face engine; never in production"
     )
+    face_demonstration: bool = Field(
+        default=False,
+        description="learn face thresholds from fewer people, and take signals of motion as advice; never in production",
+    )
     template_cipher: Literal["aes-256-gcm", "sm4-gcm"] = Field(
         default="aes-256-gcm",
         description="cipher of new face templates and their keys; stored ones name their own",

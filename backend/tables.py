@@ -12,6 +12,7 @@ PACKAGES = (
     "identity",
     "identity.pictures",
     "identity.sign_in",
+    "identity.face.calibration",
     "campus",
     "notice",
     "leave",

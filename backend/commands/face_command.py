@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from backend.commands.face_calibrate import calibrate_command
+from backend.commands.face_learn import learn_command
 from backend.commands.face_plan import plan_command
 from backend.commands.output import exit_with_error, exit_with_file_error, print_result
 from backend.core.clock import legal_day, now
@@ -28,6 +29,7 @@ from biometrics.tasks import ShotReport, Stopwatch, examine_pictures
 app = typer.Typer(no_args_is_help=True, help="人脸核验 · Faces.")
 
 app.command("calibrate")(calibrate_command)
+app.command("learn")(learn_command)
 app.command("plan")(plan_command)
 
 UNUSABLE = "unusable"

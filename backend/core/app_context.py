@@ -58,6 +58,9 @@ def check_production_settings(settings: Settings) -> None:
     if settings.test_engine:
         msg = "DIANMING_TEST_ENGINE accepts drawn patterns as faces; unset it in production"
         raise RuntimeError(msg)
+    if settings.face_demonstration:
+        msg = "DIANMING_FACE_DEMONSTRATION learns thresholds from too few people; unset it in production"
+        raise RuntimeError(msg)
     if settings.gateway_secret == Settings.model_fields["gateway_secret"].default:
         msg = (
             "DIANMING_GATEWAY_SECRET is the published secret of the demonstration, with which anyone can report a notice"

@@ -192,3 +192,15 @@ class RecordCorrectionRequested(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordCorrectionDecided(RecordCorrectionRequested):
     """A registrar decided on a reported error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsalConfirmed(Event):
+    """A counselor confirmed who was present at a rehearsal of a class."""
+
+    school_id: UUID
+    path: str
+    roll_call_id: UUID
+    confirmation_id: UUID
+    confirmed: int
+    excluded: int

@@ -17,6 +17,7 @@ from backend.appeal import texts as appeal
 from backend.core.bilingual import Bilingual
 from backend.core.clock import LEGAL_ZONE
 from backend.identity.devices import texts as devices
+from backend.identity.face.calibration import texts as calibration
 from backend.identity.face.review import texts as face_review
 from backend.identity.phone_changes import texts as phone_changes
 from backend.leave import texts as leave
@@ -41,6 +42,7 @@ MODULES: tuple[ModuleType, ...] = (
     devices,
     phone_changes,
     face_review,
+    calibration,
     transfers,
 )
 TO_OTHERS = {
@@ -75,6 +77,7 @@ TO_OTHERS = {
     "REPLACEMENT_TO_STAFF",
     "REPLACEMENT_TO_SUPERIOR",
     "shared_picture_to_staff",
+    "rehearsal_confirmed_to_staff",
 }
 """Texts for staff and guardians, which the document leaves out."""
 HEAD = """\

@@ -114,6 +114,14 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.appeal.gaokao:_load_finding",
         "gaokao_finding WHERE student_id = $1 AND exam_year = $2",
     ),
+    "ix_face_calibration_probe_roll_call": (
+        "backend.identity.face.calibration.probes:load_class_probes",
+        "face_calibration_probe WHERE roll_call_id = $1 AND class_id = $2",
+    ),
+    "ix_face_calibration_probe_student": (
+        "backend.identity.face.calibration.samples:_load_probes",
+        "face_calibration_probe WHERE student_id = ANY ($1)",
+    ),
     "ix_selfie_record_student": (
         "backend.identity.face.selfie_fingerprints:_delete_oldest",
         "selfie_record WHERE student_id = ANY ($1)",

@@ -43,7 +43,7 @@ from tests.support.identity.staff_user import create_staff_user
 from tests.support.province import PROVINCE_PATH, SampleStudent
 
 pytestmark = pytest.mark.clause("HN334-3.1")
-VERSIONS = {"face_use": "face-use-1", "face_template_storage": "face-template-1", "location": "location-1"}
+VERSIONS = {"face_use": "face-use-1", "face_template_storage": "face-template-2", "location": "location-1"}
 
 
 class PoolInProcess:
@@ -286,7 +286,7 @@ async def test_a_student_cannot_replace_the_own_enrolled_face(
     student = scenario.school.students[0]
     phone = await enrol(scenario, student)
     assert problem_code((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
-    await phone.consent("face_template_storage", "face-template-1", granted=False)
+    await phone.consent("face_template_storage", "face-template-2", granted=False)
     await consent(phone)
     assert (await phone.enrol_face(shots(8))).status_code == 202
     assert (await judge_newest(scenario, student)).status == "review"

@@ -32,6 +32,7 @@ PATH_RECORDS: dict[str, str] = {
     "student_id": "student",
     "submission_id": "submission",
     "term_id": "term",
+    "threshold_id": "threshold",
     "version_id": "pending_version",
 }
 """The record that fills a path parameter, unless a row names another."""

@@ -1,4 +1,4 @@
-"""Background tasks of the face package: judging pictures, and learning the population mean."""
+"""Background tasks of the face package: judging pictures, and learning the population mean and the thresholds."""
 
 from uuid import UUID
 
@@ -7,6 +7,7 @@ from procrastinate import JobContext, RetryStrategy
 from backend.core.app_context import AppContext
 from backend.core.jobs import DEFAULT, VERIFICATION, job_app
 from backend.identity.face import population
+from backend.identity.face.calibration.learning import learn_all_thresholds
 from backend.identity.face.enrolment_judgement import judge_enrolment, refuse_unjudged_enrolment
 from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
 from backend.identity.face.portrait_judgement import judge_portrait as judge_submitted_portrait
@@ -52,5 +53,6 @@ async def judge_portrait(context: JobContext, portrait_id: str, school_id: str, 
 @job_app.periodic(cron="40 2 * * *", periodic_id="learn_populations")
 @job_app.task(queue=DEFAULT, name="learn_populations", pass_context=True, queueing_lock="learn_populations")
 async def learn_populations(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - passed by the scheduler
-    """Every night, learn the population mean again where many more students have enrolled."""
+    """Every night, learn the population mean and then the thresholds again where many more students have enrolled."""
     await population.learn_populations(_app_context(context))
+    await learn_all_thresholds(_app_context(context), only_after_growth=True)

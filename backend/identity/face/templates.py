@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.identity import tables
+from backend.identity.face.calibration.probes import delete_probes
 from backend.identity.face.shared_pictures import Source, delete_picture_fingerprints
 from backend.identity.face.template_keys import (
     create_data_key,
@@ -197,6 +198,7 @@ async def shred_face_data(session: AsyncSession, student_ids: Sequence[UUID], at
     """
     await session.execute(delete(TemplateKey).where(TemplateKey.student_id.in_(student_ids)))
     await session.execute(delete(SelfieRecord).where(SelfieRecord.student_id.in_(student_ids)))
+    await delete_probes(session, student_ids)
     await delete_picture_fingerprints(session, Source.ENROLMENT, student_ids=student_ids)
     await session.execute(
         update(tables.FaceTemplateRecord)

@@ -14,6 +14,7 @@ from tests.tenancy.cases import (
     changes,
     claims,
     explanations,
+    face_thresholds,
     files,
     phone_changes,
     pictures,
@@ -51,4 +52,5 @@ CASE_MODULES: tuple[CaseModule, ...] = (
     phone_changes,
     quarantine,
     pictures,
+    face_thresholds,
 )

@@ -54,7 +54,7 @@ class MeasuringEngine(DlibOnnxEngine):
         """The shipped descriptor and dlib's original one."""
         (shipped,) = self.embed([(picture, face)])
         chip = self._cut_chip(picture, face, 0.25).transpose(2, 0, 1)[None]
-        (plain,) = self._network.run(None, {INPUT: np.ascontiguousarray(chip, dtype=np.float32)})
+        (plain,) = self._network().run(None, {INPUT: np.ascontiguousarray(chip, dtype=np.float32)})
         return shipped.vector.astype(np.float64), plain[0].astype(np.float64)
 
 

@@ -14,6 +14,7 @@ from biometrics.engines.base import (
     Contours,
     Descriptor,
     DetectedFace,
+    EmbeddingUse,
     EngineInfo,
     EngineSet,
     FaceEngine,
@@ -212,8 +213,11 @@ def verify_burst(
     observed = _observe_actions(frames, rules, actions)
     rest_frames, action_frames = observed.rest_frames(), observed.action_frames()
     with stopwatch.stage("embed"):
-        at_rest = engine.embed(_faces_at(decoded, rest_frames))
-        acting = engine.embed(_faces_at(decoded, action_frames), single_view=bool(rest_frames))
+        at_rest = engine.embed(_faces_at(decoded, rest_frames), use=EmbeddingUse.PROBE)
+        acting = engine.embed(
+            _faces_at(decoded, action_frames),
+            use=EmbeddingUse.CONTINUITY if rest_frames else EmbeddingUse.PROBE,
+        )
         descriptors = [*at_rest, *acting]
     probe = mean_descriptor(at_rest or descriptors) if descriptors else None
     with stopwatch.stage("liveness"):

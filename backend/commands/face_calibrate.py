@@ -24,7 +24,7 @@ from backend.org.paths import build_unit_path
 from backend.policy import PolicyAt, load_policies
 from backend.settings import get_settings
 from biometrics.engines.base import Vector
-from biometrics.engines.dlib_onnx import KEY, DlibOnnxEngine
+from biometrics.engines.sface import KEY, SFaceEngine
 from biometrics.errors import BiometricsError
 from biometrics.matching import calibration
 from biometrics.matching.calibration import Candidate
@@ -124,7 +124,7 @@ async def _audit(app_context: AppContext, vectors: int) -> None:
 
 def _describe_pictures(folder: Path) -> FaceSamples:
     """Compute descriptors of all usable photographs, with one sub-folder per person."""
-    engine = DlibOnnxEngine()
+    engine = SFaceEngine()
     people: list[list[Vector]] = []
     for person in sorted(each for each in folder.iterdir() if each.is_dir()):
         files = sorted(path for path in person.iterdir() if path.suffix.lower() in _SUFFIXES)

@@ -18,6 +18,7 @@ from backend.policy import PolicyAt, load_policies
 from biometrics.engines.base import Descriptor, EngineInfo, EngineSet, FaceEngine, distance
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
 from biometrics.engines.onnx import OnnxEngine
+from biometrics.engines.sface import SFaceEngine
 from biometrics.engines.test_pattern import PatternEngine
 from biometrics.errors import BiometricsError
 from biometrics.matching.decision import FaceTemplate, Method, decide
@@ -114,8 +115,8 @@ def _open_picture(path: Path, stopwatch: Stopwatch, *, as_json: bool) -> Picture
 
 
 def _load_engines(own: Path | None, *, with_test_engine: bool) -> EngineSet:
-    shipped = DlibOnnxEngine()
-    engines: list[FaceEngine] = [shipped if own is None else OnnxEngine(own, shipped)]
+    shipped = SFaceEngine()
+    engines: list[FaceEngine] = [shipped if own is None else OnnxEngine(own, shipped, DlibOnnxEngine())]
     return EngineSet([PatternEngine(), *engines] if with_test_engine else engines)
 
 

@@ -55,7 +55,7 @@ class Participants:
         without_phone.has_phone = False
         self.roles.append(Role("attested", "没有手机、未装应用，辅导员现场核验", "present", without_phone))
         self.log(
-            f"名册 {len(self.students)} 人：{len(faces)} 人配真人照片（dlib-onnx 引擎），"
+            f"名册 {len(self.students)} 人：{len(faces)} 人配真人照片（sface 引擎），"
             f"其余用测试图案（test-pattern 引擎，明示，不作数于任何真人）；"
             f"照片由软件驱动做出转头、张嘴（声明做不到闭眼），以应答动作挑战：由此可见生成的画面不能被识别"
         )
@@ -89,22 +89,20 @@ class Participants:
         a, b, c = self.organisation.schools
         chosen: set[int] = set()
         roles = (
-            ("honest", "本人到校，正常核验", "present", a, "dlib-onnx"),
-            ("wrong_face", "拿别人的脸核验", "undetermined", a, "dlib-onnx"),
-            ("outside", "人在 2 公里外", "missed", a, "dlib-onnx"),
-            ("gcj02", "上报 GCJ-02 坐标并如实声明", "present", b, "dlib-onnx"),
-            ("coarse", "定位精度 400 米", "undetermined", b, "dlib-onnx"),
+            ("honest", "本人到校，正常核验", "present", a, "sface"),
+            ("wrong_face", "拿别人的脸核验", "undetermined", a, "sface"),
+            ("outside", "人在 2 公里外", "missed", a, "sface"),
+            ("gcj02", "上报 GCJ-02 坐标并如实声明", "present", b, "sface"),
+            ("coarse", "定位精度 400 米", "undetermined", b, "sface"),
             ("replayed", "重放同学被截获的信封", "missed", a, "test-pattern"),
             ("late", "截止后一秒提交", "missed", c, "test-pattern"),
-            ("twice", "同一时刻提交两次（20 对）", "present", c, "dlib-onnx"),
+            ("twice", "同一时刻提交两次（20 对）", "present", c, "sface"),
             ("absent", "未参加核验", "missed", c, "test-pattern"),
         )
         for key, zh, expected, school, engine in roles:
             self.roles.append(Role(key, zh, expected, self._pick_student(school, engine, chosen)))
         not_enrolled = [
-            student
-            for student in self.students
-            if student.face.engine == "dlib-onnx" and not student.enrolled
+            student for student in self.students if student.face.engine == "sface" and not student.enrolled
         ]
         for student in not_enrolled:
             self.roles.append(Role("non_face", "照片采集未通过，走非人脸核验", "present", student))
@@ -115,7 +113,7 @@ class Participants:
 
 
 def _is_full_time_without_photographs(student: DemoStudent) -> bool:
-    return student.face.engine != "dlib-onnx" and student.record["学习形式"] == "全日制"
+    return student.face.engine != "sface" and student.record["学习形式"] == "全日制"
 
 
 def pattern_seed(record: dict[str, str]) -> int:

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from biometrics.engines.dlib_onnx import DlibOnnxEngine, installed_models
+from biometrics.engines.dlib_onnx import installed_models
+from biometrics.engines.sface import SFaceEngine
 from biometrics.liveness.actions import Action
 from biometrics.liveness.landmark_model import Dlib68LandmarkModel, LandmarkPoints
 from biometrics.pictures.decoding import Pixels, picture_from_pixels
@@ -84,8 +85,8 @@ ACTION_POSES = {
 
 
 @cache
-def _models() -> tuple[DlibOnnxEngine, Dlib68LandmarkModel]:
-    return DlibOnnxEngine(), Dlib68LandmarkModel(installed_models())
+def _models() -> tuple[SFaceEngine, Dlib68LandmarkModel]:
+    return SFaceEngine(), Dlib68LandmarkModel(installed_models())
 
 
 class NoFaceToAnimate(ValueError):

@@ -48,9 +48,7 @@ class RollCallScenario:
                 )
 
         await run_concurrently(one(student) for student in self.participants.students)
-        photographed = [
-            student for student in self.participants.students if student.face.engine == "dlib-onnx"
-        ]
+        photographed = [student for student in self.participants.students if student.face.engine == "sface"]
         refused = [student for student in photographed if not student.enrolled]
         self.log(
             f"激活完成：真人照片 {len(photographed)} 人中 {len(refused)} 人采集或证件照被拒"
@@ -244,7 +242,7 @@ class RollCallScenario:
         for student in self.participants.students:
             role = role_by_student.get(id(student))
             if (
-                student.face.engine != "dlib-onnx"
+                student.face.engine != "sface"
                 or not student.enrolled
                 or (role and role.key not in {"honest", "gcj02", "twice"})
             ):

@@ -81,7 +81,7 @@ class PhotographedFace:
 
     person: str
     photographs: tuple[Path, ...]
-    engine: str = "dlib-onnx"
+    engine: str = "sface"
     cannot: tuple[Action, ...] = (Action.CLOSE_EYES,)
     """Closed eyes are often not recognised in small, warped photographs."""
 

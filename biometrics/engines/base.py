@@ -138,6 +138,17 @@ class DetectedFace:
     """The corners of the mouth, left one of the image first; None if the detector does not locate them."""
 
 
+class EmbeddingUse(StrEnum):
+    """What a descriptor is computed for. An engine may average several views of a face where that improves the result."""
+
+    TEMPLATE = "template"
+    """Part of a template, which is kept for years."""
+    PROBE = "probe"
+    """Compared with a template."""
+    CONTINUITY = "continuity"
+    """Compared within one burst, to notice another person among its frames."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Descriptor:
     """The feature vector of a face, tied to the engine that made it."""
@@ -175,13 +186,12 @@ class FaceEngine(Protocol):
         ...
 
     def embed(
-        self, faces: Sequence[tuple[Picture, DetectedFace]], *, single_view: bool = False
+        self,
+        faces: Sequence[tuple[Picture, DetectedFace]],
+        *,
+        use: EmbeddingUse = EmbeddingUse.TEMPLATE,
     ) -> list[Descriptor]:
-        """Compute one descriptor for each face, in the same order.
-
-        `single_view` allows a single view of each face where the engine normally averages several: good enough to notice
-        another person among the frames of a burst, not for a comparison with a template.
-        """
+        """Compute one descriptor for each face, in the same order, with as many views of it as its `use` needs."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The shipped engine: dlib's HOG detector and 5-point alignment, with dlib's ResNet computed by onnxruntime.
+"""dlib's HOG detector and 5-point alignment, with dlib's ResNet computed by onnxruntime; for templates made before SFace.
 
 The weights are files of the package `face_recognition_models`. The package itself is not imported, because that would
 import `pkg_resources`. The 5-point landmark model and the ResNet are public domain (Davis King); the package's 68-point
@@ -25,6 +25,7 @@ from biometrics.engines.base import (
     Contours,
     Descriptor,
     DetectedFace,
+    EmbeddingUse,
     EngineInfo,
     EngineKey,
     Landmarks,
@@ -32,6 +33,7 @@ from biometrics.engines.base import (
     Point,
 )
 from biometrics.engines.dlib_weights import DIMENSION, read_resnet
+from biometrics.engines.onnx_session import single_threaded_session
 from biometrics.engines.resnet_graph import CHIP_SIDE, INPUT, resnet_model
 from biometrics.errors import EngineUnavailable
 from biometrics.liveness.landmark_model import LandmarkModel
@@ -80,7 +82,8 @@ class DlibOnnxEngine:
         self._detector = dlib.get_frontal_face_detector()
         self._shape = dlib.shape_predictor(str(shape))
         self._landmark_model = landmark_model
-        self._network = _load_session(resnet)
+        self._session: onnxruntime.InferenceSession | None = None
+        self._resnet = resnet
         self._info = EngineInfo(
             key=KEY,
             metric=Metric.L2,
@@ -134,12 +137,15 @@ class DlibOnnxEngine:
         return contours.scaled(decoded.factor)
 
     def embed(
-        self, faces: Sequence[tuple[Picture, DetectedFace]], *, single_view: bool = False
+        self,
+        faces: Sequence[tuple[Picture, DetectedFace]],
+        *,
+        use: EmbeddingUse = EmbeddingUse.TEMPLATE,
     ) -> list[Descriptor]:
         """The mean descriptor of each aligned chip and its mirror image, as float32, not normalised."""
         if not faces:
             return []
-        if single_view:
+        if use is EmbeddingUse.CONTINUITY:
             vectors = self.compute_descriptors(self._cut_chips(faces, _UPRIGHT_PADDING), views=1)
         else:
             vectors = self.compute_descriptors(self.align(faces))
@@ -157,9 +163,15 @@ class DlibOnnxEngine:
     def compute_descriptors(self, chips: Chips, views: int = 2) -> npt.NDArray[np.float32]:
         """Run all chips in one forward pass and average the `views` results of each face, shape (n, 128)."""
         batch = np.ascontiguousarray(chips.transpose(0, 3, 1, 2), dtype=np.float32)
-        (raw,) = self._network.run(None, {INPUT: batch})
+        (raw,) = self._network().run(None, {INPUT: batch})
         averaged: npt.NDArray[np.float32] = raw.reshape(views, -1, DIMENSION).mean(axis=0)
         return averaged
+
+    def _network(self) -> onnxruntime.InferenceSession:
+        """The network, loaded at its first use: a deployment without such templates never needs it."""
+        if self._session is None:
+            self._session = single_threaded_session(resnet_model(read_resnet(self._resnet)))
+        return self._session
 
     def _search(self, picture: Picture, *, thorough: bool) -> list[tuple[Box, float]]:
         """Boxes at the first scale that shows any."""
@@ -251,16 +263,6 @@ def installed_models() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise EngineUnavailable(engine=str(KEY), reason="face_recognition_models is not installed")
     return Path(spec.submodule_search_locations[0]) / "models"
-
-
-def _load_session(resnet: Path) -> onnxruntime.InferenceSession:
-    """A single-threaded session: parallel work uses several processes, each with its own network."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        resnet_model(read_resnet(resnet)), options, providers=["CPUExecutionProvider"]
-    )
 
 
 @cache

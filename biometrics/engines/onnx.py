@@ -1,6 +1,6 @@
 """An engine of the operator's own ONNX models, described in a YAML file (`biometrics.engines.onnx_spec`).
 
-Parts that the description omits come from the shipped engine: its detector with 5-point landmarks, or its network. The
+Parts that the description omits come from the shipped engine: its detector with five points, or its network. The
 version ends in a hash of the description and the models, so that descriptors of different models are never compared.
 """
 
@@ -10,19 +10,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from PIL import Image
 
+from biometrics.engines.alignment import fit_similarity, named_points, sample_chip
 from biometrics.engines.base import (
     Contours,
     Descriptor,
     DetectedFace,
+    EmbeddingUse,
     EngineInfo,
     EngineKey,
     Landmarks,
     Metric,
-    Point,
 )
-from biometrics.engines.dlib_onnx import KEY as SHIPPED_KEY
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
 from biometrics.engines.onnx_detector import Detection, Floats, Outputs, detect_faces
 from biometrics.engines.onnx_spec import (
@@ -33,31 +32,36 @@ from biometrics.engines.onnx_spec import (
     ModelPart,
     PointAlignment,
     ScrfdDetector,
+    ShippedDetector,
     read_model,
     read_spec,
     spec_error,
 )
+from biometrics.engines.sface import SFaceEngine
 from biometrics.errors import EngineUnavailable
 from biometrics.pictures.decoding import Picture, Pixels, picture_from_pixels
 
 _DIGEST_LENGTH = 12
-_SHIPPED_POINTS = frozenset({"left_eye", "right_eye", "nose"})
+_DLIB_POINTS = frozenset({"left_eye", "right_eye", "nose"})
 
 
 class OnnxEngine:
-    """The detector and embedder of a description, completed by the shipped engine. For use by one thread at a time."""
+    """The detector and embedder of a description, completed by the shipped engine. For use by one thread at a time.
 
-    def __init__(self, file: Path, shipped: DlibOnnxEngine) -> None:
+    dlib's 5-point model locates landmarks for a detector that has none.
+    """
+
+    def __init__(self, file: Path, shipped: SFaceEngine, dlib: DlibOnnxEngine) -> None:
         """Load and test everything that `file` describes. Raises EngineSpecInvalid with file, field and value."""
         self._spec = spec = read_spec(file)
-        self._shipped = shipped
-        self._detector = None if isinstance(spec.detector, DlibHog) else _Detector(file, spec.detector)
+        self._shipped, self._dlib = shipped, dlib
+        own = None if isinstance(spec.detector, ShippedDetector | DlibHog) else spec.detector
+        self._detector = None if own is None else _Detector(file, own)
         self._embedder = None if spec.embedder is None else _Embedder(file, spec.embedder)
-        self._has_points = (
-            self._detector is not None and self._embedder is not None and self._detector.has_points
-        )
-        _check_alignment_points(file, spec, has_points=self._has_points)
-        self._info = _engine_info(spec, self._shipped.info())
+        self._has_points = self._detector is not None and self._detector.has_points
+        has_all_points = self._has_points or isinstance(spec.detector, ShippedDetector)
+        _check_alignment_points(file, spec, has_points=has_all_points)
+        self._info = _engine_info(spec, has_points=self._has_points, shipped=shipped.info(), dlib=dlib.info())
 
     def info(self) -> EngineInfo:
         return self._info
@@ -68,17 +72,21 @@ class OnnxEngine:
     def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
         """Detect all faces, widest first. The operator's own detector has a fixed input size, so `thorough` is ignored."""
         if self._detector is None:
-            return self._shipped.detect(picture, thorough=thorough)
+            return self._fallback().detect(picture, thorough=thorough)
         return [self._to_face(picture, each) for each in self._detector.detect(picture)]
 
     def track(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
         if self._detector is None:
-            return self._shipped.track(pictures)
+            return self._fallback().track(pictures)
         return [self.detect(picture) for picture in pictures]
+
+    def _fallback(self) -> SFaceEngine | DlibOnnxEngine:
+        """The engine whose detector is used."""
+        return self._dlib if isinstance(self._spec.detector, DlibHog) else self._shipped
 
     def _to_face(self, picture: Picture, detection: Detection) -> DetectedFace:
         if not self._has_points:
-            return self._shipped.locate_landmarks(picture, detection.box, detection.score)
+            return self._dlib.locate_landmarks(picture, detection.box, detection.score)
         left, right, nose, *mouth = detection.points
         marks = Landmarks((left, left), (right, right), nose)
         return DetectedFace(detection.box, marks, detection.score, (mouth[0], mouth[1]))
@@ -87,14 +95,15 @@ class OnnxEngine:
         return self._shipped.find_contours(picture, face)
 
     def embed(
-        self, faces: Sequence[tuple[Picture, DetectedFace]], *, single_view: bool = False
+        self,
+        faces: Sequence[tuple[Picture, DetectedFace]],
+        *,
+        use: EmbeddingUse = EmbeddingUse.TEMPLATE,
     ) -> list[Descriptor]:
         if not faces:
             return []
         if self._embedder is None:
-            vectors = [
-                descriptor.vector for descriptor in self._shipped.embed(faces, single_view=single_view)
-            ]
+            vectors = [descriptor.vector for descriptor in self._shipped.embed(faces, use=use)]
         else:
             vectors = list(self._embedder.embed(faces))
         if not all(np.isfinite(vector).all() for vector in vectors):
@@ -208,60 +217,13 @@ class _Embedder:
         """The chip's pixel step in the original, rotated like the face, and the position of its upper left corner."""
         alignment, box = self._spec.alignment, face.box
         if isinstance(alignment, PointAlignment):
-            points = _named_points(face)
+            points = named_points(face)
             chip = np.array([complex(*place) for place in alignment.points.values()])
             return fit_similarity(chip, np.array([points[name] for name in alignment.points]))
         share = 1 + 2 * alignment.padding
         step = complex(max(box.width * share / size[0], box.height * share / size[1]))
         centre = complex(box.left + box.right, box.top + box.bottom) / 2
         return step, centre - step * complex(*size) / 2
-
-
-def fit_similarity(
-    places: npt.NDArray[np.complex128], there: npt.NDArray[np.complex128]
-) -> tuple[complex, complex]:
-    """Fit `there = origin + step * places` by least squares."""
-    middle, target = places.mean(), there.mean()
-    spread = places - middle
-    step = complex(np.vdot(spread, there - target) / np.vdot(spread, spread).real)
-    return step, complex(target - step * middle)
-
-
-def sample_chip(pixels: Pixels, step: complex, origin: complex, size: tuple[int, int]) -> Pixels:
-    """Sample a chip of `size` whose pixels lie `step` apart, from `origin` on. Black outside the picture."""
-    height, width = pixels.shape[:2]
-    corners = [origin + step * complex(x, y) for x in (0, size[0]) for y in (0, size[1])]
-    coarse = max(1, int(abs(step)))
-    left, top = (max(0, int(min(side)) - coarse) for side in _coordinates(corners))
-    right, bottom = (int(max(side)) + 1 + coarse for side in _coordinates(corners))
-    right, bottom = min(width, right), min(height, bottom)
-    if right <= left or bottom <= top:
-        return np.zeros((size[1], size[0], 3), dtype=np.uint8)
-    part = Image.fromarray(pixels).reduce(coarse, box=(left, top, right, bottom))
-    step, origin = step / coarse, (origin - complex(left, top)) / coarse
-    turned = (step.real, -step.imag, origin.real, step.imag, step.real, origin.imag)
-    return np.asarray(part.transform(size, Image.Transform.AFFINE, turned, Image.Resampling.BILINEAR))
-
-
-def _coordinates(places: list[complex]) -> tuple[list[float], list[float]]:
-    return [place.real for place in places], [place.imag for place in places]
-
-
-def _named_points(face: DetectedFace) -> dict[str, complex]:
-    """The points of a face by name. Eyes are the midpoint of their corners."""
-    marks = face.landmarks
-    named = {
-        "left_eye": (_complex(marks.left_eye[0]) + _complex(marks.left_eye[1])) / 2,
-        "right_eye": (_complex(marks.right_eye[0]) + _complex(marks.right_eye[1])) / 2,
-        "nose": _complex(marks.nose),
-    }
-    if face.mouth is not None:
-        named |= {"mouth_left": _complex(face.mouth[0]), "mouth_right": _complex(face.mouth[1])}
-    return named
-
-
-def _complex(point: Point) -> complex:
-    return complex(point.x, point.y)
 
 
 def _output_fields(field: str, names: dict[str, str]) -> dict[str, str]:
@@ -273,7 +235,7 @@ def _check_alignment_points(file: Path, spec: EngineSpec, *, has_points: bool) -
     if has_points or spec.embedder is None or not isinstance(spec.embedder.alignment, PointAlignment):
         return
     for name in spec.embedder.alignment.points:
-        if name not in _SHIPPED_POINTS:
+        if name not in _DLIB_POINTS:
             raise spec_error(
                 file,
                 "embedder.alignment.points",
@@ -283,14 +245,16 @@ def _check_alignment_points(file: Path, spec: EngineSpec, *, has_points: bool) -
             )
 
 
-def _engine_info(spec: EngineSpec, shipped: EngineInfo) -> EngineInfo:
-    with_shipped = isinstance(spec.detector, DlibHog) or spec.embedder is None
-    digest = spec.digest(str(SHIPPED_KEY) if with_shipped else "")
+def _engine_info(spec: EngineSpec, *, has_points: bool, shipped: EngineInfo, dlib: EngineInfo) -> EngineInfo:
+    with_shipped = isinstance(spec.detector, ShippedDetector) or spec.embedder is None
+    with_dlib = not isinstance(spec.detector, ShippedDetector) and not has_points
+    used = [info for info, is_used in ((shipped, with_shipped), (dlib, with_dlib)) if is_used]
+    digest = spec.digest(" ".join(str(info.key) for info in used))
     return EngineInfo(
         key=EngineKey(spec.id, f"{spec.version}-{digest[:_DIGEST_LENGTH]}"),
         metric=Metric.L2,
         dimension=shipped.dimension if spec.embedder is None else spec.embedder.dimension,
-        licence=f"{spec.licence}; {shipped.licence}" if with_shipped else spec.licence,
+        licence="; ".join([spec.licence, *(info.licence for info in used)]),
         weights_sha256=digest,
         landmark_model=shipped.landmark_model,
     )

@@ -49,7 +49,10 @@ def detect_faces(picture: Picture, spec: BoxDetector | ScrfdDetector, run: RunMo
     candidates = (
         _decode_boxes(outputs, spec) if isinstance(spec, BoxDetector) else _decode_scrfd(outputs, spec)
     )
-    detections = [_to_original(candidates, index, factor) for index in _suppress_overlaps(candidates, spec)]
+    detections = [
+        detection_in_original(candidates, index, factor)
+        for index in suppress_overlaps(candidates, spec.score_threshold, spec.nms_iou)
+    ]
     return sorted(detections, key=lambda each: each.box.width, reverse=True)
 
 
@@ -110,20 +113,20 @@ def _rows(outputs: Outputs, name: str, width: int) -> Floats:
     return values.reshape(-1, width)
 
 
-def _suppress_overlaps(candidates: Candidates, spec: BoxDetector | ScrfdDetector) -> list[int]:
+def suppress_overlaps(candidates: Candidates, score_threshold: float, nms_iou: float) -> list[int]:
     """Non-maximum suppression. Returns the indices of valid boxes above the threshold, best first."""
     boxes = candidates.boxes
     sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if candidates.points is not None:
         apart = (candidates.points[:, :2] != candidates.points[:, 2:4]).any(axis=1)
         sound &= np.isfinite(candidates.points).all(axis=1) & apart
-    chosen = np.flatnonzero(sound & (candidates.scores >= spec.score_threshold))
+    chosen = np.flatnonzero(sound & (candidates.scores >= score_threshold))
     chosen = chosen[np.argsort(-candidates.scores[chosen], kind="stable")][:_MAX_CANDIDATES]
     selected: list[int] = []
     while len(chosen):
         best, chosen = int(chosen[0]), chosen[1:]
         selected.append(best)
-        chosen = chosen[_intersection_over_union(boxes[best], boxes[chosen]) <= spec.nms_iou]
+        chosen = chosen[_intersection_over_union(boxes[best], boxes[chosen]) <= nms_iou]
     return selected
 
 
@@ -136,7 +139,7 @@ def _intersection_over_union(box: Floats, others: Floats) -> Floats:
     return ratio
 
 
-def _to_original(candidates: Candidates, index: int, factor: float) -> Detection:
+def detection_in_original(candidates: Candidates, index: int, factor: float) -> Detection:
     left, top, right, bottom = (float(side) * factor for side in candidates.boxes[index])
     marks = () if candidates.points is None else candidates.points[index].reshape(_POINTS, 2)
     points = tuple(Point(float(x) * factor, float(y) * factor) for x, y in marks)

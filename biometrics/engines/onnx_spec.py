@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from biometrics.errors import BiometricsError
 
-RESERVED_IDS = frozenset({"dlib-onnx", "face-recognition", "test-pattern"})
+RESERVED_IDS = frozenset({"sface", "dlib-onnx", "face-recognition", "test-pattern"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_SPEC_BYTES = 64 * 1024
-_KINDS = frozenset({"dlib-hog", "boxes", "scrfd", "points", "box"})
+_KINDS = frozenset({"yunet", "dlib-hog", "boxes", "scrfd", "points", "box"})
 
 Side = Annotated[int, Field(ge=16, le=2048)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -69,10 +69,16 @@ class ModelPart(_SpecModel):
     input: ImageInput
 
 
-class DlibHog(_SpecModel):
-    """The shipped engine's detector and 5-point landmarks."""
+class ShippedDetector(_SpecModel):
+    """The shipped engine's detector with its five points."""
 
-    kind: Literal["dlib-hog"] = "dlib-hog"
+    kind: Literal["yunet"] = "yunet"
+
+
+class DlibHog(_SpecModel):
+    """dlib's detector and 5-point landmarks, for descriptions written for them. It finds no corners of the mouth."""
+
+    kind: Literal["dlib-hog"]
 
 
 class _DetectorPart(ModelPart):
@@ -158,14 +164,16 @@ class EngineSpec(_SpecModel):
     id: str = Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.]{0,19}$")
     licence: str = Field(min_length=1, max_length=500)
-    detector: Annotated[DlibHog | BoxDetector | ScrfdDetector, Field(discriminator="kind")] = DlibHog()
+    detector: Annotated[
+        ShippedDetector | DlibHog | BoxDetector | ScrfdDetector, Field(discriminator="kind")
+    ] = ShippedDetector()
     embedder: Embedder | None = None
 
     @model_validator(mode="after")
     def _require_own_part(self) -> Self:
         if self.id in RESERVED_IDS:
             raise ValueError(f"the id {self.id} is reserved for an engine of the product")
-        if self.embedder is None and isinstance(self.detector, DlibHog):
+        if self.embedder is None and isinstance(self.detector, ShippedDetector | DlibHog):
             raise ValueError("a detector or an embedder is required")
         return self
 

@@ -16,6 +16,7 @@ from biometrics.engines.base import (
     Contours,
     Descriptor,
     DetectedFace,
+    EmbeddingUse,
     EngineInfo,
     EngineKey,
     Landmarks,
@@ -80,7 +81,7 @@ class ReferenceEngine:
         self,
         faces: Sequence[tuple[Picture, DetectedFace]],
         *,
-        single_view: bool = False,  # noqa: ARG002 - always one view
+        use: EmbeddingUse = EmbeddingUse.TEMPLATE,  # noqa: ARG002 - always one view
     ) -> list[Descriptor]:
         return _as_descriptors([_encode(picture, face.box) for picture, face in faces])
 

@@ -23,6 +23,7 @@ from biometrics.engines.base import (
     Contours,
     Descriptor,
     DetectedFace,
+    EmbeddingUse,
     EngineInfo,
     EngineKey,
     Landmarks,
@@ -146,7 +147,7 @@ class PatternEngine:
         self,
         faces: Sequence[tuple[Picture, DetectedFace]],
         *,
-        single_view: bool = False,  # noqa: ARG002 - always one view
+        use: EmbeddingUse = EmbeddingUse.TEMPLATE,  # noqa: ARG002 - always one view
     ) -> list[Descriptor]:
         """The grey levels of the cells, scaled so that distances resemble those of a real engine."""
         return [Descriptor(KEY, Metric.L2, _read_cells(picture.rgb().pixels)) for picture, _ in faces]

@@ -7,6 +7,7 @@ import pytest
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from biometrics.engines.base import EngineSet
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.engines.sface import SFaceEngine
 from biometrics.engines.test_pattern import PatternEngine, render_pattern
 from biometrics.liveness.burst import BurstRules
 from biometrics.matching.decision import EnrolmentRules
@@ -23,20 +24,25 @@ def people() -> dict[str, tuple[Path, ...]]:
 
 
 @pytest.fixture(scope="session")
-def dlib_engine() -> DlibOnnxEngine:
+def sface_engine() -> SFaceEngine:
     return shipped_engine.engine()
 
 
 @pytest.fixture(scope="session")
-def both_engines(dlib_engine: DlibOnnxEngine) -> EngineSet:
-    return EngineSet([PatternEngine(), dlib_engine])
+def dlib_engine() -> DlibOnnxEngine:
+    return shipped_engine.dlib_engine()
+
+
+@pytest.fixture(scope="session")
+def both_engines(sface_engine: SFaceEngine) -> EngineSet:
+    return EngineSet([PatternEngine(), sface_engine])
 
 
 @pytest.fixture(scope="session")
 def rules() -> FaceRules:
     return FaceRules(
-        enrolment=EnrolmentRules(min_shots=3, max_shot_distance=0.6),
-        burst=BurstRules(min_frames=3, min_gap_ms=100, max_gap_ms=5000, max_frame_distance=0.6),
+        enrolment=EnrolmentRules(min_shots=3, max_shot_distance=1.1),
+        burst=BurstRules(min_frames=3, min_gap_ms=100, max_gap_ms=5000, max_frame_distance=1.15),
     )
 
 

@@ -3,6 +3,7 @@
 import io
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from backend.demo.face_animation import PHONE, FaceAnimator, NoFaceToAnimate, Po
 from backend.demo.poses import FRAME_INTERVAL_MS, plan_burst
 from bench import attacks
 from biometrics.engines.base import EngineSet
-from biometrics.engines.dlib_onnx import KEY, DlibOnnxEngine
+from biometrics.engines.sface import KEY, SFaceEngine
 from biometrics.liveness.actions import Action
 from biometrics.matching.decision import EnrolmentRules, Method
 from biometrics.matching.scoring import MatchReference, ScoringConfig, neutral_population
@@ -25,7 +26,7 @@ from tests.support.biometrics.pictures import encode_picture, noise_picture
 # Models and frames take seconds: one process creates them.
 pytestmark = pytest.mark.xdist_group("face_animation")
 
-RULES = FaceRules(EnrolmentRules(3, 0.6), BURST, CHALLENGE)
+RULES = FaceRules(EnrolmentRules(3, 1.1), replace(BURST, max_frame_distance=1.15), CHALLENGE)
 PERSON = "att-s24"
 REQUESTED = (Action.TURN_LEFT, Action.OPEN_MOUTH)
 
@@ -150,7 +151,7 @@ def test_flash_response_is_measured_on_a_lit_face(
 
 @pytest.mark.parametrize("person", ["obama", "biden", "att-s01", "att-s20", "att-s40"])
 def test_faces_on_a_phone_canvas_are_detected_and_large_enough(
-    dlib_engine: DlibOnnxEngine, people: People, person: str
+    dlib_engine: SFaceEngine, people: People, person: str
 ) -> None:
     frame = FaceAnimator(people[person][0].read_bytes()).frame(Pose(), 0)
     picture = Picture.open(frame, DecodeLimits())

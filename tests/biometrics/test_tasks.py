@@ -44,7 +44,7 @@ def enrolment(
 def test_three_photographs_enrol_a_person(enrolment: EnrolmentResult) -> None:
     assert enrolment.template is not None
     assert enrolment.template.shots == 3
-    assert str(enrolment.engine.key) == "dlib-onnx/1"
+    assert str(enrolment.engine.key) == "sface/1"
     assert enrolment.reasons == ()
     assert {"decode", "detect", "embed", "total"} <= set(enrolment.ms)
 
@@ -60,8 +60,8 @@ def test_same_person_scores_higher_than_another_person(
     assert own.quality_reasons == own.liveness.reasons == ()
     assert own.score is not None
     assert stranger.score is not None
-    assert own.score.value > 0.96
-    assert stranger.score.value < 0.93
+    assert own.score.value > 0.6
+    assert stranger.score.value < 0.4
     assert all(frame.fingerprint and frame.quality and frame.face for frame in own.frames)
 
 

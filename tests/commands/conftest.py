@@ -22,12 +22,14 @@ async def standing_scenario(app_context: AppContext, owner: Database) -> Standin
 def _engine_loaded_once() -> Iterator[None]:
     """Let commands share the engine that this process has loaded. The tests of engines cover loading."""
     with pytest.MonkeyPatch.context() as patch:
+        for module in ("backend.commands.face_command", "biometrics.engines.dlib_onnx"):
+            patch.setattr(f"{module}.DlibOnnxEngine", shipped_engine.dlib_engine)
         for module in (
             "backend.commands.face_command",
             "backend.commands.face_calibrate",
-            "biometrics.engines.dlib_onnx",
+            "biometrics.engines.sface",
         ):
-            patch.setattr(f"{module}.DlibOnnxEngine", shipped_engine.engine)
+            patch.setattr(f"{module}.SFaceEngine", shipped_engine.engine)
         patch.setattr("biometrics.liveness.landmark_model.Dlib68LandmarkModel", shipped_engine.landmark_model)
         yield
 

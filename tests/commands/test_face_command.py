@@ -11,7 +11,7 @@ from backend.core.clock import legal_day, now
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from backend.identity.face.policy import scoring, thresholds
 from backend.policy import load_policies
-from biometrics.engines.dlib_onnx import KEY
+from biometrics.engines.sface import KEY
 from biometrics.engines.test_pattern import render_pattern
 from biometrics.matching.decision import Method
 from biometrics.matching.scoring import ScoringConfig
@@ -49,8 +49,8 @@ def test_two_photographs_of_one_person_are_accepted(people: dict[str, tuple[Path
     answer = run_json("compare", people["obama"][0], people["obama"][2])
     assert answer["decision"] == "accept"
     assert answer["reject_below"] < answer["accept_from"] <= answer["score"] <= 1
-    assert (answer["method"], answer["engine"], answer["reasons"]) == ("neutral", "dlib-onnx/1", [])
-    assert 0 < answer["distance"] < 0.6
+    assert (answer["method"], answer["engine"], answer["reasons"]) == ("neutral", "sface/1", [])
+    assert 0 < answer["distance"] < 1
     assert answer["quality"]["a"]["faces"] == answer["quality"]["b"]["faces"] == 1
     assert answer["ms"]["total"] > 0
 
@@ -107,7 +107,7 @@ def test_comparison_requires_thresholds_in_force(people: dict[str, tuple[Path, .
 def test_text_output_is_readable(people: dict[str, tuple[Path, ...]]) -> None:
     compared = CliRunner().invoke(app, ["compare", str(people["obama"][0]), str(people["obama"][2])])
     inspected = CliRunner().invoke(app, ["inspect", str(people["obama"][0])])
-    assert compared.stdout.startswith("accept: 0.9")
+    assert compared.stdout.startswith("accept: 0.8")
     assert inspected.stdout.startswith("usable: JPEG 910 × 1137")
 
 
@@ -155,7 +155,7 @@ def test_calibration_report_has_plots_and_all_candidates(report: dict[str, Any])
         assert Picture.open((page.parent / plot).read_bytes(), DecodeLimits()).width > 500
         assert plot in page.read_text("utf-8")
     document = json.loads((page.parent / "report.json").read_text("utf-8"))
-    assert document["engine"] == "dlib-onnx/1"
+    assert document["engine"] == "sface/1"
     assert [each["method"] for each in document["candidates"]] == [
         "neutral"
     ]  # too few people for a population

@@ -41,7 +41,7 @@ def test_own_engine_precedes_the_shipped_one(tmp_path: Path) -> None:
     engines = load_face_engines(
         test_engine=False, own=write_engine_spec(tmp_path, embedder=embedder_spec(tmp_path))
     )
-    assert [info.key.id for info in engines.infos()] == ["tiny", "dlib-onnx"]
+    assert [info.key.id for info in engines.infos()] == ["tiny", "sface", "dlib-onnx"]
 
 
 def test_worker_does_not_start_without_policy_for_its_engine(app_context: AppContext, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from backend.core.tenancy import Scope
 from backend.identity.face.templates import store_template
 from backend.identity.tables import FaceEnrolment
 from biometrics.engines.base import EngineKey, Metric
-from biometrics.engines.dlib_onnx import KEY as SHIPPED
+from biometrics.engines.sface import KEY as SHIPPED
 from biometrics.matching.decision import FaceTemplate
 from tests.support.biometrics.tiny_models import embedder_spec, write_engine_spec
 from tests.support.identity.scenario import IdentityScenario, identity_scenario
@@ -88,10 +88,10 @@ def school_rows(plan: dict[str, Any], stage: IdentityScenario) -> list[tuple[str
 
 async def test_plan_shows_who_must_enrol_again(school: IdentityScenario) -> None:
     plan = await run_plan_json("--students")
-    assert plan["enrols"] == "dlib-onnx/1"
+    assert plan["enrols"] == "sface/1"
     assert school_rows(plan, school) == [
-        ("dlib-onnx/1", "current", 2, 1),
         ("of-yesterday/3", "unjudged", 1, 1),
+        ("sface/1", "current", 2, 1),
     ]
     assert str(school.school.students[2].id) in plan["enrol_again"]
     assert str(school.school.students[0].id) not in plan["enrol_again"]
@@ -100,14 +100,14 @@ async def test_plan_shows_who_must_enrol_again(school: IdentityScenario) -> None
 async def test_shipped_engine_still_judges_its_templates(school: IdentityScenario, tmp_path: Path) -> None:
     plan = await run_plan_json("--engine", write_engine_spec(tmp_path, embedder=embedder_spec(tmp_path)))
     assert plan["enrols"].startswith("tiny/1-")
-    assert school_rows(plan, school)[0] == ("dlib-onnx/1", "judged", 2, 1)
+    assert school_rows(plan, school)[1] == ("sface/1", "judged", 2, 1)
     assert plan["totals"]["current"] == 0
     assert "enrol_again" not in plan
 
 
 async def test_text_output_of_the_plan_is_readable(school: IdentityScenario) -> None:
     result = await run_plan()
-    assert result.stdout.startswith("dlib-onnx/1")
+    assert result.stdout.startswith("sface/1")
     assert "须重新采集" in result.stdout
 
 

@@ -106,7 +106,7 @@ def test_location_fix_of_400_metres_is_too_coarse() -> None:
     assert ZHENGZHOU.ratio("verification.fence.outside_at") < ZHENGZHOU.ratio("verification.fence.inside_at")
 
 
-@pytest.mark.parametrize("engine", ["dlib-onnx", "test-pattern"])
+@pytest.mark.parametrize("engine", ["sface", "dlib-onnx", "test-pattern"])
 def test_each_face_engine_leaves_room_for_a_second_check(engine: str) -> None:
     method = ZHENGZHOU.text(f"verification.face.{engine}.method")
     accept = ZHENGZHOU.number(f"verification.face.{engine}.{method}.accept_from")

@@ -8,7 +8,7 @@ from biometrics.matching.scoring import NEUTRAL_VERSION, ScoringConfig
 from biometrics.pictures.decoding import DecodeLimits
 from biometrics.tasks import FaceRules
 
-SHIPPED_ENGINE = "dlib-onnx"
+SHIPPED_ENGINE = "sface"
 SINGLE_PICTURE_RULES = BurstRules(
     min_frames=1, min_gap_ms=0, max_gap_ms=2**31, max_frame_distance=float("inf")
 )

@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     )
     template_cipher: Literal["aes-256-gcm", "sm4-gcm"] = Field(
         default="aes-256-gcm",
-        description="cipher of new face templates and their keys; stored ones name their own",
+        description="cipher of new face templates and pictures and their keys; stored ones name their own",
     )
     face_landmark_model: Literal["dlib-68", "none"] = Field(
         default="dlib-68",

@@ -13,6 +13,7 @@ BENCHMARKS = {
     "second-face": ["bench.second_face"],
     "liveness": ["bench.liveness"],
     "template-loss": ["bench.template_loss"],
+    "picture-sealing": ["bench.picture_sealing"],
     "intake": ["bench.intake"],
     "dashboards": ["bench.dashboards"],
     "roster": ["bench.roster", "--rows", "20000"],

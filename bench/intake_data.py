@@ -125,7 +125,8 @@ _FILLING = (
     ),
     (
         "INSERT INTO portrait (id, school_id, student_id, evidence_key, sha256, status, reasons, submitted_at)"
-        " SELECT pg_temp.id(11, n), school, student, '-', '\\x00', 'accepted', '[]', now() FROM " + _STUDENTS
+        " SELECT pg_temp.id(11, n), school, student, CAST(n AS text), '\\x00', 'accepted', '[]', now() FROM "
+        + _STUDENTS
     ),
     (
         "INSERT INTO face_template (id, school_id, student_id, enrolment_id, engine_id, engine_version, purpose, sealed,"

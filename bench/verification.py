@@ -305,9 +305,7 @@ def baseline_row(count: int, baseline: tuple[float, float]) -> dict[str, object]
 
 async def build(app_context: AppContext, schools: int, students: int) -> list[SentCheckIn]:
     async with app_context.database.transaction(WIDE) as session:
-        sent = await SubmittedCheckIns(session, app_context.keys, app_context.evidence, now()).insert(
-            schools, students
-        )
+        sent = await SubmittedCheckIns(session, app_context, now()).insert(schools, students)
     await app_context.database.close()
     return sent
 

@@ -21,13 +21,15 @@ from backend.campus.outline import Outline, parse_outline
 from backend.campus.service import Filing, NewSite, file_site
 from backend.core import jws
 from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.clock import legal_day
-from backend.core.evidence import EvidenceStore
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.core.tables import OutboxEvent
 from backend.demo.poses import FRAME_INTERVAL_MS, plan_burst
 from backend.identity.face.templates import store_template
+from backend.identity.pictures.keys import ensure_picture_key
+from backend.identity.pictures.store import put_picture
 from backend.identity.tables import FaceEnrolment
 from backend.org.tables import OrgUnit, Term
 from backend.people.tables import SchoolClass, Student
@@ -76,9 +78,13 @@ class SubmittedCheckIns:
     """Creates all rows in one transaction of the database owner."""
 
     session: AsyncSession
-    keys: KeyRing
-    evidence: EvidenceStore
+    app_context: AppContext
     at: datetime
+
+    @property
+    def keys(self) -> KeyRing:
+        """The keys of the deployment."""
+        return self.app_context.keys
 
     async def insert(self, schools: int, students: int) -> list[SentCheckIn]:
         """Create schools with students who submitted a check-in."""
@@ -242,16 +248,19 @@ class SubmittedCheckIns:
         )
         self.session.add(submission)
         await self.session.flush()
+        key = await ensure_picture_key(
+            self.session, self.keys, submission.school_id, submission.student_id, self.at
+        )
         for position, data in enumerate(frames):
-            key = submission.frame_key(position)
-            await self.evidence.put(key, data)
+            picture = submission.frame(position)
+            await put_picture(self.app_context, key, picture, data)
             frames_in.append(
                 SubmissionFrame(
                     submission_id=submission_id,
                     position=position,
                     sha256=hashlib.sha256(data).digest(),
                     size=len(data),
-                    evidence_key=key,
+                    evidence_key=picture.evidence_key(key),
                     received_at=self.at,
                     kept_sha256=None,
                     term_code=TERM,

@@ -207,7 +207,7 @@ async def put_frame(
 ) -> FrameOut:
     """上传一帧图片（与信封中声明的摘要一致） · Upload one frame; it must match the hash declared in the envelope."""
     app_context, at = caller.app_context, caller.at
-    frame = await frames.load_declared_frame(app_context.database, caller.actor, submission_id, position, at)
+    frame = await frames.load_declared_frame(app_context, caller.actor, submission_id, position, at)
     size = await frames.store_frame(app_context, frame, request.stream())
     stored = frames.StoredFrame(frame, caller.actor, size, at)
     complete = await app_context.service(frames.FrameRecorder).record(stored)

@@ -1,52 +1,41 @@
 """The evidence store: files by key, in a local folder by default or an S3-compatible store in production."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import os
+import secrets
 from pathlib import Path
 
 import obstore
 from obstore.store import LocalStore, ObjectStore
 
-CHUNK_BYTES = 64 * 1024
-"""Size of the parts in which a stream is written. A usual frame has one or two; S3 would need parts of 5 MB."""
+_FILE_MODE, _FOLDER_MODE = 0o600, 0o700
 
 
 class EvidenceStore:
-    """Immutable files. Keys are paths like `frames/<submission>/0`. A file is written completely or not at all."""
+    """Immutable files under opaque keys. A file is written completely or not at all.
 
-    def __init__(self, store: ObjectStore) -> None:
+    In a local folder, only the user who runs the processes can read files and folders. obstore writes with the umask of
+    the process, so files of a local folder are written here.
+    """
+
+    def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
         self._store = store
+        self._folder = folder
 
     @classmethod
     def local(cls, folder: Path) -> "EvidenceStore":
         """A store in a folder, which is created if missing."""
-        folder.mkdir(parents=True, exist_ok=True)
-        return cls(LocalStore(prefix=folder))
+        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        if folder.stat().st_uid == os.geteuid():  # a folder that existed before may be open to others
+            folder.chmod(_FOLDER_MODE)
+        return cls(LocalStore(prefix=folder), folder)
 
     async def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`, replacing what an interrupted attempt may have left."""
-        await obstore.put_async(self._store, key, data)
-
-    async def put_stream(self, key: str, pieces: AsyncIterator[bytes]) -> None:
-        """Store a stream, with about `CHUNK_BYTES` bytes of it in memory at a time.
-
-        An error or a cancellation leaves the key as it was: the parts have another name until the last one is written.
-        """
-        head = bytearray()
-        async for piece in pieces:
-            head += piece
-            if len(head) > CHUNK_BYTES:
-                break
+        if self._folder is None:
+            await obstore.put_async(self._store, key, data)
         else:
-            await self.put(key, bytes(head))
-            return
-        await obstore.put_async(
-            self._store,
-            key,
-            _prepend(bytes(head), pieces),
-            use_multipart=True,
-            chunk_size=CHUNK_BYTES,
-            max_concurrency=1,
-        )
+            await asyncio.to_thread(_write_file, self._folder, key, data)
 
     async def get(self, key: str) -> bytes:
         """The content of `key`. Raises FileNotFoundError."""
@@ -62,7 +51,23 @@ class EvidenceStore:
                 continue
 
 
-async def _prepend(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield head
-    async for piece in pieces:
-        yield piece
+def _write_file(folder: Path, key: str, data: bytes) -> None:
+    """Write a file under another name, then rename it."""
+    path = folder / key
+    _make_folder(path.parent, folder)
+    part = path.with_name(f".{secrets.token_hex(8)}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _make_folder(path: Path, root: Path) -> None:
+    """Create a folder below the root with its parents. `Path.mkdir` would give parents the mode of the umask."""
+    if path != root and not path.is_dir():
+        _make_folder(path.parent, root)
+        path.mkdir(mode=_FOLDER_MODE, exist_ok=True)

@@ -1,7 +1,7 @@
 """Keys of the deployment: one JSON file (mode 0600) with keys by purpose. Old versions are kept to read old data.
 
 Purposes: `identifier` (AES-256-GCM for ID and student numbers), `blind-index` (HMAC-SHA-256 to look them up),
-`template-root` (wraps the schools' keys, which wrap the data keys of face templates), `attachment` and `health`
+`template-root` (wraps the schools' keys, which wrap the students' keys of face templates and of pictures), `attachment` and `health`
 (AES-256-GCM for uploaded files and for text about health), `response` (AES-256-GCM for recorded responses), `token` and `receipt` (ES256 signatures).
 """
 

@@ -338,7 +338,8 @@ class Portrait(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     school_id: Mapped[UUID]
     student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
-    evidence_key: Mapped[str]
+    evidence_key: Mapped[str] = mapped_column(unique=True)
+    """The name of the sealed file."""
     sha256: Mapped[bytes]
     status: Mapped[str]
     score: Mapped[float | None]

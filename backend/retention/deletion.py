@@ -15,11 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.app_context import AppContext
 from backend.core.clock import legal_day
 from backend.core.ids import new_id
+from backend.core.keys import KeyRing
 from backend.core.tenancy import Scope
+from backend.identity.pictures.keys import load_picture_keys
+from backend.identity.pictures.refs import PictureRef
 from backend.org.paths import build_unit_path
 from backend.policy import PolicyAt
 from backend.policy.installed import policy_at
 from backend.retention.tables import RetentionRun
+from biometrics.templates.sealing import PictureKey
 
 BATCH_SIZE = 500
 
@@ -28,11 +32,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """One item whose retention period is over: its files, and when it was created."""
+    """One item whose retention period is over: its files, and when it was created.
+
+    `keys` are names of files that are stored in rows. `pictures` are pictures whose names follow from the student's key,
+    with or without a row: an interrupted upload may have left a file.
+    """
 
     id: UUID
     created_at: datetime
     keys: tuple[str, ...] = ()
+    pictures: tuple[PictureRef, ...] = ()
     files: int = 0
     size_bytes: int | None = None
 
@@ -116,12 +125,25 @@ async def _delete_batch(
     """Delete one batch. Returns whether there may be more."""
     async with app_context.database.transaction(province) as session:
         expired = await kind.find_expired(session, policy, at, BATCH_SIZE)
-    await app_context.evidence.delete([key for item in expired for key in item.keys])
+        names = await _list_files(session, app_context.keys, expired)
+    await app_context.evidence.delete(names)
     async with app_context.database.transaction(province) as session:
         ids = [item.id for item in expired]
         marked = set(await kind.mark_deleted(session, ids, at)) if expired else set()
     totals.add([item for item in expired if item.id in marked])
     return len(expired) == BATCH_SIZE
+
+
+async def _list_files(session: AsyncSession, keys: KeyRing, expired: Sequence[Expired]) -> list[str]:
+    """The names of the files of the items. Without its key, a picture is unreadable and has no known name."""
+    pictures = [picture for item in expired for picture in item.pictures]
+    picture_keys = await load_picture_keys(session, keys, {picture.student_id for picture in pictures})
+    names = {key for item in expired for key in item.keys}
+    for picture in pictures:
+        key = picture_keys.get(picture.student_id)
+        if isinstance(key, PictureKey):
+            names.add(picture.evidence_key(key))
+    return sorted(names)
 
 
 def _run_row(

@@ -45,7 +45,7 @@ async def find_expired_shots(
         Expired(
             row.id,
             row.submitted_at,
-            tuple(EnrolmentRef(row.id, row.school_id, row.student_id).shot_keys(row.shots)),
+            pictures=tuple(EnrolmentRef(row.id, row.school_id, row.student_id).pictures(row.shots)),
             files=row.shots,
         )
         for row in rows
@@ -72,7 +72,7 @@ async def find_expired_portraits(
         Portrait.decided_at <= at - policy.duration("retention.spare_portraits"),
     )
     left_school = and_(
-        Portrait.status != "pending", Portrait.student_id.in_(_students_off_the_roll(policy, at))
+        Portrait.status != "pending", Portrait.student_id.in_(select_students_off_the_roll(policy, at))
     )
     rows = await session.scalars(
         select(Portrait)
@@ -80,7 +80,7 @@ async def find_expired_portraits(
         .order_by(Portrait.decided_at)
         .limit(limit)
     )
-    return [Expired(row.id, row.submitted_at, (row.evidence_key,), files=1) for row in rows]
+    return [Expired(row.id, row.submitted_at, keys=(row.evidence_key,), files=1) for row in rows]
 
 
 async def mark_portraits_deleted(
@@ -103,7 +103,7 @@ async def find_expired_templates(
     """Students who are off the roll and still have a data key."""
     rows = await session.scalars(
         select(TemplateKey)
-        .where(TemplateKey.student_id.in_(_students_off_the_roll(policy, at)))
+        .where(TemplateKey.student_id.in_(select_students_off_the_roll(policy, at)))
         .order_by(TemplateKey.created_at)
         .limit(limit)
     )
@@ -127,7 +127,7 @@ async def shred_templates(session: AsyncSession, ids: Sequence[UUID], at: dateti
     return list(paths)
 
 
-def _students_off_the_roll(policy: PolicyAt, at: datetime) -> Select[UUID]:
+def select_students_off_the_roll(policy: PolicyAt, at: datetime) -> Select[UUID]:
     """Students whose record ended so long ago that no appeal is possible, and who have no open case."""
     recently = select(StandingEntry.student_id).where(
         StandingEntry.student_id == Student.id,

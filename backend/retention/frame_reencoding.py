@@ -7,6 +7,7 @@ up frames that were sent before, and also stores the hash of the new copy.
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from uuid import UUID
 
 import structlog
 from sqlalchemy import select, update
@@ -14,13 +15,16 @@ from sqlalchemy import select, update
 from backend.core.app_context import AppContext
 from backend.core.tenancy import Scope
 from backend.identity.face.pool import face_pool
+from backend.identity.pictures.keys import load_picture_keys
+from backend.identity.pictures.store import get_picture, put_picture
 from backend.org.paths import build_unit_path
 from backend.roll_call.tables import Submission, SubmissionFrame, VerdictRecord
 from biometrics.pool import FaceWorkerLost
+from biometrics.templates.sealing import PictureKey, PictureUnreadable
 
 BATCH_SIZE, MAX_FRAMES = 64, 2048
 NO_COPY = b""
-"""The hash if no copy is stored: the frame was not a picture, or was missing in the evidence store."""
+"""The hash if no copy is stored: the frame was not a picture, was altered, or was missing in the evidence store."""
 
 log = structlog.get_logger()
 
@@ -33,7 +37,10 @@ async def reencode_verified_frames(app_context: AppContext, max_frames: int = MA
     done = 0
     while done < max_frames:
         frames = await _load_verified_frames(app_context)
-        hashes = await asyncio.gather(*(_replace_frame(app_context, frame) for frame in frames))
+        keys = await _load_keys(app_context, frames)
+        hashes = await asyncio.gather(
+            *(_replace_frame(app_context, frame, keys.get(frame.student_id)) for frame in frames)
+        )
         rows = [
             {
                 "submission_id": frame.submission_id,
@@ -70,18 +77,27 @@ async def _load_verified_frames(app_context: AppContext) -> Sequence[SubmissionF
         return (await session.scalars(verified)).all()
 
 
-async def _replace_frame(app_context: AppContext, frame: SubmissionFrame) -> bytes | None:
+async def _load_keys(app_context: AppContext, frames: Sequence[SubmissionFrame]) -> dict[UUID, PictureKey]:
+    """The picture keys of the frames' students; unreadable ones are left out."""
+    async with app_context.database.transaction(_province(app_context)) as session:
+        loaded = await load_picture_keys(session, app_context.keys, {frame.student_id for frame in frames})
+    return {student_id: key for student_id, key in loaded.items() if isinstance(key, PictureKey)}
+
+
+async def _replace_frame(
+    app_context: AppContext, frame: SubmissionFrame, key: PictureKey | None
+) -> bytes | None:
     """Replace a frame in the evidence store. Returns the hash of the copy; None if the frame stays as it was sent."""
     try:
-        original = await app_context.evidence.get(frame.evidence_key)
+        original = await get_picture(app_context, key, frame.picture)
         encoded = await app_context.service(face_pool).reencode(original)
-    except FileNotFoundError:
+    except (FileNotFoundError, PictureUnreadable):
         encoded = None
     except FaceWorkerLost:
         log.warning("frame not reencoded", submission=str(frame.submission_id), position=frame.position)
         return None
-    if encoded is None:
+    if encoded is None or key is None:
         await app_context.evidence.delete([frame.evidence_key])
         return NO_COPY
-    await app_context.evidence.put(frame.evidence_key, encoded)
+    await put_picture(app_context, key, frame.picture, encoded)
     return hashlib.sha256(encoded).digest()

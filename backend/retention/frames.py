@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from backend.identity.consents import revoked_face_consent_since, select_revokers
+from backend.identity.pictures.refs import PictureRef
 from backend.policy import PolicyAt
 from backend.retention.deletion import Expired, RetentionKind
 from backend.retention.legal_holds import has_open_case
@@ -40,8 +41,11 @@ async def find_expired_frames(
     )
     size = select(func.sum(SubmissionFrame.size)).where(SubmissionFrame.submission_id == Submission.id)
     files = select(func.count()).where(SubmissionFrame.submission_id == Submission.id)
+    names = select(func.array_agg(SubmissionFrame.evidence_key)).where(
+        SubmissionFrame.submission_id == Submission.id
+    )
     rows = await session.execute(
-        select(Submission, files.scalar_subquery(), size.scalar_subquery())
+        select(Submission, files.scalar_subquery(), size.scalar_subquery(), names.scalar_subquery())
         .join(RollCall, RollCall.id == Submission.roll_call_id)
         .join(OutcomeEntry, _is_outcome_in_effect())
         .where(
@@ -53,8 +57,15 @@ async def find_expired_frames(
         .limit(limit)
     )
     return [
-        Expired(row.id, row.received_at, _evidence_keys(row), files=stored, size_bytes=size_bytes)
-        for row, stored, size_bytes in rows
+        Expired(
+            row.id,
+            row.received_at,
+            keys=tuple(stored_names or ()),
+            pictures=_declared_frames(row),
+            files=stored,
+            size_bytes=size_bytes,
+        )
+        for row, stored, size_bytes, stored_names in rows
     ]
 
 
@@ -75,9 +86,9 @@ def _is_outcome_in_effect() -> ColumnElement[bool]:
     )
 
 
-def _evidence_keys(row: Submission) -> tuple[str, ...]:
-    """The keys of all declared frames: an interrupted upload may have left a file without a row."""
-    return tuple(row.frame_key(position) for position in range(row.frame_count))
+def _declared_frames(row: Submission) -> tuple[PictureRef, ...]:
+    """All declared frames: an interrupted upload may have left a file without a row."""
+    return tuple(row.frame(position) for position in range(row.frame_count))
 
 
 async def mark_frames_deleted(session: AsyncSession, ids: Sequence[UUID], at: datetime) -> Collection[UUID]:

@@ -14,7 +14,8 @@ class RetentionRunOut(BaseModel):
 
     id: UUID
     kind: str = Field(
-        examples=["frames"], description="frames, enrolment_shots, portraits 或 templates · what was deleted"
+        examples=["frames"],
+        description="frames, enrolment_shots, portraits, templates 或 picture_keys · what was deleted",
     )
     items: int = Field(
         examples=[128],

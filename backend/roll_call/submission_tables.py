@@ -100,10 +100,6 @@ class Submission(Base):
         """Return the reference of a frame."""
         return PictureRef(PictureKind.FRAME, self.school_id, self.student_id, self.id, position)
 
-    def frame_key(self, position: int) -> str:
-        """Return the key of a frame in the evidence store."""
-        return self.frame(position).evidence_key
-
 
 class SubmissionFrame(Base):
     """One stored picture of a burst; its bytes match the hash declared in the envelope."""
@@ -124,12 +120,21 @@ class SubmissionFrame(Base):
     term_code: Mapped[str] = mapped_column(primary_key=True)
     student_id: Mapped[UUID]
     sha256: Mapped[bytes]
+    """Hash of the picture as the phone signed it, not of the sealed file."""
     size: Mapped[int]
     evidence_key: Mapped[str]
+    """The name of the sealed file. It follows from the primary key and the student's picture key, so it is unique."""
     received_at: Mapped[datetime]
     kept_sha256: Mapped[bytes | None]
     """Hash of the copy that was re-encoded after the verdict. Null while the file is as sent; empty if it could not be
     re-encoded and no copy is kept."""
+
+    @property
+    def picture(self) -> PictureRef:
+        """The reference of the picture."""
+        return PictureRef(
+            PictureKind.FRAME, self.school_id, self.student_id, self.submission_id, self.position
+        )
 
 
 class VerdictRecord(Base):

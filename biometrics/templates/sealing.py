@@ -5,8 +5,11 @@ key encrypts the student's face data. Only wrapped keys are stored. Deleting a s
 student's data unreadable, even to an attacker who has every other key. Rotating the root key re-wraps the school keys
 and changes nothing below them.
 
+Pictures of the face have a key of their own per student, under the same school's key: the template can be shredded while
+pictures stay readable, and the other way round.
+
 The associated data bind each record to student, engine, version and purpose, so a row that is copied to another student
-or read for another purpose does not decrypt. Every key has 256 bits. The cipher's own key is derived from it (RFC 5869,
+or read for another purpose does not decrypt. They bind each picture to student, purpose, source and name. Every key has 256 bits. The cipher's own key is derived from it (RFC 5869,
 expansion only, since the keys are random), and the cipher is named in the header of the ciphertext.
 """
 
@@ -27,7 +30,9 @@ from biometrics.errors import BiometricsError
 
 _KEY_BYTES, _NONCE_BYTES, _TAG_BYTES = 32, 12, 16
 _RECORD, _SCHOOL_KEY, _DATA_KEY = b"DMT1", b"DMS1", b"DMK1"
+_PICTURE, _PICTURE_KEY = b"DMP1", b"DMQ1"
 _MAGIC_BYTES = 4
+_NAME_BYTES = 16
 
 
 class TemplateUnreadable(BiometricsError):
@@ -37,6 +42,15 @@ class TemplateUnreadable(BiometricsError):
     status = 500
     zh = "人脸模板无法读取。请重新采集人脸；如反复出现，请联系管理员。"
     en = "The face template cannot be read. Enrol the face again; if it recurs, tell the administrator."
+
+
+class PictureUnreadable(BiometricsError):
+    """Wrong key, student, purpose or name, or altered bytes. The error does not say which."""
+
+    code = "picture_unreadable"
+    status = 500
+    zh = "照片无法读取：文件可能被改动，或密钥不可用。请联系管理员。"
+    en = "The picture cannot be read: its file was altered, or its key is not available. Tell the administrator."
 
 
 class Cipher(StrEnum):
@@ -77,6 +91,14 @@ class KeyEncryptionKey:
 @dataclass(frozen=True, slots=True)
 class DataKey:
     """A student's data key in clear."""
+
+    student_id: str
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureKey:
+    """The key of a student's pictures in clear."""
 
     student_id: str
     secret: bytes = field(repr=False)
@@ -129,6 +151,19 @@ def open_data_key(wrapped: WrappedKey, student_id: str, school: KeyEncryptionKey
     return DataKey(student_id, _unwrap(_DATA_KEY, wrapped, student_id, school))
 
 
+def new_picture_key(student_id: str, school: KeyEncryptionKey, cipher: Cipher) -> WrappedKey:
+    """Generate a random key for a student's pictures and wrap it."""
+    return _wrap(_PICTURE_KEY, os.urandom(_KEY_BYTES), student_id, school, cipher)
+
+
+def open_picture_key(wrapped: WrappedKey, student_id: str, school: KeyEncryptionKey) -> PictureKey:
+    """Unwrap the key of a student's pictures. Raises PictureUnreadable."""
+    try:
+        return PictureKey(student_id, _unwrap(_PICTURE_KEY, wrapped, student_id, school))
+    except TemplateUnreadable as error:
+        raise PictureUnreadable from error
+
+
 def _wrap(magic: bytes, secret: bytes, holder: str, kek: KeyEncryptionKey, cipher: Cipher) -> WrappedKey:
     return WrappedKey(kek.id, _seal(magic, cipher, kek.secret, secret, (kek.id, holder)))
 
@@ -159,6 +194,40 @@ def _context_of(binding: Binding, key: DataKey) -> tuple[str, ...]:
     if binding.student_id != key.student_id:
         raise TemplateUnreadable
     return binding.student_id, binding.engine.id, binding.engine.version, binding.purpose
+
+
+# --- pictures ---
+
+
+def derive_picture_name(context: tuple[str, ...], key: PictureKey) -> str:
+    """The name of a picture in a store: 32 hexadecimal digits that tell nothing without the key.
+
+    The same context always has the same name, so that a repeated upload replaces an interrupted one.
+    """
+    info = _associated_data(b"dianming picture name ", context)
+    return HKDFExpand(hashes.SHA256(), _NAME_BYTES, info).derive(key.secret).hex()
+
+
+def seal_picture(plain: bytes, context: tuple[str, ...], key: PictureKey, cipher: Cipher) -> bytes:
+    """Encrypt a picture, bound to the student, to the context and to its name."""
+    return _seal(_PICTURE, cipher, key.secret, plain, _picture_parts(context, key))
+
+
+def open_picture(sealed: bytes, context: tuple[str, ...], key: PictureKey) -> bytes:
+    """Decrypt a picture. Raises PictureUnreadable unless every byte, student, context and name match."""
+    try:
+        return _open(_PICTURE, key.secret, sealed, _picture_parts(context, key))
+    except TemplateUnreadable as error:
+        raise PictureUnreadable from error
+
+
+def read_cipher(sealed: bytes) -> Cipher | None:
+    """The cipher that the header names; None if these are no sealed bytes."""
+    return _BY_CODE.get(sealed[_MAGIC_BYTES]) if len(sealed) > _MAGIC_BYTES else None
+
+
+def _picture_parts(context: tuple[str, ...], key: PictureKey) -> tuple[str, ...]:
+    return key.student_id, *context, derive_picture_name(context, key)
 
 
 # --- bytes ---

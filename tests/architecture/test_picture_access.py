@@ -12,10 +12,8 @@ from tests.architecture.source_tree import calls, parsed_modules
 pytestmark = pytest.mark.xdist_group("architecture")
 
 OPENING = Path("backend/identity/pictures/opening.py")
-READS_FILES = {
-    OPENING,
-    Path("backend/people/attachment_files.py"),  # files that are no pictures of faces
-    # Workers, which judge pictures and show them to nobody:
+STORE = Path("backend/identity/pictures/store.py")
+WORKERS = {
     Path("backend/identity/devices/rebinding_judgement.py"),
     Path("backend/identity/face/enrolment_judgement.py"),
     Path("backend/identity/face/pictures.py"),
@@ -23,7 +21,7 @@ READS_FILES = {
     Path("backend/retention/frame_reencoding.py"),
     Path("backend/roll_call/verification/analysis.py"),
 }
-"""The modules that may read the evidence store."""
+"""The modules that open pictures to judge or re-encode them, and show them to no person."""
 
 
 def readers() -> set[Path]:
@@ -46,8 +44,12 @@ def callers(suffix: str) -> set[Path]:
     }
 
 
-def test_only_these_modules_read_the_evidence_store() -> None:
-    assert readers() == READS_FILES
+def test_only_the_store_of_sealed_pictures_and_the_one_of_attachments_read_files() -> None:
+    assert readers() == {STORE, Path("backend/people/attachment_files.py")}
+
+
+def test_pictures_are_opened_by_workers_and_by_the_opening_function_only() -> None:
+    assert callers("get_picture") == WORKERS | {OPENING}
 
 
 def test_only_the_opening_function_makes_an_opened_picture_or_a_recorded_view() -> None:

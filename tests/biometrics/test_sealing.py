@@ -13,16 +13,23 @@ from biometrics.templates.sealing import (
     Cipher,
     DataKey,
     KeyEncryptionKey,
+    PictureKey,
+    PictureUnreadable,
     TemplateUnreadable,
     WrappedKey,
     decrypt,
+    derive_picture_name,
     encrypt,
     new_data_key,
+    new_picture_key,
     new_school_key,
     open_data_key,
+    open_picture,
+    open_picture_key,
     open_record,
     open_school_key,
     rewrap_school_key,
+    seal_picture,
     seal_record,
 )
 
@@ -192,3 +199,47 @@ def test_keys_have_256_bits_and_a_safe_repr() -> None:
         KeyEncryptionKey("short", bytes(16))
     assert "secret" not in repr(ROOT)
     assert "secret" not in repr(make_data_key())
+
+
+# --- pictures ---
+
+
+def make_picture_key(student: str = "student-1", cipher: Cipher = AES) -> PictureKey:
+    school = make_school_key(cipher=cipher)
+    return open_picture_key(new_picture_key(student, school, cipher), student, school)
+
+
+@pytest.mark.parametrize("cipher", Cipher)
+@given(plain=st.binary(max_size=300), context=st.lists(st.text(max_size=5), max_size=3).map(tuple))
+def test_picture_opens_for_its_context_only(cipher: Cipher, plain: bytes, context: tuple[str, ...]) -> None:
+    key = make_picture_key()
+    sealed = seal_picture(plain, context, key, cipher)
+    assert open_picture(sealed, context, key) == plain
+    for other_context, other_key in (
+        ((*context, ""), key),
+        (context, make_picture_key()),
+        (context, replace(key, student_id="student-2")),
+    ):
+        with pytest.raises(PictureUnreadable):
+            open_picture(sealed, other_context, other_key)
+
+
+def test_picture_key_is_not_a_data_key_and_a_record_is_not_a_picture() -> None:
+    school, key = make_school_key(), make_data_key()
+    with pytest.raises(TemplateUnreadable):
+        open_data_key(new_picture_key("student-1", school, AES), "student-1", school)
+    with pytest.raises(PictureUnreadable):
+        open_picture_key(new_data_key("student-1", school, AES), "student-1", school)
+    same_secret = PictureKey(key.student_id, key.secret)
+    with pytest.raises(PictureUnreadable):
+        open_picture(seal_record(b"face", BINDING, key, AES), ("portrait",), same_secret)
+
+
+def test_name_of_a_picture_depends_on_key_and_every_part_and_repeats() -> None:
+    key = make_picture_key()
+    contexts = [("a", "bc"), ("ab", "c"), ("a", "b", "c"), ()]
+    names = {derive_picture_name(context, key) for context in contexts}
+    assert len(names) == len(contexts)
+    assert derive_picture_name(contexts[0], key) in names
+    assert derive_picture_name(contexts[0], make_picture_key()) not in names
+    assert all(len(name) == 32 for name in names)

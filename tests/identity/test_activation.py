@@ -40,6 +40,7 @@ from biometrics.templates.sealing import TemplateUnreadable
 from tests.support.biometrics.pictures import encode_picture, noise_picture
 from tests.support.identity.scenario import IdentityScenario, problem_code
 from tests.support.identity.staff_user import create_staff_user
+from tests.support.pictures import remove_pictures
 from tests.support.province import PROVINCE_PATH, SampleStudent
 
 pytestmark = pytest.mark.clause("HN334-3.1")
@@ -449,7 +450,7 @@ async def test_unjudged_shots_do_not_block_another_enrolment(
         row = await load_newest_enrolment(session, student.id)
     assert row is not None
     ref = EnrolmentRef(row.id, student.school_id, student.id)
-    await scenario.app_context.evidence.delete(ref.shot_keys(3))
+    await remove_pictures(scenario.app_context, ref.pictures(3))
     with pytest.raises(FileNotFoundError):
         await run_judging(scenario, student, enrol_face, enrolment_id=str(row.id))
     answer = (await phone.get("/v1/me/face")).json()

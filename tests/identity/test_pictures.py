@@ -3,11 +3,15 @@
 import hashlib
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
+from backend.identity.face.enrolment import load_newest_enrolment
+from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
 from backend.identity.face.pool import face_pool
 from biometrics.engines.test_pattern import render_pattern
 from biometrics.pictures.reencoding import KEPT_SIDE
@@ -20,6 +24,8 @@ from tests.identity.test_activation import (
 )
 from tests.support.biometrics.pictures import encode_picture, noise_picture
 from tests.support.identity.scenario import IdentityScenario, problem_code
+from tests.support.pictures import picture_exists, read_picture
+from tests.support.province import SampleStudent
 
 pytestmark = pytest.mark.clause("HN334-3.1")
 
@@ -47,9 +53,16 @@ def zero_bytes(picture: bytes) -> bytes:
     return b"\x00" * 400
 
 
-async def load_evidence_files(scenario: IdentityScenario, folder: str) -> list[bytes]:
-    root = scenario.app_context.settings.evidence_dir / folder
-    return [path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()]
+def list_files(scenario: IdentityScenario) -> set[Path]:
+    return {path for path in scenario.app_context.settings.evidence_dir.rglob("*") if path.is_file()}
+
+
+async def load_shots(scenario: IdentityScenario, student: SampleStudent) -> list[bytes]:
+    async with scenario.app_context.database.transaction(Scope.school(student.school_id)) as session:
+        row = await load_newest_enrolment(session, student.id)
+    assert row is not None
+    pictures = EnrolmentRef(row.id, student.school_id, student.id).pictures(row.shots)
+    return [await read_picture(scenario.app_context, picture) for picture in pictures]
 
 
 @pytest.fixture
@@ -81,7 +94,7 @@ async def test_judged_shots_are_stored_without_metadata(
     assert all(SECRET in each for each in sent)
     assert (await phone.enrol_face(sent)).status_code == 202
     assert (await judge_newest(scenario, scenario.school.students[0])).status == "accepted"
-    stored = await load_evidence_files(scenario, f"enrolment/{scenario.school.students[0].id}")
+    stored = await load_shots(scenario, scenario.school.students[0])
     assert len(stored) == 3
     assert not any(SECRET in each or each in sent for each in stored)
     assert all(not Image.open(io.BytesIO(each)).getexif() for each in stored)
@@ -94,7 +107,7 @@ async def test_a_judged_portrait_is_stored_without_metadata(
     phone = await bind_phone_without_face(scenario)
     assert (await phone.submit_portrait(with_metadata(render_pattern(7, 1)))).status_code == 202
     portrait = await judge_newest_portrait(scenario, student)
-    (stored,) = await load_evidence_files(scenario, f"portrait/{student.id}")
+    stored = await read_picture(scenario.app_context, PortraitRef.of(portrait).picture)
     assert SECRET not in stored
     assert (portrait.status, portrait.sha256) == ("review", hashlib.sha256(stored).digest())
 
@@ -106,8 +119,8 @@ async def test_a_large_picture_is_stored_at_a_reduced_size(
     phone = await bind_phone_without_face(scenario)
     large = encode_picture(noise_picture(4000, 3000), "JPEG", quality=60)
     assert (await phone.submit_portrait(large)).status_code == 202
-    await judge_newest_portrait(scenario, student)
-    (stored,) = await load_evidence_files(scenario, f"portrait/{student.id}")
+    portrait = await judge_newest_portrait(scenario, student)
+    stored = await read_picture(scenario.app_context, PortraitRef.of(portrait).picture)
     width, height = Image.open(io.BytesIO(stored)).size
     assert KEPT_SIDE <= min(width, height) < 3000
 
@@ -123,7 +136,7 @@ async def test_an_undecodable_picture_is_refused_and_deleted_by_the_worker(
     assert (await phone.submit_portrait(broken)).status_code == 202
     portrait = await judge_newest_portrait(scenario, student)
     assert (portrait.status, portrait.reasons[0]["code"]) == ("refused", "image_broken")
-    assert await load_evidence_files(scenario, f"portrait/{student.id}") == []
+    assert not await picture_exists(scenario.app_context, PortraitRef.of(portrait).picture)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +149,9 @@ async def test_an_invalid_picture_is_refused_at_once_and_not_stored(
 ) -> None:
     phone = await bind_consenting_phone(scenario)
     fine = [render_pattern(7, number) for number in range(2)]
+    before = list_files(scenario)
     answer = await phone.enrol_face([*fine, corrupt(with_metadata(render_pattern(7, 2)))])
     assert answer.status_code == status, answer.text
     assert problem_code(answer.text).startswith("image_")
-    assert await load_evidence_files(scenario, f"enrolment/{scenario.school.students[0].id}") == []
+    assert list_files(scenario) == before
     assert (await phone.get("/v1/me/face")).json()["state"] == "none"

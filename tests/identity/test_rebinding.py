@@ -16,6 +16,7 @@ from backend.identity.face.pool import face_pool
 from tests.identity.test_activation import PoolInProcess, consent, judge_newest, shots
 from tests.support.identity.scenario import IdentityScenario, problem_code
 from tests.support.identity.staff_user import StaffUser, create_staff_user
+from tests.support.pictures import read_picture
 from tests.support.province import PROVINCE_PATH, SampleStudent
 
 pytestmark = pytest.mark.clause("HN334-3.1")
@@ -49,7 +50,7 @@ async def send_face(
     await judge_rebinding_face(scenario.app_context, ref)
     state: str = (await phone.prove("GET", path)).json()["face"]
     with pytest.raises(FileNotFoundError):
-        await scenario.app_context.evidence.get(ref.shot_keys(2)[0])
+        await read_picture(scenario.app_context, ref.shot(0))
     return state
 
 

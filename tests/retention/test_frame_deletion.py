@@ -13,13 +13,13 @@ from backend.standing.store.tables import (
     PromptStep,
     ReasonClaimRecord,
 )
+from tests.support.pictures import picture_exists
 from tests.support.retention import (
     DAY,
     add_rows,
     check_in_missed,
     check_in_present,
     check_in_undetermined,
-    evidence_exists,
     has_frames,
     make_appeal,
     make_appeal_decision,
@@ -90,7 +90,7 @@ async def test_file_of_an_interrupted_upload_is_deleted(
         row = await session.get_one(Submission, submission_id)
         frame = await session.get_one(SubmissionFrame, (submission_id, 3))
         await session.delete(frame)
-    assert await evidence_exists(scenario.app_context.evidence, row.frame_key(3))
+    assert await picture_exists(scenario.app_context, row.frame(3))
     await run_retention(scenario, 31 * DAY)
     assert not await has_frames(scenario, submission_id)
 

@@ -16,6 +16,7 @@ from backend.roll_call.tables import Submission, SubmissionFrame, VerdictRecord
 from biometrics.pool import FacePool
 from tests.support.biometrics.faulty_engines import crash
 from tests.support.biometrics.pictures import encode_picture
+from tests.support.pictures import read_picture
 from tests.support.roll_call.scenario import RollCallScenario
 from tests.support.roll_call.student_phone import StudentWithPhone
 
@@ -78,13 +79,13 @@ async def test_verified_frames_keep_only_their_pixels(
     submission_id = await scenario.check_in(student, launched.roll_call.id, sent)
     assert await reencode_verified_frames(scenario.app_context) == 0
     assert [
-        await scenario.app_context.evidence.get(each.evidence_key)
+        await read_picture(scenario.app_context, each.picture)
         for each in await load_frames(scenario, student)
     ] == sent
     await record_verdict(scenario, student, submission_id)
     assert await reencode_verified_frames(scenario.app_context) == len(sent)
     for frame, before in zip(await load_frames(scenario, student), sent, strict=True):
-        kept = await scenario.app_context.evidence.get(frame.evidence_key)
+        kept = await read_picture(scenario.app_context, frame.picture)
         assert SECRET not in kept
         assert frame.kept_sha256 == hashlib.sha256(kept).digest()
         assert frame.sha256 == hashlib.sha256(before).digest()
@@ -102,7 +103,7 @@ async def test_invalid_pictures_are_deleted_after_the_verdict(
     frames = await load_frames(scenario, student)
     assert [frame.kept_sha256 for frame in frames] == [NO_COPY] * 8
     with pytest.raises(FileNotFoundError):
-        await scenario.app_context.evidence.get(frames[0].evidence_key)
+        await read_picture(scenario.app_context, frames[0].picture)
 
 
 async def test_picture_that_kills_workers_is_kept_and_blocks_no_other(
@@ -113,8 +114,8 @@ async def test_picture_that_kills_workers_is_kept_and_blocks_no_other(
     pool = scenario.app_context.services[face_pool]
     crashing = (await load_frames(scenario, student))[0]
     frames = len(await load_frames(scenario, student))
-    killer = await scenario.app_context.evidence.get(crashing.evidence_key)
+    killer = await read_picture(scenario.app_context, crashing.picture)
     services = {**scenario.app_context.services, face_pool: CrashingPool(pool, killer)}
     assert await reencode_verified_frames(replace(scenario.app_context, services=services)) == frames - 1
     assert (await load_frames(scenario, student))[0].kept_sha256 is None
-    assert await scenario.app_context.evidence.get(crashing.evidence_key) == killer
+    assert await read_picture(scenario.app_context, crashing.picture) == killer

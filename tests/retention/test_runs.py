@@ -7,6 +7,7 @@ from backend.core.tenancy import Scope
 from backend.retention import deletion
 from backend.retention.tables import RetentionRun
 from backend.roll_call.tables import Submission, SubmissionFrame
+from tests.support.pictures import remove_pictures
 from tests.support.retention import DAY, check_in_missed, has_frames, run_retention
 from tests.support.roll_call.scenario import RollCallScenario
 from tests.support.roll_call.student_phone import StudentWithPhone
@@ -49,7 +50,7 @@ async def test_interrupted_run_is_completed_by_the_next_one(
     submission_id = await check_in_missed(scenario, student)
     async with scenario.owner_transaction() as session:
         row = await session.get_one(Submission, submission_id)
-    await scenario.app_context.evidence.delete([row.frame_key(number) for number in range(row.frame_count)])
+    await remove_pictures(scenario.app_context, [row.frame(number) for number in range(row.frame_count)])
     assert (await run_retention(scenario, 31 * DAY))["frames"].items == 1
     assert not await has_frames(scenario, submission_id)
 

@@ -22,6 +22,7 @@ from backend.roll_call.verification.queue import release
 from backend.roll_call.verification.worker import verify_batch
 from biometrics.pool import FacePool
 from biometrics.tasks import Shot
+from tests.support.pictures import read_picture
 from tests.support.roll_call.scenario import GRACE, MICROSECOND, TERMS, RollCallScenario
 from tests.support.roll_call.verification import (
     SECOND,
@@ -53,7 +54,7 @@ async def make_pool_fail_for(scenario: RollCallScenario, submission_id: UUID) ->
     pool: FacePool = scenario.app_context.services[face_pool]
     async with scenario.owner_transaction() as session:
         submission = await session.get_one(Submission, submission_id)
-    frame = await scenario.app_context.evidence.get(submission.frame_key(0))
+    frame = await read_picture(scenario.app_context, submission.frame(0))
     scenario.app_context.services[face_pool] = FailingPool(pool, frame)
     return pool
 

@@ -1,6 +1,7 @@
 """Frames: exactly the declared bytes, in time, from the right student; uploading one again changes nothing."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,12 @@ from backend.roll_call.check_in.frames import (
     store_frame,
 )
 from backend.roll_call.errors import FrameHashMismatch, FrameNotDeclared, FramesTooLate
+from backend.roll_call.tables import SubmissionFrame
 from biometrics.pictures.containers import ImageUnsupported
 from biometrics.pictures.decoding import ImageTooLarge
 from tests.support.biometrics.hostile_pictures import heic_picture
 from tests.support.biometrics.pictures import encode_picture, noise_picture
+from tests.support.pictures import read_picture
 from tests.support.roll_call.scenario import MICROSECOND, RollCallScenario
 from tests.support.roll_call.student_phone import StudentWithPhone, render_burst, stream_chunks
 
@@ -36,9 +39,7 @@ async def load_frame(
     scenario: RollCallScenario, student: StudentWithPhone, submission_id: UUID, position: int
 ) -> DeclaredFrame:
     at = scenario.clock()
-    return await load_declared_frame(
-        scenario.app_context.database, student.actor, submission_id, position, at
-    )
+    return await load_declared_frame(scenario.app_context, student.actor, submission_id, position, at)
 
 
 def large_frame(number: int) -> bytes:
@@ -46,13 +47,9 @@ def large_frame(number: int) -> bytes:
     return b"\xff\xd8\xff" + bytes([number]) * 150_000
 
 
-def list_files(scenario: RollCallScenario, submission_id: UUID) -> list[Path]:
-    """List all files of a submission in the evidence store, including incomplete ones."""
-    return [
-        path
-        for path in scenario.app_context.settings.evidence_dir.rglob(f"*{submission_id}/*")
-        if path.is_file()
-    ]
+def list_files(scenario: RollCallScenario) -> set[Path]:
+    """List all files in the evidence store, including incomplete ones."""
+    return {path for path in scenario.app_context.settings.evidence_dir.rglob("*") if path.is_file()}
 
 
 async def test_last_frame_of_a_burst_enqueues_verification_once(
@@ -81,6 +78,34 @@ async def test_uploading_a_frame_again_changes_nothing(
     assert await scenario.task(submission_id) is not None
 
 
+async def test_frame_is_sealed_under_an_opaque_name(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    frames = render_burst(student.person)
+    received = await scenario.submit(student, launched.roll_call.id, frames)
+    before = list_files(scenario)
+    await scenario.upload(student, received.submission_id, 0, frames[0])
+    [file] = list_files(scenario) - before
+    assert frames[0] not in file.read_bytes()
+    assert not any(str(each) in str(file) for each in (received.submission_id, student.student_id))
+    async with scenario.owner_transaction() as session:
+        row = await session.get_one(SubmissionFrame, (received.submission_id, 0))
+    assert file == scenario.app_context.settings.evidence_dir / row.evidence_key
+    assert (row.sha256, row.size) == (hashlib.sha256(frames[0]).digest(), len(frames[0]))
+
+
+async def test_picture_key_comes_with_the_declaration_and_only_the_first_frame_opens_a_transaction(
+    scenario: RollCallScenario, student: StudentWithPhone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = await scenario.launch()
+    received = await scenario.submit(student, launched.roll_call.id)
+    first = await load_frame(scenario, student, received.submission_id, 0)
+    monkeypatch.setattr(scenario.app_context.database, "transaction", None)
+    second = await load_frame(scenario, student, received.submission_id, 1)
+    assert first.key == second.key
+
+
 async def test_concurrent_uploads_enqueue_one_verification(
     scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
@@ -101,12 +126,13 @@ async def test_undeclared_bytes_are_refused_and_leave_no_file(
     large = [large_frame(number) for number in range(8)]
     received = await scenario.submit(student, launched.roll_call.id, large)
     frame = await load_frame(scenario, student, received.submission_id, 0)
+    before = list_files(scenario)
     for wrong in (large[1], large[0][:-1], b"small", b""):
         with pytest.raises(FrameHashMismatch):
             await store_frame(scenario.app_context, frame, stream_chunks(wrong))
-    assert list_files(scenario, received.submission_id) == []
+    assert list_files(scenario) == before
     assert await store_frame(scenario.app_context, frame, stream_chunks(large[0])) == len(large[0])
-    assert await scenario.app_context.evidence.get(frame.evidence_key) == large[0]
+    assert await read_picture(scenario.app_context, frame.picture) == large[0]
 
 
 async def test_oversized_frame_is_refused_and_leaves_no_file(
@@ -115,10 +141,11 @@ async def test_oversized_frame_is_refused_and_leaves_no_file(
     launched = await scenario.launch()
     received = await scenario.submit(student, launched.roll_call.id)
     frame = await load_frame(scenario, student, received.submission_id, 0)
+    before = list_files(scenario)
     frame = replace(frame, limits=replace(frame.limits, max_bytes=100_000))
     with pytest.raises(BodyTooLarge):
         await store_frame(scenario.app_context, frame, stream_chunks(b"x" * 200_000))
-    assert list_files(scenario, received.submission_id) == []
+    assert list_files(scenario) == before
 
 
 @pytest.mark.parametrize("foreign", [b"GIF89a" + bytes(200), b"%PDF-1.7" + bytes(200_000), b"\0\0"])
@@ -129,9 +156,10 @@ async def test_frame_of_another_format_is_refused_at_upload(
     frames = [foreign, *render_burst(student.person)[1:]]
     received = await scenario.submit(student, launched.roll_call.id, frames)
     frame = await load_frame(scenario, student, received.submission_id, 0)
+    before = list_files(scenario)
     with pytest.raises(ImageUnsupported):
         await store_frame(scenario.app_context, frame, stream_chunks(foreign))
-    assert list_files(scenario, received.submission_id) == []
+    assert list_files(scenario) == before
 
 
 @pytest.mark.parametrize(
@@ -146,9 +174,10 @@ async def test_frame_with_too_many_pixels_is_refused_at_upload(
         student, launched.roll_call.id, [flat, *render_burst(student.person)[1:]]
     )
     frame = await load_frame(scenario, student, received.submission_id, 0)
+    before = list_files(scenario)
     with pytest.raises(ImageTooLarge):
         await store_frame(scenario.app_context, frame, stream_chunks(flat))
-    assert list_files(scenario, received.submission_id) == []
+    assert list_files(scenario) == before
 
 
 async def test_heic_frame_is_taken_at_upload(scenario: RollCallScenario, student: StudentWithPhone) -> None:
@@ -167,6 +196,7 @@ async def test_interrupted_upload_leaves_no_file_and_can_be_repeated(
     large = [large_frame(number) for number in range(8)]
     received = await scenario.submit(student, launched.roll_call.id, large)
     frame = await load_frame(scenario, student, received.submission_id, 0)
+    before = list_files(scenario)
 
     async def interrupted_upload() -> AsyncIterator[bytes]:
         yield large[0][:100_000]
@@ -174,7 +204,7 @@ async def test_interrupted_upload_leaves_no_file_and_can_be_repeated(
 
     with pytest.raises(ConnectionResetError):
         await store_frame(scenario.app_context, frame, interrupted_upload())
-    assert list_files(scenario, received.submission_id) == []
+    assert list_files(scenario) == before
     _, complete = await scenario.upload(student, received.submission_id, 0, large[0])
     assert not complete
 
@@ -189,7 +219,7 @@ async def test_wrong_bytes_do_not_change_a_stored_frame(
     frame = await load_frame(scenario, student, received.submission_id, 0)
     with pytest.raises(FrameHashMismatch):
         await store_frame(scenario.app_context, frame, stream_chunks(frames[1]))
-    assert await scenario.app_context.evidence.get(frame.evidence_key) == frames[0]
+    assert await read_picture(scenario.app_context, frame.picture) == frames[0]
 
 
 async def test_batched_frames_enqueue_one_verification_per_burst(

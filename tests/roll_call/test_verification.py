@@ -24,6 +24,7 @@ from biometrics.liveness.burst import NOT_DONE
 from biometrics.liveness.flash import screen_colour_at
 from biometrics.pool import FacePool, FaceWorkerLost
 from biometrics.tasks import BurstResult, Shot
+from tests.support.pictures import read_picture, seal_and_store
 from tests.support.roll_call.scenario import MICROSECOND, TERMS, RollCallScenario, create_scenario
 from tests.support.roll_call.student_phone import (
     INSIDE,
@@ -426,9 +427,9 @@ async def test_altered_frames_in_the_evidence_store_are_undetermined(
     async with scenario.owner_transaction() as session:
         submission = await session.get_one(Submission, submission_id)
     for position, data in enumerate(render_burst(student.person)):
-        key = submission.frame_key(position)
-        assert await scenario.app_context.evidence.get(key) == absent[position]
-        await scenario.app_context.evidence.put(key, data)
+        picture = submission.frame(position)
+        assert await read_picture(scenario.app_context, picture) == absent[position]
+        await seal_and_store(scenario.app_context, picture, data)
     verdict = await scenario.verify(submission_id)
     assert (verdict.finding, verdict.reasons) == (
         "undetermined",

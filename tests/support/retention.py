@@ -18,6 +18,7 @@ from backend.standing.store.tables import (
     AppealDecided,
     AppealFiled,
 )
+from tests.support.pictures import picture_exists
 from tests.support.roll_call.scenario import WINDOW, RollCallScenario
 from tests.support.roll_call.student_phone import StudentWithPhone
 
@@ -97,7 +98,7 @@ async def has_frames(scenario: RollCallScenario, submission_id: UUID) -> bool:
     async with scenario.owner_transaction() as session:
         row = await session.get_one(Submission, submission_id)
     files = [
-        await evidence_exists(scenario.app_context.evidence, row.frame_key(n)) for n in range(row.frame_count)
+        await picture_exists(scenario.app_context, row.frame(number)) for number in range(row.frame_count)
     ]
     assert all(files) or not any(files)
     assert (row.frames_deleted_at is None) == all(files)

@@ -314,7 +314,7 @@ class _ScenarioBuilder:
             session.add(
                 Portrait(
                     id=new_id(),
-                    evidence_key="portraits/none",
+                    evidence_key=f"pictures/{new_id().hex}",
                     sha256=b"\0" * 32,
                     status="accepted",
                     reasons=[],

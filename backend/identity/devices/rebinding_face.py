@@ -4,7 +4,6 @@ The camera gets no challenge: a person with a photograph, the SMS and the ID num
 can object, and the cool-down follows.
 """
 
-import asyncio
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,8 +18,9 @@ from backend.identity.consents import FACE_CONSENTS, load_newest_consents
 from backend.identity.devices.rebinding_judgement import RebindingRef
 from backend.identity.devices.tasks import match_rebinding_face
 from backend.identity.errors import EnrolmentPending, RebindingFaceUnavailable, TooManyAttempts
-from backend.identity.face.pictures import check_containers
+from backend.identity.face.pictures import check_containers, store_pictures
 from backend.identity.face.policy import shot_decoding
+from backend.identity.pictures.keys import ensure_picture_key
 from backend.identity.policy import province_policy
 from backend.identity.sign_in.authentication import VerifiedProof
 from backend.identity.tables import FaceTemplateRecord, Registration
@@ -54,11 +54,9 @@ async def submit_rebinding_face(
     ref = RebindingRef(registration_id, student.school_id, student.student_id)
     async with app_context.database.transaction(ref.scope) as session:
         await _lock_open(session, ref, verified, policy, at)
+        key = await ensure_picture_key(session, app_context.keys, ref.school_id, ref.student_id, at)
     check_containers(shots, shot_decoding(policy))
-    keys = ref.shot_keys(len(shots))
-    await asyncio.gather(
-        *(app_context.evidence.put(key, shot) for key, shot in zip(keys, shots, strict=True))
-    )
+    await store_pictures(app_context, key, ref.pictures(len(shots)), shots)
     async with app_context.database.transaction(ref.scope) as session:
         registration = await _lock_open(session, ref, verified, policy, at)
         registration.face_status, registration.face_shots = "pending", len(shots)

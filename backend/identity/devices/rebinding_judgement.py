@@ -15,7 +15,9 @@ from backend.identity.face.match_references import load_reference
 from backend.identity.face.policy import enrolment_rules, thresholds
 from backend.identity.face.pool import face_pool
 from backend.identity.face.reasons import reason_json, refusal_reason
+from backend.identity.pictures.keys import load_picture_key
 from backend.identity.pictures.refs import PictureKind, PictureRef
+from backend.identity.pictures.store import delete_pictures, get_picture
 from backend.identity.policy import province_policy
 from backend.identity.tables import Registration
 from backend.org.tables import OrgUnit
@@ -46,9 +48,9 @@ class RebindingRef:
         kind = PictureKind.REBINDING_SHOT
         return PictureRef(kind, self.school_id, self.student_id, self.registration_id, position)
 
-    def shot_keys(self, count: int) -> list[str]:
-        """The evidence keys of the shots."""
-        return [self.shot(number).evidence_key for number in range(count)]
+    def pictures(self, count: int) -> list[PictureRef]:
+        """The first `count` shots."""
+        return [self.shot(number) for number in range(count)]
 
     @property
     def scope(self) -> Scope:
@@ -64,16 +66,17 @@ async def judge_rebinding_face(app_context: AppContext, ref: RebindingRef) -> No
         reference = await load_reference(
             session, app_context.keys, ref.student_id, policy, school_id=ref.school_id
         )
+        key = await load_picture_key(session, app_context.keys, ref.student_id)
     if registration is None:
         return
-    keys = ref.shot_keys(registration.face_shots)
+    pictures = ref.pictures(registration.face_shots)
     try:
-        shots = [Shot(await app_context.evidence.get(key)) for key in keys]
+        shots = [Shot(await get_picture(app_context, key, picture)) for picture in pictures]
         reasons = await _compare(app_context, shots, reference, policy)
     except BiometricsError as refusal:
         reasons = [refusal_reason(refusal)]
     await _record(app_context, ref, reasons)
-    await app_context.evidence.delete(keys)
+    await delete_pictures(app_context, key, pictures)
 
 
 async def refuse_unjudged_face(app_context: AppContext, ref: RebindingRef) -> None:
@@ -83,7 +86,8 @@ async def refuse_unjudged_face(app_context: AppContext, ref: RebindingRef) -> No
         shots = await session.scalar(
             select(Registration.face_shots).where(Registration.id == ref.registration_id)
         )
-    await app_context.evidence.delete(ref.shot_keys(shots or 0))
+        key = await load_picture_key(session, app_context.keys, ref.student_id)
+    await delete_pictures(app_context, key, ref.pictures(shots or 0))
 
 
 async def _compare(

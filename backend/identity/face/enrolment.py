@@ -4,7 +4,6 @@ See `enrolment_judgement`. An enrolled face is never overwritten: a student who 
 persons approve (`review.replacements`).
 """
 
-import asyncio
 import hashlib
 from datetime import datetime
 from uuid import UUID
@@ -27,11 +26,13 @@ from backend.identity.errors import (
     TooManyAttempts,
 )
 from backend.identity.face.picture_refs import EnrolmentRef
-from backend.identity.face.pictures import check_containers
+from backend.identity.face.pictures import check_containers, store_pictures
 from backend.identity.face.policy import shot_decoding
 from backend.identity.face.review.errors import ReplacementPending
 from backend.identity.face.tasks import enrol_face
 from backend.identity.face.templates import has_active_template
+from backend.identity.pictures.keys import ensure_picture_key
+from backend.identity.pictures.store import delete_pictures
 from backend.identity.policy import province_policy
 from backend.identity.tables import FaceEnrolment
 from backend.policy import PolicyAt
@@ -67,20 +68,19 @@ async def _submit(app_context: AppContext, actor: Actor, shots: list[bytes]) -> 
     _check_count(len(shots), policy)
     async with app_context.database.transaction(actor.scope) as session:
         await _require_eligible(session, actor.student_id, policy, at)
+        key = await ensure_picture_key(session, app_context.keys, actor.school_id, actor.student_id, at)
     check_containers(shots, shot_decoding(policy))
     if len({hashlib.sha256(shot).digest() for shot in shots}) < len(shots):
         raise ShotsRepeated
     ref = EnrolmentRef(new_id(), actor.school_id, actor.student_id)
-    keys = ref.shot_keys(len(shots))
-    await asyncio.gather(
-        *(app_context.evidence.put(key, shot) for key, shot in zip(keys, shots, strict=True))
-    )
+    pictures = ref.pictures(len(shots))
+    await store_pictures(app_context, key, pictures, shots)
     try:
         async with app_context.database.transaction(actor.scope) as session:
             await _require_eligible(session, actor.student_id, policy, at)
             return await _create_enrolment(session, ref, len(shots), at)
     except BaseException:
-        await app_context.evidence.delete(keys)
+        await delete_pictures(app_context, key, pictures)
         raise
 
 

@@ -29,11 +29,14 @@ from backend.identity.face.shared_pictures import (
     store_picture_fingerprints,
 )
 from backend.identity.face.templates import has_ever_enrolled, store_template
+from backend.identity.pictures.keys import load_picture_key
+from backend.identity.pictures.store import delete_pictures, get_picture
 from backend.identity.policy import province_policy
 from backend.identity.tables import FaceEnrolment
 from biometrics.errors import BiometricsError
 from biometrics.pictures.quality import SHOT_REPEATED
 from biometrics.tasks import EnrolmentResult, Shot
+from biometrics.templates.sealing import PictureKey
 
 
 async def judge_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
@@ -43,9 +46,11 @@ async def judge_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
     """
     async with app_context.database.transaction(ref.scope) as session:
         enrolment = await _lock_pending(session, ref)
+        key = await load_picture_key(session, app_context.keys, ref.student_id)
     if enrolment is None:
         return
-    shots = [Shot(await app_context.evidence.get(key)) for key in ref.shot_keys(enrolment.shots)]
+    pictures = ref.pictures(enrolment.shots)
+    shots = [Shot(await get_picture(app_context, key, picture)) for picture in pictures]
     pool = app_context.service(face_pool)
     rules = enrolment_rules(province_policy(app_context, app_context.clock()), pool.enrolment_engine().key.id)
     try:
@@ -53,17 +58,19 @@ async def judge_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
     except BiometricsError as refusal:
         verdict = refusal
     await _record_verdict(app_context, ref, verdict, [each.data for each in shots])
-    for key in ref.shot_keys(len(shots)):
-        await store_reencoded(app_context.evidence, pool, key)
-    await _delete_if_withdrawn(app_context, ref, len(shots))
+    for picture in pictures:
+        await store_reencoded(app_context, pool, key, picture)
+    await _delete_if_withdrawn(app_context, ref, key, len(shots))
 
 
-async def _delete_if_withdrawn(app_context: AppContext, ref: EnrolmentRef, shots: int) -> None:
+async def _delete_if_withdrawn(
+    app_context: AppContext, ref: EnrolmentRef, key: PictureKey | None, shots: int
+) -> None:
     """Delete the shots that were stored again after retention deleted them, because a consent was revoked meanwhile."""
     async with app_context.database.transaction(ref.scope) as session:
         enrolment = await session.get_one(FaceEnrolment, ref.enrolment_id)
     if enrolment.shots_deleted_at is not None:
-        await app_context.evidence.delete(ref.shot_keys(shots))
+        await delete_pictures(app_context, key, ref.pictures(shots))
 
 
 async def refuse_unjudged_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:

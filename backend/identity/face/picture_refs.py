@@ -1,4 +1,4 @@
-"""References to submitted pictures: identifiers only, so that a job can carry them, and the evidence keys they imply."""
+"""References to submitted pictures: identifiers only, so that a job can carry them, and the pictures they imply."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -21,9 +21,9 @@ class EnrolmentRef:
         kind = PictureKind.ENROLMENT_SHOT
         return PictureRef(kind, self.school_id, self.student_id, self.enrolment_id, position)
 
-    def shot_keys(self, count: int) -> list[str]:
-        """The evidence keys of the shots."""
-        return [self.shot(number).evidence_key for number in range(count)]
+    def pictures(self, count: int) -> list[PictureRef]:
+        """The first `count` shots."""
+        return [self.shot(number) for number in range(count)]
 
     @property
     def scope(self) -> Scope:
@@ -57,11 +57,6 @@ class PortraitRef:
     def picture(self) -> PictureRef:
         """The picture."""
         return PictureRef(PictureKind.PORTRAIT, self.school_id, self.student_id, self.portrait_id)
-
-    @property
-    def evidence_key(self) -> str:
-        """The evidence key of the picture."""
-        return self.picture.evidence_key
 
     @property
     def scope(self) -> Scope:

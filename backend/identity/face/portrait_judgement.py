@@ -32,6 +32,8 @@ from backend.identity.face.shared_pictures import (
     find_shared,
     store_picture_fingerprints,
 )
+from backend.identity.pictures.keys import load_picture_key
+from backend.identity.pictures.store import get_picture
 from backend.identity.policy import province_policy
 from backend.identity.tables import Portrait
 from backend.policy import PolicyAt
@@ -86,10 +88,11 @@ async def judge_portrait(app_context: AppContext, ref: PortraitRef) -> None:
         reference = await load_reference(
             session, app_context.keys, ref.student_id, policy, school_id=ref.school_id
         )
+        key = await load_picture_key(session, app_context.keys, ref.student_id)
     if portrait is None:
         return
     try:
-        image = await app_context.evidence.get(ref.evidence_key)
+        image = await get_picture(app_context, key, ref.picture)
         verdict = _review(NO_FACE_TO_COMPARE)
         if reference is not None:
             verdict = await _compare(app_context, image, reference, policy)
@@ -97,7 +100,7 @@ async def judge_portrait(app_context: AppContext, ref: PortraitRef) -> None:
         verdict = _refuse(refusal_reason(refusal))
     pool = app_context.service(face_pool)
     sent = await _fingerprint(pool, ref, image) if verdict.status != "refused" else None
-    stored = await store_reencoded(app_context.evidence, pool, ref.evidence_key)
+    stored = await store_reencoded(app_context, pool, key, ref.picture)
     if (stored is None or sent is None) and verdict.status != "refused":
         verdict = _refuse(refusal_reason(ImageBroken()))
     await _record_verdict(app_context, ref, verdict, stored, sent)

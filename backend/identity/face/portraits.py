@@ -18,6 +18,8 @@ from backend.identity.face.picture_refs import PortraitRef
 from backend.identity.face.pictures import check_portrait
 from backend.identity.face.policy import shot_decoding
 from backend.identity.face.tasks import judge_portrait
+from backend.identity.pictures.keys import ensure_picture_key
+from backend.identity.pictures.store import delete_pictures, put_picture
 from backend.identity.policy import province_policy
 from backend.identity.tables import Portrait
 
@@ -32,6 +34,9 @@ async def submit_portrait(app_context: AppContext, actor: Actor, image: bytes) -
     async with app_context.database.transaction(actor.scope) as session:
         if "face" in await open_activation_steps(session, actor.student_id):
             raise FaceStepOpen
+        key = await ensure_picture_key(
+            session, app_context.keys, actor.school_id, actor.student_id, app_context.clock()
+        )
     policy = province_policy(app_context, app_context.clock())
     limits = replace(shot_decoding(policy), min_side=policy.integer("portrait.min_width"))
     check_portrait(image, limits, policy.integer("portrait.min_height"))
@@ -40,13 +45,13 @@ async def submit_portrait(app_context: AppContext, actor: Actor, image: bytes) -
         id=ref.portrait_id,
         school_id=ref.school_id,
         student_id=ref.student_id,
-        evidence_key=ref.evidence_key,
+        evidence_key=ref.picture.evidence_key(key),
         sha256=hashlib.sha256(image).digest(),
         status="pending",
         reasons=[],
         submitted_at=app_context.clock(),
     )
-    await app_context.evidence.put(ref.evidence_key, image)
+    await put_picture(app_context, key, ref.picture, image)
     try:
         async with app_context.database.transaction(actor.scope) as session:
             session.add(portrait)
@@ -54,7 +59,7 @@ async def submit_portrait(app_context: AppContext, actor: Actor, image: bytes) -
             student = {"school_id": str(ref.school_id), "student_id": str(ref.student_id)}
             await enqueue(session, judge_portrait, portrait_id=str(ref.portrait_id), **student)
     except IntegrityError as error:
-        await app_context.evidence.delete([ref.evidence_key])
+        await delete_pictures(app_context, key, [ref.picture])
         raise EnrolmentPending from error
     return portrait
 

@@ -1,4 +1,7 @@
-"""The key hierarchy of face data: the root key wraps a key per school, which wraps a data key per student."""
+"""The key hierarchy of face data: the root key wraps a key per school, which wraps a data key per student.
+
+The keys of the pictures hang below the same school's key (`identity/pictures/keys.py`).
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -62,14 +65,20 @@ async def create_data_key(
     session: AsyncSession, keys: KeyRing, school_id: UUID, student_id: UUID, at: datetime
 ) -> DataKey:
     """Create and store a data key for a student who has none; the school's first student creates the school's key."""
-    school = await load_school_key(session, keys, school_id) or await _create_school_key(
-        session, keys, school_id, at
-    )
+    school = await ensure_school_key(session, keys, school_id, at)
     wrapped = new_data_key(str(student_id), school, Cipher(keys.template_cipher))
     row = TemplateKey(student_id=student_id, school_id=school_id, sealed=wrapped.sealed, created_at=at)
     session.add(row)
     await session.flush()
     return open_data_key(wrapped, str(student_id), school)
+
+
+async def ensure_school_key(
+    session: AsyncSession, keys: KeyRing, school_id: UUID, at: datetime
+) -> KeyEncryptionKey:
+    """The school's key, created if the school has none. Raises `TemplateUnreadable`."""
+    existing = await load_school_key(session, keys, school_id)
+    return existing or await _create_school_key(session, keys, school_id, at)
 
 
 async def _create_school_key(

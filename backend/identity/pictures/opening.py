@@ -15,16 +15,19 @@ from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.ids import new_id
 from backend.identity.pictures.errors import PictureGone
+from backend.identity.pictures.keys import StoredPictureKey, load_stored_keys
 from backend.identity.pictures.purposes import PicturePurpose
 from backend.identity.pictures.refs import PictureRef
+from backend.identity.pictures.store import get_picture
 from backend.identity.pictures.tables import PictureView
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedView:
-    """The proof that a look was recorded; only `record_picture_view` creates it."""
+    """The proof that a look was recorded, with the student's picture key; only `record_picture_view` creates it."""
 
     picture: PictureRef
+    key: StoredPictureKey | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +68,15 @@ async def record_picture_view(
     }
     act = audit.Act("PictureViewed", "student", str(picture.student_id), actor.org_path, after=after)
     audit.record(session, act, at)
-    return RecordedView(picture)
+    stored_keys = await load_stored_keys(session, [picture.student_id])
+    return RecordedView(picture, stored_keys.get(picture.student_id))
 
 
 async def open_picture(app_context: AppContext, view: RecordedView) -> OpenedPicture:
-    """Read the picture of a recorded look, after the commit. Raises `PictureGone` if no file is left."""
+    """Read the picture of a recorded look, after the commit. Raises `PictureGone` and `PictureUnreadable`."""
     try:
-        data = await app_context.evidence.get(view.picture.evidence_key)
+        key = None if view.key is None else view.key.unwrap(app_context.keys)
+        data = await get_picture(app_context, key, view.picture)
     except FileNotFoundError as error:
         raise PictureGone from error
     return OpenedPicture(view.picture, data)

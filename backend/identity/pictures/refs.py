@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from biometrics.templates.sealing import PictureKey, derive_picture_name
+
 
 class PictureKind(StrEnum):
     """The kinds of pictures of a face. A kind is the purpose for which the picture was taken."""
@@ -28,7 +30,12 @@ class PictureRef:
     source_id: UUID
     position: int = 0
 
+    def evidence_key(self, key: PictureKey) -> str:
+        """The key in the evidence store: opaque, and the same whenever the picture is stored."""
+        name = derive_picture_name(self.context, key)
+        return f"pictures/{name[:2]}/{name}"
+
     @property
-    def evidence_key(self) -> str:
-        """The key in the evidence store."""
-        return f"{self.kind}/{self.source_id}/{self.position}"
+    def context(self) -> tuple[str, ...]:
+        """What the stored bytes are bound to, together with the student and the name."""
+        return self.kind, str(self.source_id), str(self.position)

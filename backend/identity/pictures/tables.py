@@ -1,4 +1,4 @@
-"""Tables of pictures of faces: the record of who looked at them."""
+"""Tables of pictures of faces: their keys, and the record of who looked at them."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,6 +7,22 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
+
+
+class PictureKeyRecord(Base):
+    """The key of a student's pictures, wrapped under the school's key. Deleting the row shreds all of them.
+
+    It is separate from `TemplateKey`: a revoked consent shreds the template at once, while the portrait and the frames
+    of a missed check-in stay readable for the student's own appeal.
+    """
+
+    __tablename__ = "picture_key"
+    __tenancy__ = "student"
+
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"), primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("school_template_key.school_id"))
+    sealed: Mapped[bytes]
+    created_at: Mapped[datetime]
 
 
 class PictureView(Base):

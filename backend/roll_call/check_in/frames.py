@@ -6,9 +6,10 @@ that records the last frame of a burst also puts the submission into the verific
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -17,16 +18,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.batching.batch_writer import BatchLimits, BatchWriter
-from backend.core.database import Database
 from backend.core.errors import NotFound
 from backend.core.tenancy import Scope
 from backend.core.web.requests import BodyTooLarge
+from backend.identity.pictures.keys import StoredPictureKey, ensure_picture_key
 from backend.identity.pictures.refs import PictureKind, PictureRef
+from backend.identity.pictures.store import put_picture
 from backend.roll_call import errors
 from backend.roll_call.envelope import parse_stored_envelope
 from backend.roll_call.policy import load_check_in_limits
 from biometrics.pictures.containers import declared_size
 from biometrics.pictures.decoding import DecodeLimits
+from biometrics.templates.sealing import PictureKey
 
 BATCH = 64
 """Maximum number of frames recorded in one transaction; each is one row without a signature check."""
@@ -37,24 +40,38 @@ _HEAD_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DeclaredFrame:
-    """A frame as the envelope declared it: its hash, its limits, where to store it, and whether it is stored."""
+    """A frame as the envelope declared it: its hash, its limits, the key that seals it, and whether it is stored."""
 
-    submission_id: UUID
-    position: int
+    picture: PictureRef
     sha256: bytes
     limits: DecodeLimits
-    evidence_key: str
+    key: PictureKey
     stored: bool
+
+    @property
+    def submission_id(self) -> UUID:
+        """The submission that declared it."""
+        return self.picture.source_id
+
+    @property
+    def position(self) -> int:
+        """The position in the burst, from 0 on."""
+        return self.picture.position
 
 
 _DECLARED = text("SELECT * FROM definer.declared_frames(:submission, :school, :student, :position)")
 
 
 async def load_declared_frame(
-    database: Database, actor: Actor, submission_id: UUID, position: int, at: datetime
+    app_context: AppContext, actor: Actor, submission_id: UUID, position: int, at: datetime
 ) -> DeclaredFrame:
-    """Load what the envelope declared for a frame. The upload itself happens outside any transaction."""
-    rows = await database.fetch_autocommit(
+    """Load what the envelope declared for a frame, and the student's picture key, in one query.
+
+    The upload itself happens outside any transaction.
+    """
+    assert actor.school_id is not None
+    assert actor.student_id is not None
+    rows = await app_context.database.fetch_autocommit(
         _DECLARED,
         submission=submission_id,
         school=actor.school_id,
@@ -69,52 +86,54 @@ async def load_declared_frame(
         raise errors.FrameNotDeclared(position=position)
     if not row["stored"] and at > row["frames_due_at"]:
         raise errors.FramesTooLate
-    limits = load_check_in_limits(row["launched_at"], row["place"]).frame_decoding
-    assert actor.school_id is not None
-    assert actor.student_id is not None
-    picture = PictureRef(PictureKind.FRAME, actor.school_id, actor.student_id, submission_id, position)
-    digest = bytes.fromhex(declared[position].sha256)
-    return DeclaredFrame(submission_id, position, digest, limits, picture.evidence_key, row["stored"])
+    return DeclaredFrame(
+        picture=PictureRef(PictureKind.FRAME, actor.school_id, actor.student_id, submission_id, position),
+        sha256=bytes.fromhex(declared[position].sha256),
+        limits=load_check_in_limits(row["launched_at"], row["place"]).frame_decoding,
+        key=await _picture_key(app_context, actor.school_id, actor.student_id, row, at),
+        stored=row["stored"],
+    )
 
 
-@dataclass(slots=True)
-class HashCheckedStream:
-    """The uploaded bytes of a frame, checked while they are read.
+async def _picture_key(
+    app_context: AppContext, school_id: UUID, student_id: UUID, row: Mapping[str, Any], at: datetime
+) -> PictureKey:
+    """Unwrap the key that came with the frame. Only a student without any picture needs a transaction, to create it."""
+    if row["picture_key"] is not None:
+        stored = StoredPictureKey(
+            student_id, school_id, row["picture_key"], row["root_version"], row["school_key"]
+        )
+        return stored.unwrap(app_context.keys)
+    async with app_context.database.transaction(Scope.student(school_id, student_id)) as session:
+        return await ensure_picture_key(session, app_context.keys, school_id, student_id, at)
 
-    The stream raises before it ends if the bytes are not the declared ones, not a picture of a format that can be
-    read, or one with too many pixels, so that the evidence store discards them and the phone learns it at once, not after the burst.
+
+async def read_frame(frame: DeclaredFrame, chunks: AsyncIterator[bytes]) -> bytes:
+    """Read an upload and check it, so that the phone learns at once what is wrong, not after the burst.
+
+    The bytes must be the declared ones, and a picture of a format that can be read, with few enough pixels. A frame is
+    held in memory as a whole, because it is sealed as a whole; reading stops at the limit. Raises BodyTooLarge,
+    FrameHashMismatch, ImageUnsupported or ImageTooLarge.
     """
-
-    frame: DeclaredFrame
-    chunks: AsyncIterator[bytes]
-    size: int = 0
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the chunks; raises BodyTooLarge, FrameHashMismatch, ImageUnsupported or ImageTooLarge."""
-        digest, head = hashlib.sha256(), b""
-        async for chunk in self.chunks:
-            self.size += len(chunk)
-            if self.size > self.frame.limits.max_bytes:
-                raise BodyTooLarge(limit=self.frame.limits.max_bytes)
-            digest.update(chunk)
-            head += chunk[: _HEAD_BYTES - len(head)]
-            yield chunk
-        if digest.digest() != self.frame.sha256:
-            raise errors.FrameHashMismatch(position=self.frame.position)
-        size = declared_size(head)
-        if size is not None:
-            self.frame.limits.check_size(*size)
+    data = bytearray()
+    async for chunk in chunks:
+        data += chunk
+        if len(data) > frame.limits.max_bytes:
+            raise BodyTooLarge(limit=frame.limits.max_bytes)
+    if hashlib.sha256(data).digest() != frame.sha256:
+        raise errors.FrameHashMismatch(position=frame.position)
+    size = declared_size(bytes(data[:_HEAD_BYTES]))
+    if size is not None:
+        frame.limits.check_size(*size)
+    return bytes(data)
 
 
 async def store_frame(app_context: AppContext, frame: DeclaredFrame, chunks: AsyncIterator[bytes]) -> int:
-    """Check the bytes and store them unless they are stored already. Returns the number of bytes."""
-    stream = HashCheckedStream(frame, chunks)
-    if frame.stored:
-        async for _ in stream:
-            pass
-    else:
-        await app_context.evidence.put_stream(frame.evidence_key, aiter(stream))
-    return stream.size
+    """Check the bytes, and seal and store them unless they are stored already. Returns their number."""
+    data = await read_frame(frame, chunks)
+    if not frame.stored:
+        await put_picture(app_context, frame.key, frame.picture, data)
+    return len(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +154,7 @@ class StoredFrame:
             "student": str(self.actor.student_id),
             "sha256": self.frame.sha256.hex(),
             "size": self.size,
-            "evidence_key": self.frame.evidence_key,
+            "evidence_key": self.frame.picture.evidence_key(self.frame.key),
             "at": self.at.isoformat(),
         }
 

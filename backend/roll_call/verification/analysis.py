@@ -13,6 +13,7 @@ from backend.campus.fences import decide_for_sites
 from backend.core.app_context import AppContext
 from backend.identity.face import policy as face_policy
 from backend.identity.face.pool import face_pool
+from backend.identity.pictures.store import get_picture
 from backend.policy import PolicyAt
 from backend.roll_call.envelope import Envelope, parse_stored_envelope
 from backend.roll_call.policy import (
@@ -34,6 +35,7 @@ from biometrics.matching.scoring import MatchReference
 from biometrics.pictures.quality import Reason
 from biometrics.pool import FacePoolClosed
 from biometrics.tasks import BurstResult, Shot
+from biometrics.templates.sealing import PictureUnreadable
 from geo.fence import FenceDecision
 from geo.position_signals import PositionRisk, score_position
 
@@ -43,7 +45,7 @@ log = structlog.get_logger()
 
 
 class FrameAltered(Exception):
-    """A frame in the evidence store differs from the hash that the phone signed, so it cannot be used."""
+    """A frame in the evidence store is not what was stored, or not what the phone signed, so it cannot be used."""
 
     code = "frame_altered"
 
@@ -78,7 +80,7 @@ async def analyse_submission(app_context: AppContext, inputs: VerificationInput)
         trace["fence"] = fence_trace(law, fence)
     risk = _score_position(inputs, envelope, law)
     trace["position"] = position_trace(law, risk, len(inputs.earlier_positions))
-    complete = len(inputs.frame_keys) == submission.frame_count
+    complete = len(inputs.frames) == submission.frame_count
     face, burst = FaceEvidence(), None
     if complete and inputs.reference is not None:
         try:
@@ -127,7 +129,7 @@ async def _check_burst(
     law: PolicyAt,
 ) -> BurstResult:
     declared = envelope.frames
-    images = [await app_context.evidence.get(key) for key in inputs.frame_keys]
+    images = await _read_frames(app_context, inputs)
     for data, frame in zip(images, declared, strict=True):
         if hashlib.sha256(data).hexdigest() != frame.sha256:
             raise FrameAltered
@@ -142,6 +144,14 @@ async def _check_burst(
     actions = tuple(Action(code) for code in inputs.challenge.actions)
     result: BurstResult = await app_context.service(face_pool).verify(burst, reference, rules, actions)
     return result
+
+
+async def _read_frames(app_context: AppContext, inputs: VerificationInput) -> list[bytes]:
+    """Open the sealed frames. Raises FileNotFoundError, or FrameAltered for a file that its key does not open."""
+    try:
+        return [await get_picture(app_context, inputs.picture_key, picture) for picture in inputs.frames]
+    except PictureUnreadable as error:
+        raise FrameAltered from error
 
 
 def _evaluate_burst(

@@ -16,6 +16,8 @@ from backend.core.app_context import AppContext
 from backend.core.errors import NotFound
 from backend.identity.face.match_references import ReferenceRequest, load_references
 from backend.identity.face.selfie_fingerprints import SelfieFingerprint, load_selfie_fingerprints
+from backend.identity.pictures.keys import load_picture_keys
+from backend.identity.pictures.refs import PictureRef
 from backend.roll_call.envelope import parse_stored_envelope
 from backend.roll_call.policy import position_history, roll_call_policy
 from backend.roll_call.tables import (
@@ -30,6 +32,7 @@ from backend.roll_call.tables import (
 )
 from biometrics.errors import BiometricsError
 from biometrics.matching.scoring import MatchReference
+from biometrics.templates.sealing import PictureKey, PictureUnreadable
 from geo.position_signals import EarlierCheck
 from geo.site import Site
 
@@ -46,7 +49,10 @@ class VerificationInput:
     challenge: Challenge
     roll_call: RollCall
     obligation: Obligation
-    frame_keys: tuple[str, ...]
+    frames: tuple[PictureRef, ...]
+    """Those that are stored, in the order of the burst."""
+    picture_key: PictureKey | None
+    """None if the student has no key or it cannot be unwrapped; the frames are then unreadable."""
     sites: tuple[Site, ...]
     reference: MatchReference | None
     earlier: tuple[SelfieFingerprint, ...]
@@ -76,7 +82,8 @@ async def load_inputs(
     if not submissions:
         return []
     context = await _load_context(session, submissions)
-    frames = await _load_frame_keys(session, submissions)
+    frames = await _load_frames(session, submissions)
+    picture_keys = await _load_picture_keys(session, app_context, submissions)
     references = await _load_references(session, app_context, school_id, submissions, context)
     earlier = await load_selfie_fingerprints(
         session, app_context.keys, {each.student_id for each in submissions}
@@ -90,7 +97,8 @@ async def load_inputs(
             challenge=context.challenges[each.nonce],
             roll_call=context.roll_calls[each.roll_call_id],
             obligation=context.obligations[each.roll_call_id, each.student_id],
-            frame_keys=tuple(frames[each.id]),
+            frames=tuple(frames[each.id]),
+            picture_key=picture_keys.get(each.student_id),
             sites=context.sites[each.roll_call_id],
             reference=reference,
             earlier=tuple(earlier[each.student_id]),
@@ -203,10 +211,12 @@ def _earlier_positions(
     )
 
 
-async def _load_frame_keys(session: AsyncSession, submissions: Sequence[Submission]) -> dict[UUID, list[str]]:
-    """Return the evidence keys by submission, in the order of the burst."""
-    frames = await session.execute(
-        select(SubmissionFrame.submission_id, SubmissionFrame.evidence_key)
+async def _load_frames(
+    session: AsyncSession, submissions: Sequence[Submission]
+) -> dict[UUID, list[PictureRef]]:
+    """Return the stored frames by submission, in the order of the burst."""
+    stored = await session.execute(
+        select(SubmissionFrame.submission_id, SubmissionFrame.position)
         .where(
             SubmissionFrame.term_code.in_({each.term_code for each in submissions}),
             SubmissionFrame.school_id == submissions[0].school_id,
@@ -214,10 +224,26 @@ async def _load_frame_keys(session: AsyncSession, submissions: Sequence[Submissi
         )
         .order_by(SubmissionFrame.submission_id, SubmissionFrame.position)
     )
-    keys: dict[UUID, list[str]] = defaultdict(list)
-    for submission_id, key in frames:
-        keys[submission_id].append(key)
-    return keys
+    by_id = {each.id: each for each in submissions}
+    frames: dict[UUID, list[PictureRef]] = defaultdict(list)
+    for submission_id, position in stored:
+        frames[submission_id].append(by_id[submission_id].frame(position))
+    return frames
+
+
+async def _load_picture_keys(
+    session: AsyncSession, app_context: AppContext, submissions: Sequence[Submission]
+) -> dict[UUID, PictureKey]:
+    """Return the usable picture keys by student."""
+    students = {each.student_id for each in submissions}
+    loaded = await load_picture_keys(session, app_context.keys, students)
+    usable: dict[UUID, PictureKey] = {}
+    for student_id, key in loaded.items():
+        if isinstance(key, PictureUnreadable):
+            log.warning("picture key unreadable", student=str(student_id))
+        else:
+            usable[student_id] = key
+    return usable
 
 
 async def _load_references(

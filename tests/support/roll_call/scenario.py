@@ -170,7 +170,7 @@ class RollCallScenario:
             session.add(
                 Portrait(
                     id=new_id(),
-                    evidence_key="portraits/none",
+                    evidence_key=f"pictures/{new_id().hex}",
                     sha256=b"\0" * 32,
                     status="accepted",
                     reasons=[],
@@ -309,7 +309,7 @@ class RollCallScenario:
         self, student: StudentWithPhone, submission_id: UUID, position: int, data: bytes
     ) -> tuple[frame_store.DeclaredFrame, bool]:
         database, actor, at = self.app_context.database, student.actor, self.clock()
-        frame = await frame_store.load_declared_frame(database, actor, submission_id, position, at)
+        frame = await frame_store.load_declared_frame(self.app_context, actor, submission_id, position, at)
         size = await frame_store.store_frame(self.app_context, frame, stream_chunks(data))
         async with database.transaction(Scope.none()) as session:
             stored = frame_store.StoredFrame(frame, actor, size, at)

@@ -6,6 +6,7 @@ from backend.core.actor import Actor
 from backend.core.ids import new_id
 from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
 from backend.identity.tables import FaceEnrolment, FaceTemplateRecord, Portrait, SharedPicture
+from tests.support.pictures import seal_and_store
 from tests.support.province import SampleSchool
 from tests.tenancy.rows import IdOf, Row
 
@@ -53,8 +54,8 @@ async def create_records(
         id=new_id(), status="review", shots=3, reasons=[], submitted_at=builder.at, **ids
     )
     portrait = Portrait(
-        id=(portrait_id := new_id()),
-        evidence_key=PortraitRef(portrait_id, school.id, student).evidence_key,
+        id=new_id(),
+        evidence_key=f"pictures/{new_id().hex}",
         sha256=b"\0" * 32,
         status="review",
         reasons=[],
@@ -83,10 +84,9 @@ async def create_records(
         at=builder.at,
         **ids,
     )
-    evidence = builder.identity.app_context.evidence
-    ref = EnrolmentRef(enrolment.id, school.id, student)
-    for key in (portrait.evidence_key, *ref.shot_keys(enrolment.shots)):
-        await evidence.put(key, b"picture")
+    shots = EnrolmentRef(enrolment.id, school.id, student).pictures(enrolment.shots)
+    for picture in (PortraitRef.of(portrait).picture, *shots):
+        await seal_and_store(builder.identity.app_context, picture, b"picture")
     async with builder.roll.owner_transaction() as session:
         session.add_all([enrolment, portrait, shared])
         await session.flush()

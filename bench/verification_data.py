@@ -222,6 +222,7 @@ class SubmittedCheckIns:
             actions=list(actions),
             cannot=[],
             flash=[],
+            cues_ms=[],
             issued_at=self.at,
             expires_at=self.at + timedelta(minutes=2),
             term_code=TERM,

@@ -152,10 +152,16 @@ class FacePool:
         reference: MatchReference,
         rules: FaceRules,
         actions: Sequence[Action] = (),
+        cues_ms: Sequence[int] = (),
     ) -> BurstResult:
         """Run `tasks.verify_burst` in a worker."""
         task = partial(
-            verify_burst, burst=tuple(burst), reference=reference, rules=rules, actions=tuple(actions)
+            verify_burst,
+            burst=tuple(burst),
+            reference=reference,
+            rules=rules,
+            actions=tuple(actions),
+            cues_ms=tuple(cues_ms),
         )
         result: BurstResult = await asyncio.wrap_future(self.submit(task))
         return result

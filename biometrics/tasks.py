@@ -34,6 +34,7 @@ from biometrics.liveness.burst import (
     check_challenge,
     observe_actions,
 )
+from biometrics.liveness.face_change import choose_moments, cut_chip, measure_change
 from biometrics.liveness.flash import Colour, flash_response, mean_colours
 from biometrics.matching.decision import (
     EnrolmentRules,
@@ -199,8 +200,11 @@ def verify_burst(
     reference: MatchReference,
     rules: FaceRules,
     actions: Sequence[Action] = (),
+    cues_ms: Sequence[int] = (),
 ) -> BurstResult:
     """Check a burst against the requested actions, and score its mean descriptor against the claimed template.
+
+    `cues_ms` are the instants at which the phone showed each action, if it showed them one by one.
 
     The engine that made the template judges the burst. Raises EngineMismatch or EngineUnavailable if that engine and
     version is not enabled.
@@ -221,8 +225,10 @@ def verify_burst(
         descriptors = [*at_rest, *acting]
     probe = mean_descriptor(at_rest or descriptors) if descriptors else None
     with stopwatch.stage("liveness"):
-        signals = _measure_risk_signals(examined)
-        liveness = _check_liveness(ObservedBurst(frames, observed, descriptors, signals), rules, actions)
+        generated = engine.info().test_only
+        signals = _measure_risk_signals(examined) | ({} if generated else _measure_change(decoded, observed))
+        seen = ObservedBurst(frames, observed, descriptors, signals, cues_ms, generated=generated)
+        liveness = _check_liveness(seen, rules, actions)
     return BurstResult(
         score=score(reference, probe) if probe else None,
         engine=engine.info(),
@@ -326,6 +332,19 @@ def _measure_risk_signals(frames: Sequence[_ExaminedFrame]) -> dict[str, float]:
     if response is not None:
         signals["flash"] = response.correlation
     return signals
+
+
+def _measure_change(frames: Sequence[_ExaminedFrame], observed: ObservedActions) -> dict[str, float]:
+    """The change of the face between two moments. Empty if no two frames at rest look the same way."""
+    moments = choose_moments(observed.faces, observed.at_rest)
+    if moments is None:
+        return {}
+    chips = []
+    for frame in (frames[index] for index in moments):
+        assert frame.face is not None
+        assert frame.contours is not None
+        chips.append(cut_chip(frame.face[0], frame.face[1].box, frame.contours))
+    return {"change": measure_change(*chips)}
 
 
 def _quality_reasons(reports: Sequence[ShotReport], rules: FaceRules) -> tuple[Reason, ...]:

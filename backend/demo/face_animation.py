@@ -97,7 +97,7 @@ class FaceAnimator:
     """One photograph on a canvas of a phone's size, ready to be animated. Uses the 68-point model: tests and demo only."""
 
     def __init__(self, photograph: bytes, size: tuple[int, int] = PHONE) -> None:
-        self._still = np.asarray(_place_on_canvas(photograph, size))
+        self._still = np.asarray(place_on_canvas(photograph, size))
         picture = picture_from_pixels(self._still)
         engine, model = _models()
         faces = engine.detect(picture)
@@ -120,7 +120,7 @@ class FaceAnimator:
         pixels = self._warp(pose).astype(np.float32)
         if pose.light != (1.0, 1.0, 1.0):
             pixels *= self._screen_light(pixels.shape, pose)
-        moved = _move_in_hand(
+        moved = move_in_hand(
             Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)), pose, tuple(self._middle)
         )
         noise = 2 * np.random.default_rng(noise_seed).standard_normal((*pixels.shape[:2], 1), np.float32)
@@ -181,20 +181,28 @@ class FaceAnimator:
         for corners in self._triangles:
             _map_triangle(columns, rows, target[corners] - (left, top), self._points[corners])
         pixels = self._still.copy()
-        pixels[top:bottom, left:right] = _sample_bilinear(self._still, columns, rows)
+        pixels[top:bottom, left:right] = sample_bilinear(self._still, columns, rows)
         warped = Image.fromarray(pixels)
         if pose.eyes_closed > 0.5:
-            draw = ImageDraw.Draw(warped)
-            for lashes in ((36, 41, 40, 39), (42, 47, 46, 45)):
-                draw.line(
-                    [tuple(target[at]) for at in lashes], fill=(35, 28, 26), width=round(self._unit * _LASHES)
-                )
+            self._draw_eyes(warped, target)
         if pose.mouth_open > 0.1:
-            hole = Image.new("L", warped.size)
-            ImageDraw.Draw(hole).polygon([tuple(point) for point in target[_INNER_LIPS]], fill=255)
-            dark = Image.new("RGB", warped.size, (45, 22, 24))
-            warped.paste(dark, mask=hole.filter(ImageFilter.GaussianBlur(self._unit * 0.01)))
+            self._draw_mouth(warped, target)
         return np.asarray(warped)
+
+    def _draw_eyes(self, warped: Image.Image, target: _Values) -> None:
+        """Draw the lashes of closed eyes."""
+        draw = ImageDraw.Draw(warped)
+        for lashes in ((36, 41, 40, 39), (42, 47, 46, 45)):
+            draw.line(
+                [tuple(target[at]) for at in lashes], fill=(35, 28, 26), width=round(self._unit * _LASHES)
+            )
+
+    def _draw_mouth(self, warped: Image.Image, target: _Values) -> None:
+        """Fill the open mouth with darkness."""
+        hole = Image.new("L", warped.size)
+        ImageDraw.Draw(hole).polygon([tuple(point) for point in target[_INNER_LIPS]], fill=255)
+        dark = Image.new("RGB", warped.size, (45, 22, 24))
+        warped.paste(dark, mask=hole.filter(ImageFilter.GaussianBlur(self._unit * 0.01)))
 
     def _screen_light(self, shape: tuple[int, ...], pose: Pose) -> npt.NDArray[np.float32]:
         """The light of the screen on the face, fading outwards."""
@@ -228,7 +236,7 @@ def add_hand_motion(plan: Sequence[Action | None], seed: int) -> list[Pose]:
     ]
 
 
-def _place_on_canvas(photograph: bytes, size: tuple[int, int]) -> Image.Image:
+def place_on_canvas(photograph: bytes, size: tuple[int, int]) -> Image.Image:
     """The photograph on a plain background, at nine tenths of the width of a phone's picture."""
     with Image.open(io.BytesIO(photograph)) as opened:
         still = opened.convert("RGB")
@@ -249,7 +257,7 @@ def _part_lips(marks: LandmarkPoints) -> LandmarkPoints:
     return parted
 
 
-def _move_in_hand(image: Image.Image, pose: Pose, centre: tuple[float, ...]) -> Image.Image:
+def move_in_hand(image: Image.Image, pose: Pose, centre: tuple[float, ...]) -> Image.Image:
     """Shift, scale and rotate the image around the face, as a hand-held phone does."""
     angle = np.radians(pose.roll)
     cos, sin = np.cos(angle) / pose.scale, np.sin(angle) / pose.scale
@@ -278,7 +286,7 @@ def _map_triangle(columns: _Floats, rows: _Floats, target: _Values, source: _Val
     columns[top:bottom, left:right][inside], rows[top:bottom, left:right][inside] = come
 
 
-def _sample_bilinear(pixels: Pixels, columns: _Floats, rows: _Floats) -> Pixels:
+def sample_bilinear(pixels: Pixels, columns: _Floats, rows: _Floats) -> Pixels:
     """Bilinear interpolation."""
     height, width = pixels.shape[:2]
     x, y = np.clip(columns, 0, width - 1.001), np.clip(rows, 0, height - 1.001)

@@ -43,6 +43,7 @@ COMMAND_STEPS = (("migrate", ("migrate",)), ("seed", ("seed", "--bare")))
 SHOW_SIGN_INS = ("seed", "--show")
 _DEMO_ENVIRONMENT = {
     "DIANMING_TEST_ENGINE": "1",
+    "DIANMING_FACE_DEMONSTRATION": "1",
     "DIANMING_POLICIES": str(Path(__file__).resolve().parents[1] / "demo" / "policies"),
 }
 

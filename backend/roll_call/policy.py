@@ -12,6 +12,8 @@ from backend.roll_call.launch.arrival_jitter import ArrivalWindow
 from backend.roll_call.tables import RollCall
 from biometrics.liveness.burst import BurstRules, ChallengeRules
 from biometrics.liveness.challenge import ActionRules
+from biometrics.liveness.presence import PresenceRules
+from biometrics.liveness.reactions import CueRules
 from biometrics.liveness.reuse import ReuseRules
 from biometrics.liveness.risk import RiskRules
 from biometrics.matching.decision import EnrolmentRules
@@ -55,6 +57,7 @@ class CheckInLimits:
     step_ups: int
     flash_colours: int
     flash_ms: int
+    cues: CueRules
     envelope_bytes: int
     envelopes_per_minute: int
     frames_minimum: int
@@ -79,6 +82,7 @@ def check_in_limits(policy: PolicyAt) -> CheckInLimits:
         step_ups=policy.integer("verification.challenge.max_step_ups"),
         flash_colours=policy.integer("verification.challenge.flash_colours"),
         flash_ms=policy.integer("verification.challenge.flash_time"),
+        cues=cue_rules(policy),
         envelope_bytes=policy.integer("verification.envelope.max_bytes"),
         envelopes_per_minute=policy.integer("verification.envelope.max_per_minute"),
         frames_minimum=policy.integer("verification.frames.min_count"),
@@ -197,7 +201,29 @@ def _challenge_rules(policy: PolicyAt) -> ChallengeRules:
         max_jump=policy.number(f"{LIVENESS_PREFIX}.max_jump"),
         max_growth=policy.number(f"{LIVENESS_PREFIX}.max_growth"),
         risk=_risk_rules(policy),
+        presence=PresenceRules(
+            min_change=policy.ratio(f"{LIVENESS_PREFIX}.min_change"),
+            min_flash=policy.number(f"{LIVENESS_PREFIX}.min_flash")
+            if policy.flag(f"{LIVENESS_PREFIX}.flash_counts")
+            else None,
+            cues=cue_rules(policy),
+        ),
     )
+
+
+def cue_rules(policy: PolicyAt) -> CueRules:
+    """When the cues of a challenge come, and how fast a person reacts to them."""
+    return CueRules(
+        min_gap_ms=policy.integer("verification.challenge.cue_min_gap"),
+        max_gap_ms=policy.integer("verification.challenge.cue_max_gap"),
+        min_reaction_ms=policy.integer(f"{LIVENESS_PREFIX}.min_reaction"),
+        max_reaction_ms=policy.integer(f"{LIVENESS_PREFIX}.max_reaction"),
+    )
+
+
+def presence_is_advisory(policy: PolicyAt) -> bool:
+    """Whether the signals of presence are only recorded and never ask for a second check."""
+    return policy.flag(f"{LIVENESS_PREFIX}.presence_advisory")
 
 
 def _risk_rules(policy: PolicyAt) -> RiskRules:

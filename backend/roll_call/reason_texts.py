@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from biometrics.liveness import burst as liveness
-from biometrics.liveness import reuse
+from biometrics.liveness import presence, reuse
 from biometrics.pictures import quality
 from geo.fence import FenceReason
 
@@ -54,6 +54,10 @@ _REASONS = {
     "challenge_unanswered": (
         "未能确认您按要求完成了动作，请重新获取动作口令，按顺序缓慢完成；做不到的动作可以不选。",
         "The requested actions were not recognised. Request new actions and do them slowly, in order; exclude what you cannot do.",
+    ),
+    "presence_doubtful": (
+        "未能确认是本人在镜头前现场拍摄，请按提示重试，或找辅导员现场核验；此情形不会直接记为未核验。",
+        "It is uncertain whether you were in front of the camera; follow the hint and try again, or see your counselor; this alone never counts as a miss.",
     ),
     "face_unsure": (
         "人脸相似度不足以确认，请在光线充足处正对镜头重试，或找辅导员现场核验。",
@@ -126,7 +130,12 @@ _SENTENCES = (
     | {reason.value: (reason.zh, reason.en) for reason in FenceReason}
     | {
         reason.code: (reason.zh, reason.en)
-        for reason in (*_reasons_in(quality), *_reasons_in(liveness), *_reasons_in(reuse))
+        for reason in (
+            *_reasons_in(quality),
+            *_reasons_in(liveness),
+            *_reasons_in(presence),
+            *_reasons_in(reuse),
+        )
     }
 )
 

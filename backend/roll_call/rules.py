@@ -140,7 +140,8 @@ class Evidence:
 
     `fence`: inside, outside, uncertain. `face`: accept, step_up, reject, unusable, or unproven where no threshold was
     learned from enough people, so that no score can decide. `liveness`: why the burst does not
-    answer its challenge, empty if it does. `likeness`: why a picture looks like one that was used before. `reused`: a
+    answer its challenge, empty if it does. `presence`: why the camera may not have seen a living face.
+    `likeness`: why a picture looks like one that was used before. `reused`: a
     frame has the same hash as a frame of another submission. `in_cool_down`: the student changed phones recently.
     `position_doubtful`: the signals of the position reach the score that asks for a second check.
     """
@@ -151,6 +152,7 @@ class Evidence:
     face: str | None
     face_reasons: tuple[str, ...]
     liveness: tuple[str, ...]
+    presence: tuple[str, ...]
     likeness: tuple[str, ...]
     reused: bool
     in_cool_down: bool
@@ -169,6 +171,7 @@ MISMATCH = "face_mismatch"
 UNSURE = "face_unsure"
 UNANSWERED = "challenge_unanswered"
 SEEN_BEFORE = "picture_seen_before"
+PRESENCE_DOUBTFUL = "presence_doubtful"
 POSITION_DOUBTFUL = "location_doubtful"
 NEEDS_LOOK = "face_needs_look"
 """Everything else passed, but the face can only be confirmed by a person."""
@@ -216,6 +219,9 @@ def _list_doubts(evidence: Evidence) -> Iterable[str]:
     if evidence.liveness:
         yield UNANSWERED
         yield from evidence.liveness
+    if evidence.presence:
+        yield PRESENCE_DOUBTFUL
+        yield from evidence.presence
     if evidence.face in {"step_up", "reject"}:
         yield UNSURE
         yield from evidence.face_reasons
@@ -233,6 +239,8 @@ def _list_doubts(evidence: Evidence) -> Iterable[str]:
 
 # --- automatic attempts before a person decides (THREATS 15) ---
 
+_FACE_DOUBTS = frozenset({UNSURE, UNANSWERED, PRESENCE_DOUBTFUL, SEEN_BEFORE})
+
 
 @dataclass(frozen=True, slots=True)
 class FaceFailures:
@@ -247,7 +255,7 @@ def count_face_failures(reasons: Iterable[Iterable[str]]) -> FaceFailures:
     verdicts = [set(each) for each in reasons]
     return FaceFailures(
         mismatches=sum(MISMATCH in each for each in verdicts),
-        doubts=sum(not {UNSURE, UNANSWERED, SEEN_BEFORE}.isdisjoint(each) for each in verdicts),
+        doubts=sum(not _FACE_DOUBTS.isdisjoint(each) for each in verdicts),
     )
 
 

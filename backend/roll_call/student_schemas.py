@@ -82,6 +82,11 @@ class ActionOut(BaseModel):
     action: Action
     zh: str = Field(examples=["请慢慢向左转头"])
     en: str = Field(examples=["Slowly turn your head to your left"])
+    cue_ms: int | None = Field(
+        description="show this action only now, in milliseconds since the burst began. Optional: an app that does sets"
+        ' `"cues": true` in the envelope\'s `claims`',
+        examples=[1830],
+    )
 
 
 class FlashOut(BaseModel):
@@ -115,14 +120,16 @@ class ChallengeOut(BaseModel):
     @classmethod
     def of(cls, challenge: Challenge, figures: CheckInLimits, at: datetime) -> Self:
         """Build the response for a challenge."""
-        actions = [Action(code) for code in challenge.actions]
+        cues = challenge.cues_ms or [None] * len(challenge.actions)
+        actions = [(Action(code), cue) for code, cue in zip(challenge.actions, cues, strict=True)]
         return cls(
             nonce=challenge.nonce,
             issued_at=challenge.issued_at,
             expires_at=challenge.expires_at,
             server_time=at,
             actions=[
-                ActionOut(action=each, zh=INSTRUCTIONS[each].zh, en=INSTRUCTIONS[each].en) for each in actions
+                ActionOut(action=each, zh=INSTRUCTIONS[each].zh, en=INSTRUCTIONS[each].en, cue_ms=cue)
+                for each, cue in actions
             ],
             flash=FlashOut(colours=challenge.flash, each_ms=figures.flash_ms),
             frames=FrameRules(

@@ -32,7 +32,8 @@ class Challenge(Base):
     """A nonce for one student, one roll call and one device key, and the actions that the student must do.
 
     `actions` holds the drawn actions in order, `cannot` the actions that the student had reported as impossible; both
-    hold codes of `biometrics.liveness.actions.Action`. `flash` holds the colours that the screen may show meanwhile.
+    hold codes of `biometrics.liveness.actions.Action`. `flash` holds the colours that the screen may show meanwhile,
+    `cues_ms` the instant of the burst at which to show each action.
     """
 
     __tablename__ = "challenge"
@@ -54,6 +55,7 @@ class Challenge(Base):
     actions: Mapped[list[Any]]
     cannot: Mapped[list[Any]]
     flash: Mapped[list[Any]]
+    cues_ms: Mapped[list[Any]]
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime]
 

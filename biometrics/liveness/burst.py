@@ -23,6 +23,8 @@ from biometrics.liveness.challenge import (
     match_actions,
     measure_frame,
 )
+from biometrics.liveness.presence import PresenceRules, choose_frames_to_show, list_presence_doubts
+from biometrics.liveness.reactions import Reaction, measure_reactions
 from biometrics.liveness.risk import Risk, RiskRules, gap_regularity, rate_risk, stillness
 from biometrics.matching.decision import largest_distance
 from biometrics.pictures.fingerprints import Fingerprint
@@ -145,6 +147,7 @@ class ChallengeRules:
     max_growth: float
     """The maximum ratio of widths between two frames."""
     risk: RiskRules
+    presence: PresenceRules
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,6 +195,12 @@ class LivenessReport:
     at_rest: tuple[int, ...] = ()
     """Frames with a usable face and no action."""
     risk: Risk = field(default_factory=Risk)
+    doubts: tuple[Reason, ...] = ()
+    """Why a person should take a second look (`biometrics.liveness.presence`); nothing against the burst itself."""
+    reactions: tuple[Reaction, ...] = ()
+    """To the cues, if the phone showed them."""
+    frames_to_show: tuple[int, int] | None = None
+    """The two frames that tell a person most: the face at rest, and an action."""
 
     def figures(self) -> dict[str, object]:
         """The measurements a reviewer needs to understand the result, as JSON values."""
@@ -208,6 +217,9 @@ class LivenessReport:
             ],
             "at_rest": list(self.at_rest),
             "risk": self.risk.figures(),
+            "doubts": [reason.code for reason in self.doubts],
+            "reactions": [reaction.figures() for reaction in self.reactions],
+            "frames_to_show": None if self.frames_to_show is None else list(self.frames_to_show),
         }
 
 
@@ -249,6 +261,10 @@ class ObservedBurst:
     observed: ObservedActions
     descriptors: Sequence[Descriptor]
     signals: Mapping[str, float] = field(default_factory=dict)
+    cues_ms: Sequence[int] = ()
+    """When the phone showed each action, in milliseconds since the burst began; empty if it showed them all at once."""
+    generated: bool = False
+    """Pictures of the test engine: their pixels say nothing about a face."""
 
 
 def check_challenge(
@@ -266,8 +282,22 @@ def check_challenge(
         *_check_boxes(boxes, rules),
         *action_reasons,
     )
-    risk = rate_risk({**burst.signals, **_burst_signals(burst)}, rules.risk)
-    return LivenessReport(reasons, tuple(requested), observed.detected, observed.at_rest, risk)
+    matched = match_actions(observed.detected, requested, rules.actions) or ()
+    reactions = measure_reactions(matched, [frame.captured_ms for frame in burst.frames], burst.cues_ms)
+    return LivenessReport(
+        reasons,
+        tuple(requested),
+        observed.detected,
+        observed.at_rest,
+        risk=rate_risk({**burst.signals, **_burst_signals(burst)}, rules.risk),
+        doubts=tuple(list_presence_doubts(_pixel_signals(burst), reactions, rules.presence)),
+        reactions=reactions,
+        frames_to_show=choose_frames_to_show(matched, observed.at_rest),
+    )
+
+
+def _pixel_signals(burst: ObservedBurst) -> Mapping[str, float]:
+    return {} if burst.generated else burst.signals
 
 
 def _burst_signals(burst: ObservedBurst) -> dict[str, float]:

@@ -21,6 +21,8 @@ class RiskRules:
     """`Texture.irregular`."""
     flash: tuple[float, float]
     """`FlashResponse.correlation`: risk rises as it falls."""
+    change: tuple[float, float]
+    """`face_change.measure_change`: risk rises as it falls."""
     stillness: tuple[float, float]
     """`stillness` of the burst: risk rises as movement falls."""
     rhythm: tuple[float, float]

@@ -95,6 +95,25 @@ def test_animated_photograph_passes_its_challenge(
     assert {part.name for part in result.liveness.risk.parts} >= {"stillness", "rhythm"}
 
 
+def test_animated_photograph_asks_for_a_second_look(
+    engines: EngineSet, reference: MatchReference, frames: list[bytes]
+) -> None:
+    """THREATS, requirement 14: what passes the challenge is doubted, since its first and last frame are one picture."""
+    liveness = verify(engines, reference, frames, *REQUESTED).liveness
+    assert [reason.code for reason in liveness.doubts] == ["face_unchanged"]
+    assert liveness.frames_to_show == (6, 5)
+    assert liveness.figures()["doubts"] == ["face_unchanged"]
+
+
+def test_face_that_changed_is_not_doubted(
+    engines: EngineSet, people: People, reference: MatchReference, frames: list[bytes]
+) -> None:
+    later = FaceAnimator(people[PERSON][2].read_bytes(), (360, 640))
+    ended = [*frames[:-2], *render_burst(later, [None, None], 9)]
+    liveness = verify(engines, reference, ended, *REQUESTED).liveness
+    assert liveness.doubts == ()
+
+
 def test_animated_photograph_fails_in_another_order(
     engines: EngineSet, reference: MatchReference, frames: list[bytes]
 ) -> None:

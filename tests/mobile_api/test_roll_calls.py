@@ -57,7 +57,16 @@ async def test_check_in_from_the_list_to_the_result(
     assert (listed["id"], listed["state"], listed["outcome"]) == (str(roll_call_id), "open", None)
     assert listed["what_to_do_zh"]
     challenge = (await api.challenge(student, roll_call_id)).json()
-    assert challenge["frames"] == {"min_count": 8, "max_count": 16, "max_bytes": 1048576, "within_s": 20.0}
+    assert challenge["frames"] == {
+        "min_count": 8,
+        "max_count": 16,
+        "max_bytes": 1048576,
+        "max_pixels": 4_000_000,
+        "max_unscaled_pixels": 2_100_000,
+        "max_total_pixels": 36_000_000,
+        "within_s": 20.0,
+    }
+    assert all(each["cue_ms"] >= 1600 for each in challenge["actions"])
     submission_id = await api.submitted(student, roll_call_id)
     stored = [
         (await api.frame(student, submission_id, position, data)).json()["complete"]

@@ -64,6 +64,16 @@ async def test_two_or_three_actions_are_drawn_without_repetition(
     assert len({tuple(actions) for actions in drawn}) > 1
 
 
+async def test_every_action_has_its_own_later_cue(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    challenge = await scenario.issue_challenge(student, launched.roll_call.id)
+    assert len(challenge.cues_ms) == len(challenge.actions)
+    gaps = [later - earlier for earlier, later in pairwise([0, *challenge.cues_ms])]
+    assert all(1600 <= gap <= 2800 for gap in gaps)
+
+
 async def test_flash_colours_are_drawn_without_repetition(
     scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:

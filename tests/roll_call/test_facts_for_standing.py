@@ -72,6 +72,7 @@ async def store_submission(scenario: StandingScenario, roll_call: RollCall, find
         actions=["close_eyes", "turn_left"],
         cannot=[],
         flash=[],
+        cues_ms=[],
         issued_at=roll_call.opens_at,
         expires_at=roll_call.closes_at,
     )

@@ -51,6 +51,7 @@ evidence = st.builds(
     face=st.sampled_from(["accept", "step_up", "reject", "unusable", "unproven", None]),
     face_reasons=st.just(()),
     liveness=st.sampled_from([(), ("eyes_not_closed",)]),
+    presence=st.sampled_from([(), ("face_unchanged",)]),
     likeness=st.sampled_from([(), ("picture_repeated",)]),
     reused=st.booleans(),
     in_cool_down=st.booleans(),
@@ -119,7 +120,7 @@ def test_window_follows_the_limits_of_the_policy() -> None:
 def test_accepted_requires_every_check_to_pass(facts: Evidence) -> None:
     accepted = decide_verdict(facts).decision is VerdictDecision.ACCEPTED
     every = facts.frames_complete and facts.fence == "inside" and facts.face == "accept"
-    doubt = facts.liveness or facts.likeness or facts.reused or facts.in_cool_down
+    doubt = facts.liveness or facts.presence or facts.likeness or facts.reused or facts.in_cool_down
     assert accepted == (every and not doubt)
 
 
@@ -140,10 +141,24 @@ def test_doubt_about_the_burst_never_rejects_the_face(facts: Evidence) -> None:
 
 @given(evidence)
 def test_reused_picture_asks_for_step_up(facts: Evidence) -> None:
-    sure = replace(facts, face="accept", fence="inside", liveness=(), reused=False, frames_complete=True)
+    sure = replace(
+        facts, face="accept", fence="inside", liveness=(), presence=(), reused=False, frames_complete=True
+    )
     verdict = decide_verdict(replace(sure, likeness=("picture_repeated",)))
     assert verdict.decision is VerdictDecision.STEP_UP
     assert verdict.reasons[:2] == ("picture_seen_before", "picture_repeated")
+
+
+@given(evidence)
+def test_doubt_about_presence_asks_again_and_never_rejects(facts: Evidence) -> None:
+    doubted = decide_verdict(replace(facts, presence=("face_unchanged",)))
+    assert doubted.decision is not VerdictDecision.ACCEPTED
+    if doubted.decision is VerdictDecision.REJECTED:
+        assert decide_verdict(replace(facts, presence=())) == doubted
+    sure = replace(facts, face="accept", fence="inside", liveness=(), reused=False, frames_complete=True)
+    verdict = decide_verdict(replace(sure, presence=("face_unchanged",)))
+    assert verdict.decision is VerdictDecision.STEP_UP
+    assert verdict.reasons[:2] == ("presence_doubtful", "face_unchanged")
 
 
 @given(evidence)
@@ -153,7 +168,7 @@ def test_face_that_no_score_can_confirm_waits_for_a_person_once_everything_else_
     verdict = decide_verdict(replace(facts, face="unproven"))
     if verdict.reasons[0] == "face_needs_look":
         every = facts.frames_complete and facts.fence == "inside" and not facts.position_doubtful
-        doubt = facts.liveness or facts.likeness or facts.reused or facts.in_cool_down
+        doubt = facts.liveness or facts.presence or facts.likeness or facts.reused or facts.in_cool_down
         assert every
         assert not doubt
     assert verdict.decision is not VerdictDecision.ACCEPTED

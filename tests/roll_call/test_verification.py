@@ -13,6 +13,7 @@ from PIL import Image
 from sqlalchemy import delete, select, update
 
 from backend.core.evidence import EvidenceStore
+from backend.demo.poses import plan_burst
 from backend.identity.face.pool import face_pool
 from backend.identity.tables import FaceTemplateRecord, SelfieRecord, TemplateKey
 from backend.roll_call.eligibility import RecordedRefusal
@@ -265,6 +266,62 @@ async def test_flash_is_checked_only_if_the_phone_claims_it(
     ]
     assert [shot.screen for shot in recording_pool.burst] == shown
     assert shown[0] == shown[1] != shown[2]
+
+
+# --- cues ---
+
+
+async def test_action_before_its_cue_asks_for_a_second_check(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    """THREATS, requirement 14: a film of an earlier answer does not wait for the cues of this challenge."""
+    launched = await scenario.launch()
+    early = await scenario.verify(
+        await scenario.check_in(student, launched.roll_call.id, claims={"cues": True})
+    )
+    assert early.finding == "step_up"
+    assert early.reasons == ["presence_doubtful", "action_before_cue"]
+    assert all(each["within_ms"] < 150 for each in early.trace["liveness"]["reactions"])
+
+
+async def test_cues_are_compared_only_if_the_phone_showed_them(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    verdict = await scenario.verify(await scenario.check_in(student, launched.roll_call.id))
+    assert verdict.finding == "accepted"
+    assert verdict.trace["liveness"]["reactions"] == []
+
+
+async def test_action_after_its_cue_passes(scenario: RollCallScenario, student: StudentWithPhone) -> None:
+    launched = await scenario.launch()
+    challenge = await scenario.issue_challenge(student, launched.roll_call.id)
+    plan = plan_burst(challenge.actions)
+    frames = render_actions(student.person, challenge.actions)
+    starts = [at for at, action in enumerate(plan) if action and plan[at - 1] != action]
+    begins = {start: cue + 350 for start, cue in zip(starts, challenge.cues_ms, strict=True)}
+    times = [0]
+    for position in range(1, len(frames)):
+        times.append(begins.get(position, times[-1] + 400))
+    submission = await scenario.check_in(
+        student, launched.roll_call.id, frames, claims={"cues": True}, times_ms=times
+    )
+    assert (await scenario.verify(submission)).finding == "accepted"
+
+
+async def test_demonstration_takes_doubts_about_presence_as_advice(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    scenario.app_context = replace(
+        scenario.app_context,
+        settings=scenario.app_context.settings.model_copy(update={"face_demonstration": True}),
+    )
+    verdict = await scenario.verify(
+        await scenario.check_in(student, launched.roll_call.id, claims={"cues": True})
+    )
+    assert verdict.finding == "accepted"
+    assert verdict.trace["presence"] == {"advisory": True, "doubts": ["action_before_cue"]}
 
 
 # --- concurrency and location ---

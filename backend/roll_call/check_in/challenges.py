@@ -32,6 +32,7 @@ from backend.roll_call.outcomes import lock_obligation
 from backend.roll_call.policy import CheckInLimits
 from backend.roll_call.tables import Challenge, Submission
 from biometrics.liveness.actions import Action, ActionsTooFew, draw_actions
+from biometrics.liveness.reactions import draw_cues
 
 NONCE_BYTES = 24
 COLOURS = ("#ff0000", "#00ff00", "#0000ff", "#00ffff", "#ff00ff", "#ffff00")
@@ -95,6 +96,7 @@ def _make_challenge(
         actions=list(actions),
         cannot=sorted(unable),
         flash=draw_flash_colours(_RANDOM, check.figures.flash_colours),
+        cues_ms=list(draw_cues(_RANDOM, len(actions), check.figures.cues)),
         issued_at=at,
         expires_at=at + check.figures.challenge_lifetime,
     )

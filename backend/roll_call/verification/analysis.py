@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from backend.roll_call.policy import (
     face_rules,
     fence_thresholds,
     position_rules,
+    presence_is_advisory,
     reuse_rules,
     roll_call_policy,
 )
@@ -66,6 +67,7 @@ class FaceEvidence:
     face: str | None = None
     reasons: tuple[str, ...] = ()
     liveness: tuple[str, ...] = ()
+    presence: tuple[str, ...] = ()
     likeness: tuple[str, ...] = ()
 
 
@@ -93,6 +95,9 @@ async def analyse_submission(app_context: AppContext, inputs: VerificationInput)
         else:
             face, details = _evaluate_burst(law, inputs, inputs.reference, burst)
             trace |= details
+    advisory = presence_is_advisory(law) or app_context.settings.face_demonstration
+    if advisory and face.presence:
+        trace["presence"] = {"advisory": True, "doubts": list(face.presence)}
     evidence = Evidence(
         frames_complete=complete,
         fence=None if fence is None else fence.decision.value,
@@ -100,6 +105,7 @@ async def analyse_submission(app_context: AppContext, inputs: VerificationInput)
         face=face.face,
         face_reasons=face.reasons,
         liveness=face.liveness,
+        presence=() if advisory else face.presence,
         likeness=face.likeness,
         reused=inputs.reused,
         in_cool_down=submission.in_cool_down,
@@ -142,7 +148,9 @@ async def _check_burst(
         for data, frame in zip(images, declared, strict=True)
     ]
     actions = tuple(Action(code) for code in inputs.challenge.actions)
-    result: BurstResult = await app_context.service(face_pool).verify(burst, reference, rules, actions)
+    # A claim that it showed the actions one by one can only raise doubts, too.
+    cues = inputs.challenge.cues_ms if envelope.claims.get("cues") is True else ()
+    result: BurstResult = await app_context.service(face_pool).verify(burst, reference, rules, actions, cues)
     return result
 
 
@@ -171,15 +179,20 @@ def _evaluate_burst(
 
 def _face_evidence(law: PolicyAt, burst: BurstResult, reuse: ReuseSignals) -> FaceEvidence:
     """Return what the burst shows. Poor pictures are `unusable`: neither an answer nor a failed one."""
-    liveness, likeness = _codes(burst.liveness.reasons), _codes(reuse.reasons)
+    shown = FaceEvidence(
+        liveness=_codes(burst.liveness.reasons),
+        presence=_codes(burst.liveness.doubts),
+        likeness=_codes(reuse.reasons),
+    )
     if burst.score is None or burst.quality_reasons:
-        return FaceEvidence("unusable", (*_codes(burst.quality_reasons), *liveness), likeness=likeness)
+        unusable = (*_codes(burst.quality_reasons), *shown.liveness)
+        return FaceEvidence("unusable", unusable, likeness=shown.likeness)
     score = burst.score
     thresholds = face_policy.thresholds(law, burst.engine.key, score.method)
     decision = decide(score.value, score.method, thresholds)
     if decision is Decision.ACCEPT and score.nearer_in_roster:
-        return FaceEvidence("step_up", ("nearer_classmate",), liveness, likeness)
-    return FaceEvidence(_FACE[decision], (), liveness, likeness)
+        return replace(shown, face="step_up", reasons=("nearer_classmate",))
+    return replace(shown, face=_FACE[decision])
 
 
 def frame_hashes(burst: BurstResult) -> list[int]:

@@ -7,6 +7,8 @@ from biometrics.engines.test_pattern import PatternEngine, render_pattern
 from biometrics.liveness.actions import Action
 from biometrics.liveness.burst import BurstRules, ChallengeRules
 from biometrics.liveness.challenge import ActionRules
+from biometrics.liveness.presence import PresenceRules
+from biometrics.liveness.reactions import CueRules
 from biometrics.liveness.risk import RiskRules
 from biometrics.pictures.decoding import DecodeLimits, Picture
 
@@ -20,6 +22,7 @@ ACTIONS = ActionRules(
     unasked_frames=2,
 )
 BURST = BurstRules(min_frames=8, min_gap_ms=50, max_gap_ms=5000, max_frame_distance=0.5)
+CUES = CueRules(min_gap_ms=1600, max_gap_ms=2800, min_reaction_ms=150, max_reaction_ms=2000)
 CHALLENGE = ChallengeRules(
     actions=ACTIONS,
     max_span_ms=20_000,
@@ -31,9 +34,11 @@ CHALLENGE = ChallengeRules(
         moire=(1.0, 2.0),
         irregular=(0.3, 0.5),
         flash=(0.2, -0.5),
+        change=(0.02, 0.008),
         stillness=(0.004, 0.0005),
         rhythm=(0.9, 1.0),
     ),
+    presence=PresenceRules(min_change=0.01, min_flash=0.1, cues=CUES),
 )
 
 

@@ -1,7 +1,7 @@
 """A test student with a phone: rendered frames, location fixes and signed envelopes."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -98,12 +98,20 @@ def make_fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict
 
 
 def make_envelope_content(
-    roll_call_id: UUID, nonce: str, frames: list[bytes], /, *, pace_ms: int = 300, **changes: Any
+    roll_call_id: UUID,
+    nonce: str,
+    frames: list[bytes],
+    /,
+    *,
+    pace_ms: int = 300,
+    times_ms: Sequence[int] = (),
+    **changes: Any,
 ) -> dict[str, Any]:
-    """Make the payload of an envelope whose frames were taken `pace_ms` apart."""
+    """Make the payload of an envelope whose frames were taken at `times_ms`, by default `pace_ms` apart."""
+    times = times_ms or range(0, pace_ms * len(frames), pace_ms)
     declared = [
-        {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": pace_ms * position}
-        for position, data in enumerate(frames)
+        {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": at_ms}
+        for data, at_ms in zip(frames, times, strict=True)
     ]
     plain = {"roll_call": str(roll_call_id), "nonce": nonce, "fixes": make_fixes(), "frames": declared}
     return plain | {"claims": {"liveness": 1}} | changes

@@ -1,8 +1,8 @@
-"""`dianming retention`: delete expired data now, and show past runs."""
+"""`dianming retention`: delete expired data now, show past runs, and seal pictures of earlier versions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -12,19 +12,20 @@ from backend.core.clock import LEGAL_ZONE
 from backend.core.tenancy import Scope
 from backend.org.paths import build_unit_path
 from backend.retention.deletion import delete_expired
+from backend.retention.plain_pictures import seal_plain_pictures
 from backend.retention.queries import newest_runs
 from backend.retention.tables import RetentionRun
 from backend.retention.tasks import KINDS
 from backend.settings import get_settings
 
+Result = TypeVar("Result")
+
 app = typer.Typer(no_args_is_help=True, help="保存期限 · retention")
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 
 
-def _with_app_context(
-    work: Callable[[AppContext], Awaitable[Sequence[RetentionRun]]],
-) -> Sequence[RetentionRun]:
-    async def inside() -> Sequence[RetentionRun]:
+def _with_app_context(work: Callable[[AppContext], Awaitable[Result]]) -> Result:
+    async def inside() -> Result:
         app_context = open_app_context(get_settings())
         try:
             return await work(app_context)
@@ -38,6 +39,19 @@ def _with_app_context(
 def run(as_json: AsJson = False) -> None:
     """立即删除到期的图片和模板（工作进程每小时执行） · Delete expired pictures and templates now, as the worker does every hour."""
     _show(_with_app_context(lambda app_context: delete_expired(app_context, KINDS)), as_json=as_json)
+
+
+@app.command()
+def seal_pictures(as_json: AsJson = False) -> None:
+    """把旧版本明文存放的照片加密（升级后运行一次） · Seal pictures that an earlier version stored plain; once after the upgrade."""
+
+    async def seal(app_context: AppContext) -> int:
+        return await seal_plain_pictures(app_context, lambda done: typer.echo(f"… {done}", err=True))
+
+    sealed = _with_app_context(seal)
+    print_result(
+        {"sealed": sealed}, as_json=as_json, render=lambda payload: f"已加密 · sealed {payload['sealed']}"
+    )
 
 
 @app.command()

@@ -42,6 +42,14 @@ class EvidenceStore:
         result = await obstore.get_async(self._store, key)
         return bytes(await result.bytes_async())
 
+    async def exists(self, key: str) -> bool:
+        """Whether there is a file under `key`."""
+        try:
+            await obstore.head_async(self._store, key)
+        except FileNotFoundError:
+            return False
+        return True
+
     async def delete(self, keys: list[str]) -> None:
         """Delete files; missing ones are no error."""
         for key in keys:

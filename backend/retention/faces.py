@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
 from backend.identity.consents import revoked_face_consent_since
-from backend.identity.face.picture_refs import EnrolmentRef
+from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
 from backend.identity.face.shared_pictures import Source, delete_picture_fingerprints
 from backend.identity.face.templates import shred_face_data
 from backend.identity.tables import FaceEnrolment, Portrait, TemplateKey
@@ -80,7 +80,16 @@ async def find_expired_portraits(
         .order_by(Portrait.decided_at)
         .limit(limit)
     )
-    return [Expired(row.id, row.submitted_at, keys=(row.evidence_key,), files=1) for row in rows]
+    return [
+        Expired(
+            row.id,
+            row.submitted_at,
+            keys=(row.evidence_key,),
+            pictures=(PortraitRef.of(row).picture,),
+            files=1,
+        )
+        for row in rows
+    ]
 
 
 async def mark_portraits_deleted(

@@ -16,7 +16,7 @@ from backend.core.app_context import AppContext
 from backend.core.tenancy import Scope
 from backend.identity.face.pool import face_pool
 from backend.identity.pictures.keys import load_picture_keys
-from backend.identity.pictures.store import get_picture, put_picture
+from backend.identity.pictures.store import delete_pictures, get_picture, put_picture
 from backend.org.paths import build_unit_path
 from backend.roll_call.tables import Submission, SubmissionFrame, VerdictRecord
 from biometrics.pool import FaceWorkerLost
@@ -97,7 +97,7 @@ async def _replace_frame(
         log.warning("frame not reencoded", submission=str(frame.submission_id), position=frame.position)
         return None
     if encoded is None or key is None:
-        await app_context.evidence.delete([frame.evidence_key])
+        await delete_pictures(app_context, key, [frame.picture])
         return NO_COPY
     await put_picture(app_context, key, frame.picture, encoded)
     return hashlib.sha256(encoded).digest()

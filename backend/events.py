@@ -53,6 +53,7 @@ from backend.notice import events as notice
 from backend.people import events as people
 from backend.roll_call import events as roll_call
 from backend.roll_call.launch import notifications as roll_call_notifications
+from backend.roll_call.looks.closing import close_after_revocation
 from backend.roll_call.progress.changes import publish_changed
 from backend.standing import events as standing
 from backend.standing.change_requests import notifications as change_request_notifications
@@ -202,6 +203,10 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(identity.FaceEnrolmentRefused),
             _on(identity.NonFaceRouteChosen),
             _on(identity.FaceRouteChosen),
+            _on(
+                identity.LookConsentRevoked,
+                Consumer("close_looks", school_scope, close_after_revocation),
+            ),
             _on(
                 identity.FaceReplacementRequested,
                 Consumer(

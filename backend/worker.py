@@ -44,6 +44,7 @@ TASK_MODULES = (
     "backend.roll_call.progress.tasks",
     "backend.roll_call.settlement.tasks",
     "backend.roll_call.attestation.tasks",
+    "backend.roll_call.looks.tasks",
     "backend.appeal.tasks",
     "backend.standing.tasks",
     "backend.standing.store.replay_tasks",

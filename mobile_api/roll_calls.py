@@ -73,6 +73,7 @@ def _render_roll_call(
         view.obligation.duty,
         outcome.outcome if outcome else None,
         sent_to_a_person=view.sent_to_a_person,
+        look_until=view.look_until,
     )
     return OwnRollCallOut(
         id=roll_call.id,
@@ -86,6 +87,7 @@ def _render_roll_call(
         state=state,
         outcome=result,
         outcome_reason=outcome.reason if outcome else None,
+        look_until=view.look_until,
         counts_as_miss=counting.why is None if counting else None,
         not_counted_reason=counting.why if counting else None,
         not_counted_zh=words.zh if words else None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, exists, func, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,7 +22,7 @@ from backend.identity.errors import (
     GuardianNeeded,
     GuardianNotOnFile,
 )
-from backend.identity.events import FaceRouteChosen, NonFaceRouteChosen
+from backend.identity.events import FaceRouteChosen, LookConsentRevoked, NonFaceRouteChosen
 from backend.identity.face.reasons import reason_json, refusal_reason
 from backend.identity.face.templates import has_active_template, shred_face_data
 from backend.identity.rules import age_on
@@ -35,7 +35,11 @@ TEMPLATE_STORAGE = "face_template_storage"
 LOCATION = "location"
 GUARDIAN_NOTICE = "guardian_notice"
 """Consent to notify the guardians on file of leave by SMS; not part of activation."""
+FACE_LOOK = "face_look"
+"""Consent that staff compare a picture of a check-in with the ID portrait; not part of activation."""
 FACE_CONSENTS = (FACE_USE, TEMPLATE_STORAGE)
+LOOK_CONSENTS = (*FACE_CONSENTS, FACE_LOOK)
+"""A person may see pictures of a check-in only while all of these are granted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,9 @@ async def answer_consent(
         await _stop_face_use(session, student, command.kind, at)
     if not command.granted:
         await record_cool_down_act(session, actor, "consent_revoked", consent.id, at)
+        if command.kind in LOOK_CONSENTS:
+            revoked = LookConsentRevoked(school_id=student.school_id, student_id=student.id)
+            await outbox.emit(session, revoked, at)
     after = {"kind": command.kind, "granted": command.granted, "text_version": command.text_version}
     audit.record(
         session, audit.Act("ConsentAnswered", "student", str(student.id), actor.org_path, after=after), at
@@ -238,6 +245,21 @@ async def load_newest_consents(session: AsyncSession, student_id: UUID) -> Mappi
         .order_by(Consent.kind, Consent.at.desc(), Consent.id.desc())
     )
     return {consent.kind: consent for consent in await session.scalars(newest)}
+
+
+def has_granted(student_id: ColumnElement[UUID], *kinds: str) -> ColumnElement[bool]:
+    """The SQL condition that the student's newest answer to each of these kinds is a consent."""
+    return and_(*(func.coalesce(_newest_answer(student_id, kind), False) for kind in kinds))
+
+
+def _newest_answer(student_id: ColumnElement[UUID], kind: str) -> ScalarSelect[bool]:
+    return (
+        select(Consent.granted)
+        .where(Consent.student_id == student_id, Consent.kind == kind)
+        .order_by(Consent.at.desc(), Consent.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 async def require_consents(session: AsyncSession, student_id: UUID, *kinds: str) -> None:

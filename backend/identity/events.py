@@ -135,6 +135,11 @@ class FaceRouteChosen(NonFaceRouteChosen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookConsentRevoked(NonFaceRouteChosen):
+    """A student revoked a consent without which no person may see pictures of check-ins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaceReplacementRequested(Event):
     """A new face of a student waits for the approval of two persons."""
 

@@ -15,7 +15,7 @@ class RetentionRunOut(BaseModel):
     id: UUID
     kind: str = Field(
         examples=["frames"],
-        description="frames, enrolment_shots, portraits, templates 或 picture_keys · what was deleted",
+        description="frames, frames_not_looked_at, enrolment_shots, portraits, templates 或 picture_keys · what was deleted",
     )
     items: int = Field(
         examples=[128],

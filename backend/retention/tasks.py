@@ -7,11 +7,11 @@ from backend.core.jobs import DEFAULT, VERIFICATION, job_app
 from backend.retention.deletion import delete_expired
 from backend.retention.faces import PORTRAITS, SHOTS, TEMPLATES
 from backend.retention.frame_reencoding import BATCH_SIZE, MAX_FRAMES, reencode_verified_frames
-from backend.retention.frames import FRAMES
+from backend.retention.frames import FRAMES, FRAMES_NOT_LOOKED_AT
 from backend.retention.picture_keys import PICTURE_KEYS
 from backend.roll_call.verification.metrics import has_pending_verifications
 
-KINDS = (FRAMES, SHOTS, PORTRAITS, TEMPLATES, PICTURE_KEYS)
+KINDS = (FRAMES, FRAMES_NOT_LOOKED_AT, SHOTS, PORTRAITS, TEMPLATES, PICTURE_KEYS)
 _LOWEST_PRIORITY = -1
 """Lower than the priority of every verification."""
 

@@ -138,6 +138,22 @@ class ChallengeActionsTooFew(CheckInRefusal):
     )
 
 
+class LookNotPossible(CheckInRefusal):
+    """The face can only be confirmed by a person, and there is no portrait or no consent to compare with."""
+
+    code = "look_not_possible"
+    zh = "无法人工比对您的照片（没有已审核的证件照，或未同意人工比对）。请携带学生卡找辅导员现场核验；此情形不会直接记为未核验。"
+    en = "No person may compare your pictures: there is no accepted ID portrait, or no consent. See your counselor with your student card; this alone never counts as a miss."
+
+
+class LookNotConfirmed(CheckInRefusal):
+    """A person looked and did not confirm that the picture shows the student."""
+
+    code = "look_not_confirmed"
+    zh = "人工比对未能确认照片为您本人。请携带学生卡找辅导员现场核验；此情形不会直接记为未核验。"
+    en = "A person looked at your picture and could not confirm that it shows you. See your counselor with your student card; this alone never counts as a miss."
+
+
 class TooManyAttempts(CheckInRefusal):
     code = "too_many_attempts"
     status = 429
@@ -361,6 +377,8 @@ SENT_TO_A_PERSON = frozenset(
         StepUpsExhausted,
         ChallengesExhausted,
         ChallengeActionsTooFew,
+        LookNotPossible,
+        LookNotConfirmed,
     )
 )
 """Codes of refusals that refer the student to the counselor; none of them leads to a miss (THREATS 15, 17)."""

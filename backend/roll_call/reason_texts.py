@@ -3,8 +3,11 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from types import ModuleType
 
+from backend.core.bilingual import format_end
+from backend.roll_call.rules import Outcome
 from biometrics.liveness import burst as liveness
 from biometrics.liveness import presence, reuse
 from biometrics.pictures import quality
@@ -66,6 +69,22 @@ _REASONS = {
     "face_needs_look": (
         "动作和位置已通过，照片需由工作人员人工核对，结果待定，不计为未核验。",
         "Actions and position passed, and a person has to compare the picture; the result is undetermined and not a miss.",
+    ),
+    "look_without_portrait": (
+        "动作和位置已通过，但没有已审核的证件照，无法人工核对照片，结果待定，不计为未核验。请在截止前找辅导员现场核验，并补交证件照。",
+        "Actions and position passed, but without an accepted ID portrait no person can compare the picture; the result is undetermined and not a miss. See your counselor before the close, and submit a portrait.",
+    ),
+    "look_without_consent": (
+        "动作和位置已通过，您未同意人工核对照片，结果待定，不计为未核验。请在截止前找辅导员现场核验，也可以在应用内同意人工核对。",
+        "Actions and position passed, and you have not agreed that a person compares the picture; the result is undetermined and not a miss. See your counselor before the close, or agree in the app.",
+    ),
+    "looked_at": (
+        "工作人员已将照片与证件照核对，确认为本人。",
+        "A person compared the picture with the ID portrait and confirmed that it shows you.",
+    ),
+    "look_not_upheld": (
+        "人工核对未通过复核，结果待定。",
+        "The comparison by a person was not upheld on review; the result is undetermined.",
     ),
     "nearer_classmate": (
         "照片不足以与本班其他同学区分，请本人独自在光线充足处重试，或找辅导员现场核验。",
@@ -168,6 +187,11 @@ _ADVICE = {
 }
 
 
+_LOOK = (
+    "工作人员将在 {until} 前人工核对您的照片与证件照；结果待定，不计为未核验，您无须操作。",
+    "A person will compare your picture with the ID portrait by {until}. The result is undetermined until then and no miss; you do not need to do anything.",
+)
+
 _ADVICE_ZH = re.compile(r"[，。；](?:请|您可|截止前可|需辅导员)")
 _SENTENCE_END_EN = re.compile(r"[.;] ")
 
@@ -192,7 +216,14 @@ def reason(code: str) -> Explanation:
     )
 
 
-def what_to_do(state: str, duty: str, outcome: str | None, *, sent_to_a_person: bool = False) -> Explanation:
+def what_to_do(
+    state: str,
+    duty: str,
+    outcome: str | None,
+    *,
+    sent_to_a_person: bool = False,
+    look_until: datetime | None = None,
+) -> Explanation:
     """Return the advice to a student about a roll call right now."""
     if state == "voided":
         key = "voided"
@@ -202,5 +233,8 @@ def what_to_do(state: str, duty: str, outcome: str | None, *, sent_to_a_person: 
         key = "see_counselor"
     else:
         key = outcome or ("excused" if duty == "excused" else state)
+    if look_until is not None and key in {"open", "closed", Outcome.UNDETERMINED}:
+        until = format_end(look_until)
+        return Explanation("looked_at", *(text.format(until=until) for text in _LOOK))
     zh, en = _ADVICE[key]
     return Explanation(key, zh, en)

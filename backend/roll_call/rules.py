@@ -143,7 +143,8 @@ class Evidence:
     answer its challenge, empty if it does. `presence`: why the camera may not have seen a living face.
     `likeness`: why a picture looks like one that was used before. `reused`: a
     frame has the same hash as a frame of another submission. `in_cool_down`: the student changed phones recently.
-    `position_doubtful`: the signals of the position reach the score that asks for a second check.
+    `position_doubtful`: the signals of the position reach the score that asks for a second check. `look_barred`: why no
+    person may compare the student's pictures, as a reason code.
     """
 
     frames_complete: bool
@@ -157,6 +158,7 @@ class Evidence:
     reused: bool
     in_cool_down: bool
     position_doubtful: bool
+    look_barred: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ PRESENCE_DOUBTFUL = "presence_doubtful"
 POSITION_DOUBTFUL = "location_doubtful"
 NEEDS_LOOK = "face_needs_look"
 """Everything else passed, but the face can only be confirmed by a person."""
+LOOK_BARRED = frozenset({"look_without_portrait", "look_without_consent"})
+"""Everything else passed, and a person may not look at the pictures either: the counselor attests on the spot."""
 
 
 def decide_verdict(evidence: Evidence) -> Verdict:
@@ -198,7 +202,8 @@ def decide_verdict(evidence: Evidence) -> Verdict:
     if doubts:
         return Verdict(VerdictDecision.STEP_UP, doubts)
     if evidence.face == "unproven":
-        return Verdict(VerdictDecision.UNDETERMINED, (NEEDS_LOOK, *evidence.face_reasons))
+        reason = evidence.look_barred or NEEDS_LOOK
+        return Verdict(VerdictDecision.UNDETERMINED, (reason, *evidence.face_reasons))
     return Verdict(VerdictDecision.ACCEPTED, ("verified",))
 
 

@@ -13,9 +13,13 @@ from backend.core.actor import Actor
 from backend.core.errors import NotFound
 from backend.core.tenancy import scope_of
 from backend.roll_call.errors import SENT_TO_A_PERSON
+from backend.roll_call.looks.conditions import is_unanswered
 from backend.roll_call.outcomes import find_current_outcome, find_obligation, roll_call_term
 from backend.roll_call.partitioning import own_school_filter
 from backend.roll_call.tables import (
+    LookAnswer,
+    LookClosing,
+    LookRequest,
     Obligation,
     OutcomeEntry,
     Refusal,
@@ -26,16 +30,23 @@ from backend.roll_call.tables import (
     VerdictRecord,
 )
 
+_Counted = OutcomeEntry | VerdictRecord | Submission | Refusal | LookRequest | LookAnswer | LookClosing
+
 
 @dataclass(frozen=True, slots=True)
 class StudentRollCall:
-    """A roll call with the student's obligation and current outcome, and whether the student was sent to the counselor."""
+    """A roll call with the student's obligation and current outcome, and who of the staff has to act.
+
+    `sent_to_a_person`: the student was sent to the counselor.
+    """
 
     roll_call: RollCall
     obligation: Obligation
     outcome: OutcomeEntry | None
     voided: bool
     sent_to_a_person: bool
+    look_until: datetime | None = None
+    """Until when a person looks at the student's pictures, if one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,7 @@ async def load_student_roll_calls(
         )
     )
     referred = await _load_referred_roll_calls(session, student_id, page)
+    looks = await _load_open_looks(session, student_id, page)
     return [
         StudentRollCall(
             roll_call,
@@ -87,6 +99,7 @@ async def load_student_roll_calls(
             outcomes.get(key),
             voided=key in voided,
             sent_to_a_person=key in referred,
+            look_until=looks.get(key),
         )
         for key, roll_call in page.items()
     ]
@@ -94,7 +107,7 @@ async def load_student_roll_calls(
 
 def _student_filter(
     session: AsyncSession,
-    table: type[Obligation | OutcomeEntry | Refusal],
+    table: type[Obligation | OutcomeEntry | Refusal | LookRequest],
     roll_calls: Mapping[UUID, RollCall],
     student_id: UUID,
 ) -> Sequence[ColumnElement[bool]]:
@@ -118,12 +131,14 @@ async def load_student_roll_call(
     if obligation is None:
         raise NotFound
     referred = await _load_referred_roll_calls(session, obligation.student_id, {roll_call_id: roll_call})
+    looks = await _load_open_looks(session, obligation.student_id, {roll_call_id: roll_call})
     return StudentRollCall(
         roll_call,
         obligation,
         await find_current_outcome(session, roll_call_id, obligation.student_id),
         voided=await session.get(RollCallStep, (roll_call_id, "voided")) is not None,
         sent_to_a_person=bool(referred),
+        look_until=looks.get(roll_call_id),
     )
 
 
@@ -139,6 +154,22 @@ async def _load_referred_roll_calls(
     return set(roll_call_ids)
 
 
+async def _load_open_looks(
+    session: AsyncSession, student_id: UUID, roll_calls: Mapping[UUID, RollCall]
+) -> dict[UUID, datetime]:
+    """Until when a person looks at pictures of the student, by roll call. Reviews are not the student's concern."""
+    rows = await session.execute(
+        select(LookRequest.roll_call_id, func.max(LookRequest.expires_at).label("until"))
+        .where(
+            *_student_filter(session, LookRequest, roll_calls, student_id),
+            LookRequest.reviews.is_(None),
+            is_unanswered(),
+        )
+        .group_by(LookRequest.roll_call_id)
+    )
+    return {row.roll_call_id: row.until for row in rows}
+
+
 async def load_view_version(
     session: AsyncSession, student_id: UUID, at: datetime, roll_call_id: UUID | None = None
 ) -> tuple[object, ...]:
@@ -147,7 +178,7 @@ async def load_view_version(
     It counts the student's rows in tables to which rows are only added, and the changes that come with time as of `at`.
     """
 
-    def count_rows(table: type[OutcomeEntry | VerdictRecord | Submission | Refusal]) -> ColumnElement[int]:
+    def count_rows(table: type[_Counted]) -> ColumnElement[int]:
         rows = select(func.count()).select_from(table).where(table.student_id == student_id)
         if roll_call_id is not None:
             rows = rows.where(table.roll_call_id == roll_call_id)
@@ -171,6 +202,9 @@ async def load_view_version(
             count_rows(VerdictRecord),
             count_rows(Submission),
             count_rows(Refusal),
+            count_rows(LookRequest),
+            count_rows(LookAnswer),
+            count_rows(LookClosing),
         )
         .select_from(Obligation)
         .join(RollCall, RollCall.id == Obligation.roll_call_id)

@@ -32,6 +32,11 @@ class OwnRollCallOut(BaseModel):
         description="present, missed, excused, undetermined; null while open", examples=[None]
     )
     outcome_reason: str | None
+    look_until: datetime | None = Field(
+        description="工作人员正在人工核对照片时，最迟到何时 · until when a person compares a picture with the ID portrait,"
+        " if one does; the result is undetermined until then and no miss",
+        examples=[None],
+    )
     counts_as_miss: bool | None = Field(
         description="未按时核验是否计入次数；null 表示没有未核验或尚未统计 · whether a miss counts towards a prompt;"
         " null: no miss, or not assessed yet",

@@ -26,6 +26,7 @@ from backend.roll_call.attestation_tables import (
     StudentCode,
     WrongCardCode,
 )
+from backend.roll_call.look_tables import LookAnswer, LookClosing, LookRequest
 from backend.roll_call.partitioning import (
     PARTITION_BY_TERM,
     mapper_key,
@@ -48,6 +49,9 @@ __all__ = [
     "AttestationReview",
     "Challenge",
     "HalfYearRegistration",
+    "LookAnswer",
+    "LookClosing",
+    "LookRequest",
     "Obligation",
     "OutcomeCount",
     "OutcomeCountPending",

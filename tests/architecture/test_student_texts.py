@@ -25,6 +25,7 @@ from backend.leave.rules import LeaveBalance
 from backend.notice.messages import NoticeText
 from backend.policy import load_policies
 from backend.roll_call.launch import texts as roll_call
+from backend.roll_call.looks import texts as looks
 from backend.standing.change_requests import texts as change_requests
 from backend.standing.change_requests.policy import change_kinds
 from backend.standing.explanations.phrases import delay_words
@@ -34,6 +35,7 @@ from backend.standing.transfers import texts as transfers
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "texts.md"
 MODULES: tuple[ModuleType, ...] = (
     roll_call,
+    looks,
     leave,
     standing,
     change_requests,
@@ -78,6 +80,7 @@ TO_OTHERS = {
     "REPLACEMENT_TO_SUPERIOR",
     "shared_picture_to_staff",
     "rehearsal_confirmed_to_staff",
+    "overdue_to_staff",
 }
 """Texts for staff and guardians, which the document leaves out."""
 HEAD = """\

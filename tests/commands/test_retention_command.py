@@ -23,14 +23,15 @@ async def test_run_reports_every_kind_and_show_lists_it(app_context: AppContext,
     result = await run("run", "--json")
     assert result.exit_code == 0, result.output
     kinds = [each["kind"] for each in json.loads(result.stdout)["runs"]]
-    assert kinds == ["frames", "enrolment_shots", "portraits", "templates", "picture_keys"]
-    shown = await run("show", "--all", "--limit", "5", "--json")
+    assert kinds == [
+        "frames",
+        "frames_not_looked_at",
+        "enrolment_shots",
+        "portraits",
+        "templates",
+        "picture_keys",
+    ]
+    shown = await run("show", "--all", "--limit", "6", "--json")
     assert [each["kind"] for each in json.loads(shown.stdout)["runs"]] == kinds[::-1]
     assert all(each["items"] > 0 for each in json.loads((await run("show", "--json")).stdout)["runs"])
     assert "templates" in (await run("show", "--all")).stdout
-
-
-async def test_seal_pictures_reports_how_many(app_context: AppContext) -> None:
-    result = await run("seal-pictures", "--json")
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout) == {"sealed": 0}

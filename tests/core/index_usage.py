@@ -341,6 +341,18 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.roll_call.attestation.escalation:load_unreviewed_samples",
         "attestation WHERE sampled AND at <= $1 ORDER BY at LIMIT 200",
     ),
+    "ix_look_request_student": (
+        "backend.roll_call.looks.requests:_load_earlier",
+        "look_request WHERE term_code = ANY ($1) AND (roll_call_id, student_id) IN (($2, $3))",
+    ),
+    "ix_look_request_expires_at": (
+        "backend.roll_call.looks.queries:load_looks_page",
+        "look_request WHERE expires_at > $1 ORDER BY expires_at, id LIMIT 51",
+    ),
+    "ix_look_answer_roll_call": (
+        "backend.roll_call.attestation.limits:_count",
+        "look_answer WHERE roll_call_id = $1 AND class_id = $2",
+    ),
     "ix_wrong_card_code_attester": (
         "backend.roll_call.attestation.card_codes:require_codes_left",
         "wrong_card_code WHERE attested_by = $1 AND at > $2",

@@ -28,7 +28,7 @@ async def scenario(app_context: AppContext, owner: Database) -> RollCallScenario
 
 
 async def test_attack(scenario: RollCallScenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "_is_sampled", lambda *_: True)
+    monkeypatch.setattr(service, "is_sampled", lambda *_: True)
     roll_call = (await scenario.launch()).roll_call
     klass, database, keys = (
         scenario.school.classes[0],

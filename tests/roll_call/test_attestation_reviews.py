@@ -31,7 +31,7 @@ async def scenario(
     app_context: AppContext, owner: Database, monkeypatch: pytest.MonkeyPatch
 ) -> RollCallScenario:
     """Every attestation is sampled."""
-    monkeypatch.setattr(service, "_is_sampled", lambda *_: True)
+    monkeypatch.setattr(service, "is_sampled", lambda *_: True)
     return await create_scenario(app_context, owner)
 
 

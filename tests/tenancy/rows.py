@@ -21,6 +21,7 @@ PATH_RECORDS: dict[str, str] = {
     "enrolment_id": "enrolment",
     "group_id": "notice_group",
     "leave_id": "waiting_leave",
+    "look_id": "look",
     "notice_id": "notice",
     "outage_id": "outage",
     "portrait_id": "portrait",

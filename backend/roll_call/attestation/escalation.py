@@ -73,7 +73,7 @@ async def escalate_if_overdue(session: AsyncSession, sample: UnreviewedSample, a
     due_at = (await get_working_calendar(session)).deadline_instant(attestation.at, days)
     if at < due_at:
         return False
-    superior = await _load_superior(session, roll_call.launcher_path)
+    superior = await load_superior(session, roll_call.launcher_path)
     row = {
         "roll_call_id": attestation.roll_call_id,
         "student_id": attestation.student_id,
@@ -100,8 +100,8 @@ async def escalate_if_overdue(session: AsyncSession, sample: UnreviewedSample, a
     return True
 
 
-async def _load_superior(session: AsyncSession, reviewing_path: str) -> OrgUnit:
-    """The unit above the reviewing one; the province answers for itself."""
+async def load_superior(session: AsyncSession, reviewing_path: str) -> OrgUnit:
+    """Load the unit above the reviewing one; the province answers for itself."""
     path = (*superior_paths(reviewing_path)[1:2], reviewing_path)[0]
     return (await session.scalars(select(OrgUnit).where(OrgUnit.path == path))).one()
 

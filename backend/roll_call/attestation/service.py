@@ -5,12 +5,10 @@ attester's position, quotas for class and attester, counted wrong codes, and a r
 influence nor see, which a person other than the attester reviews (`review.py`).
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
@@ -19,11 +17,15 @@ from backend.core.keys import KeyRing
 from backend.roll_call import rules
 from backend.roll_call.access import access_roll_call, select_counselor_classes
 from backend.roll_call.attestation.card_codes import is_valid_code, record_wrong_code, require_codes_left
+from backend.roll_call.attestation.limits import (
+    find_class_quota_objection,
+    is_sampled,
+    lock_class_quota,
+    require_attester_quota,
+)
 from backend.roll_call.attestation.position import AttesterPosition, require_inside_site
 from backend.roll_call.errors import (
     AlreadyPresent,
-    AttestationQuotaExhausted,
-    AttesterQuotaExhausted,
     NotOpenYet,
     PresenceNotOwed,
     RollCallIsVoided,
@@ -42,7 +44,6 @@ from backend.roll_call.tables import (
     Attestation,
     Obligation,
     RollCall,
-    RollCallClass,
     RollCallSite,
     RollCallStep,
 )
@@ -82,7 +83,10 @@ async def attest_presence(
     if not await is_valid_code(session, command.student_id, command.code, keys):
         record_wrong_code(session, actor, obligation, command.position.session_id, at)
         return StudentCodeWrong()
-    await _lock_for_attestation(session, roll_call, obligation)
+    # `require_codes_left` has locked the attester.
+    await lock_class_quota(session, roll_call, obligation.class_id)
+    await lock_obligation(session, roll_call.id, obligation.student_id)
+    await lock_roll_call_shared(session, roll_call.id)
     await _require_open(session, roll_call, command.student_id)
     await _require_quotas(session, actor, roll_call, obligation)
     earlier = await find_current_outcome(session, roll_call.id, command.student_id)
@@ -99,7 +103,7 @@ async def attest_presence(
         attested_by=actor.account_id,
         session_id=command.position.session_id,
         position=position,
-        sampled=_is_sampled(roll_call, command.student_id, keys),
+        sampled=is_sampled(roll_call, command.student_id, keys),
         at=at,
     )
     session.add(attestation)
@@ -117,22 +121,6 @@ async def _require_open(session: AsyncSession, roll_call: RollCall, student_id: 
         raise Conflict(
             reason_zh="该生本次核验已办理过现场核验", reason_en="this student was attested already"
         )
-
-
-async def _lock_for_attestation(session: AsyncSession, roll_call: RollCall, obligation: Obligation) -> None:
-    """Lock the class, whose quota is counted, then the obligation and the roll call. The attester is locked already."""
-    class_key = func.hashtextextended(f"attest/{roll_call.id}/{obligation.class_id}", 0)
-    await session.execute(select(func.pg_advisory_xact_lock(class_key)))
-    await lock_obligation(session, roll_call.id, obligation.student_id)
-    await lock_roll_call_shared(session, roll_call.id)
-
-
-def _is_sampled(roll_call: RollCall, student_id: UUID, keys: KeyRing) -> bool:
-    """Whether the attestation needs a review: a keyed hash decides, which staff can neither choose nor predict."""
-    digest = hashlib.sha256(keys.secret("blind-index") + f"{roll_call.id}/{student_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64 < roll_call_policy(roll_call).ratio(
-        "attestation.review_share"
-    )
 
 
 async def _load_own_obligation(session: AsyncSession, actor: Actor, command: AttestPresence) -> Obligation:
@@ -160,23 +148,7 @@ async def _require_quotas(
     session: AsyncSession, actor: Actor, roll_call: RollCall, obligation: Obligation
 ) -> None:
     """Raise unless class and attester have attestations left in this roll call. Both are counted under their locks."""
-    policy = roll_call_policy(roll_call)
-    roll_call_class = await session.get_one(RollCallClass, (roll_call.id, obligation.class_id))
-    share, minimum = policy.ratio("attestation.quota_share"), policy.integer("attestation.quota_minimum")
-    quota = rules.compute_attestation_quota(roll_call_class.owed, share, minimum)
-    if await _count_attestations(session, roll_call, Attestation.class_id == obligation.class_id) >= quota:
-        raise AttestationQuotaExhausted(quota=quota)
-    limit = policy.integer("attestation.attester_quota")
-    if await _count_attestations(session, roll_call, Attestation.attested_by == actor.account_id) >= limit:
-        raise AttesterQuotaExhausted(quota=limit)
-
-
-async def _count_attestations(
-    session: AsyncSession, roll_call: RollCall, condition: ColumnElement[bool]
-) -> int:
-    count = await session.scalar(
-        select(func.count()).where(
-            Attestation.term_code == roll_call.term_code, Attestation.roll_call_id == roll_call.id, condition
-        )
-    )
-    return count or 0
+    exhausted = await find_class_quota_objection(session, roll_call, obligation)
+    if exhausted is not None:
+        raise exhausted
+    await require_attester_quota(session, actor, roll_call)

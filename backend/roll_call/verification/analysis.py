@@ -53,9 +53,10 @@ class FrameAltered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The verdict about a submission, its trace, and the burst result if the face could be checked."""
+    """The verdict about a submission with its evidence, its trace, and the burst result if the face could be checked."""
 
     verdict: Verdict
+    evidence: Evidence
     trace: dict[str, Any]
     burst: BurstResult | None
 
@@ -110,8 +111,9 @@ async def analyse_submission(app_context: AppContext, inputs: VerificationInput)
         reused=inputs.reused,
         in_cool_down=submission.in_cool_down,
         position_doubtful=risk.score >= position_rules(law).step_up_from,
+        look_barred=inputs.look_barred,
     )
-    return Analysis(decide_verdict(evidence), trace, burst)
+    return Analysis(decide_verdict(evidence), evidence, trace, burst)
 
 
 def _check_fence(inputs: VerificationInput, envelope: Envelope, law: PolicyAt) -> FenceDecision | None:

@@ -19,6 +19,7 @@ from backend.identity.face.selfie_fingerprints import SelfieFingerprint, load_se
 from backend.identity.pictures.keys import load_picture_keys
 from backend.identity.pictures.refs import PictureRef
 from backend.roll_call.envelope import parse_stored_envelope
+from backend.roll_call.looks.bases import load_look_bases
 from backend.roll_call.policy import position_history, roll_call_policy
 from backend.roll_call.tables import (
     Challenge,
@@ -58,6 +59,9 @@ class VerificationInput:
     earlier: tuple[SelfieFingerprint, ...]
     reused: bool
     earlier_positions: tuple[EarlierCheck, ...]
+    portrait_id: UUID | None
+    look_barred: str | None
+    """Why no person may compare the student's pictures with the portrait, as a reason code."""
 
 
 async def load_inputs(
@@ -91,6 +95,7 @@ async def load_inputs(
     seen_elsewhere = func.definer.submissions_with_reused_frames(cast(list(pending), ARRAY(Uuid)))
     reused = set(await session.scalars(select(seen_elsewhere)))
     recent = await _load_recent_submissions(session, submissions, context)
+    look_bases = await load_look_bases(session, {each.student_id for each in submissions})
     return [
         VerificationInput(
             submission=each,
@@ -104,6 +109,8 @@ async def load_inputs(
             earlier=tuple(earlier[each.student_id]),
             reused=each.id in reused,
             earlier_positions=_earlier_positions(each, context.roll_calls[each.roll_call_id], recent),
+            portrait_id=look_bases[each.student_id].portrait_id,
+            look_barred=look_bases[each.student_id].barred,
         )
         for each, reference in zip(submissions, references, strict=True)
     ]

@@ -1,7 +1,8 @@
 """Recording of verdicts: the verdicts of several submissions of one school, and their effects, in one transaction.
 
 An accepted submission makes its student present and stores the selfie for later reuse checks. A verdict that uses up
-the automatic attempts refers the student to the counselor.
+the automatic attempts refers the student to the counselor. Where a person has to look, the request is inserted with the
+verdict.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,6 +23,9 @@ from backend.roll_call.eligibility import (
     load_verdict_reasons,
     record_refusal,
 )
+from backend.roll_call.errors import LookNotPossible
+from backend.roll_call.looks.requests import LookCandidate, request_looks
+from backend.roll_call.looks.rules import choose_frames
 from backend.roll_call.outcomes import (
     OutcomeDecision,
     find_current_outcome,
@@ -32,7 +36,7 @@ from backend.roll_call.outcomes import (
     write_outcome,
 )
 from backend.roll_call.policy import check_in_limits, roll_call_policy
-from backend.roll_call.rules import Outcome, VerdictDecision
+from backend.roll_call.rules import LOOK_BARRED, Outcome, VerdictDecision
 from backend.roll_call.tables import OutcomeEntry, RollCallStep, VerdictRecord
 from backend.roll_call.verification.analysis import Analysis, frame_hashes
 from backend.roll_call.verification.inputs import VerificationInput
@@ -83,8 +87,15 @@ async def record_verdicts(
         await _make_present(session, accepted, at)
         await _save_selfies(session, app_context, accepted, at)
     newest_not_accepted = {each.obligation_key: each for each in written if not each.accepted}
-    for each in newest_not_accepted.values():
-        await _refer_if_exhausted(session, each.input, at)
+    exhausted = [await _refer_if_needed(session, each, at) for each in newest_not_accepted.values()]
+    await request_looks(
+        session,
+        [
+            _look_candidate(each, exhausted=used_up)
+            for each, used_up in zip(newest_not_accepted.values(), exhausted, strict=True)
+        ],
+        at,
+    )
     return written
 
 
@@ -116,14 +127,36 @@ def _verdict_row(verified: Verified, at: datetime) -> dict[str, Any]:
     }
 
 
-async def _refer_if_exhausted(session: AsyncSession, inputs: VerificationInput, at: datetime) -> None:
-    """Refer the student to the counselor while the window is open, if this verdict used up the attempts."""
+async def _refer_if_needed(session: AsyncSession, verified: Verified, at: datetime) -> bool:
+    """Refer the student to the counselor while the window is open, if no attempt or no look can help.
+
+    Returns whether the automatic attempts are used up.
+    """
+    inputs = verified.input
     roll_call = inputs.roll_call
     check = StudentCheck(roll_call, inputs.obligation, check_in_limits(roll_call_policy(roll_call)))
     exhaustion = find_exhaustion(await load_verdict_reasons(session, check), check.figures)
-    if exhaustion is not None and at <= roll_call.deadline:
+    refusal = exhaustion
+    if not LOOK_BARRED.isdisjoint(verified.analysis.verdict.reasons):
+        refusal = LookNotPossible()
+    if refusal is not None and at <= roll_call.deadline:
         digest = inputs.submission.envelope_digest
-        await record_refusal(session, check, "verification", exhaustion, at, digest)
+        await record_refusal(session, check, "verification", refusal, at, digest)
+    return exhaustion is not None
+
+
+def _look_candidate(verified: Verified, *, exhausted: bool) -> LookCandidate:
+    inputs, analysis = verified.input, verified.analysis
+    return LookCandidate(
+        submission=inputs.submission,
+        roll_call=inputs.roll_call,
+        obligation=inputs.obligation,
+        portrait_id=None if inputs.look_barred else inputs.portrait_id,
+        verdict=analysis.verdict,
+        evidence=analysis.evidence,
+        frames=() if analysis.burst is None else choose_frames(analysis.burst),
+        exhausted=exhausted,
+    )
 
 
 async def _save_selfies(

@@ -16,6 +16,7 @@ from tests.tenancy.cases import (
     explanations,
     face_thresholds,
     files,
+    looks,
     phone_changes,
     pictures,
     prompts,
@@ -53,4 +54,5 @@ CASE_MODULES: tuple[CaseModule, ...] = (
     quarantine,
     pictures,
     face_thresholds,
+    looks,
 )

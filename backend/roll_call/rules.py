@@ -244,7 +244,7 @@ def _list_doubts(evidence: Evidence) -> Iterable[str]:
 
 # --- automatic attempts before a person decides (THREATS 15) ---
 
-_FACE_DOUBTS = frozenset({UNSURE, UNANSWERED, PRESENCE_DOUBTFUL, SEEN_BEFORE})
+FACE_DOUBTS = frozenset({UNSURE, UNANSWERED, PRESENCE_DOUBTFUL, SEEN_BEFORE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ def count_face_failures(reasons: Iterable[Iterable[str]]) -> FaceFailures:
     verdicts = [set(each) for each in reasons]
     return FaceFailures(
         mismatches=sum(MISMATCH in each for each in verdicts),
-        doubts=sum(not _FACE_DOUBTS.isdisjoint(each) for each in verdicts),
+        doubts=sum(not FACE_DOUBTS.isdisjoint(each) for each in verdicts),
     )
 
 

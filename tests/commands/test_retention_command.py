@@ -35,3 +35,9 @@ async def test_run_reports_every_kind_and_show_lists_it(app_context: AppContext,
     assert [each["kind"] for each in json.loads(shown.stdout)["runs"]] == kinds[::-1]
     assert all(each["items"] > 0 for each in json.loads((await run("show", "--json")).stdout)["runs"])
     assert "templates" in (await run("show", "--all")).stdout
+
+
+async def test_seal_pictures_reports_how_many(app_context: AppContext) -> None:
+    result = await run("seal-pictures", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"sealed": 0}

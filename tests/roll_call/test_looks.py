@@ -20,6 +20,8 @@ from backend.roll_call import rules
 from backend.roll_call.looks import answers
 from backend.roll_call.looks.closing import close_after_revocation
 from backend.roll_call.looks.tasks import close_ended_looks
+from backend.roll_call.reason_texts import what_to_do
+from backend.roll_call.student_queries import load_student_roll_call
 from backend.roll_call.tables import LookClosing, RollCall
 from backend.roll_call.voiding import void_roll_call
 from backend.staff_api.roll_calls import attestations, looks, roll_calls
@@ -345,6 +347,43 @@ async def test_doubt_after_all_attempts_is_seen_by_the_launching_side_only(
     (look,) = await api.every(scenario.bureau, LOOKS, roll_call_id=roll_call_id)
     assert (await answer(api, scenario.bureau, look["id"], "no")).status_code == 201
     assert await scenario.outcome(roll_call_id, student) is None
+
+
+async def test_doubt_left_by_the_settlement_is_seen_by_the_launching_side(
+    api: StaffClient, scenario: RollCallScenario, counselor: Actor
+) -> None:
+    launched = await scenario.launch()
+    (student,) = await activate_with_looks(scenario, 1)
+    still = render_burst(student.person)
+    await scenario.verify(await scenario.check_in(student, launched.roll_call.id, still))
+    assert await load_requests(scenario, launched.roll_call.id) == []
+    scenario.clock.at += WINDOW + timedelta(hours=1)
+    await scenario.settle(launched.roll_call)
+    assert await scenario.outcome(launched.roll_call.id, student) == ("undetermined", "challenge_unanswered")
+    await reencode_frames(scenario)
+    (look,) = await api.every(scenario.bureau, LOOKS, roll_call_id=launched.roll_call.id)
+    assert (look["side"], look["reason"]) == ("launcher", "challenge_unanswered")
+    assert await api.every(counselor, LOOKS) == []
+    assert (await answer(api, scenario.bureau, look["id"])).status_code == 201
+    assert await scenario.outcome(launched.roll_call.id, student) == ("present", "looked_at")
+
+
+async def test_student_sees_until_when_a_person_looks(scenario: RollCallScenario) -> None:
+    roll_call_id, (student,) = await check_in(scenario)
+    (request,) = await load_requests(scenario, roll_call_id)
+    async with scenario.app_context.database.transaction(student.actor.scope) as session:
+        view = await load_student_roll_call(session, student.actor, roll_call_id, scenario.clock())
+    assert view.look_until == request.expires_at
+    advice = what_to_do("open", "owed", None, look_until=view.look_until)
+    assert advice.code == "looked_at"
+    assert "不计为未核验" in advice.zh
+    await revoke_look(scenario, student)
+    event = LookConsentRevoked(school_id=scenario.school.id, student_id=student.student_id)
+    async with scenario.app_context.database.transaction(Scope.school(scenario.school.id)) as session:
+        await close_after_revocation(session, event, scenario.clock())
+    async with scenario.app_context.database.transaction(student.actor.scope) as session:
+        view = await load_student_roll_call(session, student.actor, roll_call_id, scenario.clock())
+    assert view.look_until is None
 
 
 # --- ends ---

@@ -1,15 +1,14 @@
 """Rules of looks as pure functions: which check-ins need one, who answers, and what an answer changes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from backend.roll_call.rules import (
+    FACE_DOUBTS,
     MISMATCH,
     NEEDS_LOOK,
-    SEEN_BEFORE,
-    UNANSWERED,
-    UNSURE,
     Evidence,
     Outcome,
     Verdict,
@@ -22,7 +21,7 @@ LOOKED_AT = "looked_at"
 NOT_UPHELD = "look_not_upheld"
 REVIEW = "review"
 """Reason of a request that reviews the answer of a school."""
-DOUBTS = frozenset({UNSURE, UNANSWERED, SEEN_BEFORE, MISMATCH})
+DOUBTS = FACE_DOUBTS | {MISMATCH}
 
 
 class Side(StrEnum):
@@ -99,6 +98,25 @@ def choose_frames(burst: BurstResult) -> tuple[int, ...]:
         peaks or offsets.keys() - {straight}, key=lambda index: (offsets[index], -index), default=None
     )
     return (straight,) if acting is None else (straight, acting)
+
+
+def passed_apart_from_face(trace: Mapping[str, Any]) -> bool:
+    """Whether the trace of a verdict has a position inside and neither a doubtful position nor a new phone."""
+    position = trace["position"]
+    return (
+        trace.get("fence", {}).get("decision") == "inside"
+        and not trace["in_cool_down"]
+        and position["score"] < position["step_up_from"]
+        and trace.get("face", {}).get("decision") not in {None, "unusable"}
+    )
+
+
+def choose_recorded_frames(trace: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the positions of the pictures that decide, from the trace of a verdict: one at rest, one with an action."""
+    liveness = trace.get("liveness", {})
+    at_rest = [int(each) for each in liveness.get("at_rest", ())]
+    peaks = [int(each["frames"][1]) for each in liveness.get("seen", ())]
+    return tuple(dict.fromkeys([*at_rest[:1], *(peaks[:1] or at_rest[-1:])]))
 
 
 @dataclass(frozen=True, slots=True)

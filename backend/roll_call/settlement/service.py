@@ -14,6 +14,7 @@ from backend.leave.queries import ExemptionCriteria, select_students_on_leave
 from backend.leave.rules import NoticedWindow
 from backend.roll_call.events import RollCallSettled
 from backend.roll_call.launch.audience import ON_LEAVE
+from backend.roll_call.looks.settlement_requests import request_looks_at_settlement
 from backend.roll_call.outcomes import (
     OutcomeDecision,
     fill_open_outcomes,
@@ -87,6 +88,7 @@ async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     if pending := await _count_pending(session, roll_call, at):
         return Settlement({}, waiting_for=pending)
     await _settle_attempts(session, roll_call, at)
+    await request_looks_at_settlement(session, roll_call, at)
     await _settle_unattended(session, roll_call, at)
     await _settle_without_attempts(session, roll_call, at)
     return await _record_settlement(session, roll_call, at)

@@ -21,6 +21,7 @@ from backend.core.jobs import DEFAULT, QUEUES, Priority, conninfo, job_app
 from backend.core.tenancy import Scope
 from backend.events import CONSUMED_EVENTS, deliver
 from backend.identity.face import policy as face_policy
+from backend.identity.face.calibration.policy import fixed_thresholds
 from backend.identity.face.pool import face_pool
 from backend.org.paths import build_unit_path
 from backend.policy import AbsentLaw
@@ -99,7 +100,7 @@ def _check_engine_policy(app_context: AppContext, enrolment_engine: EngineInfo) 
     face_rules(law, enrolment_engine.key.id)
     reuse_rules(law, enrolment_engine.key.id)
     for method in {Method.NEUTRAL, face_policy.scoring_method(law, enrolment_engine.key)}:
-        face_policy.thresholds(law, enrolment_engine.key, method)
+        fixed_thresholds(law, enrolment_engine.key, method)
 
 
 @job_app.periodic(cron="* * * * * */5", periodic_id="rescue")

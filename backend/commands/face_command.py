@@ -1,4 +1,4 @@
-"""`dianming face`: inspect and compare photographs with the shipped engine, with scores, thresholds and reasons."""
+"""`dianming face`: inspect and compare photographs with the shipped engine, with scores and reasons; learn and report thresholds."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.commands.face_calibrate import calibrate_command
 from backend.commands.face_learn import learn_command
 from backend.commands.face_plan import plan_command
 from backend.commands.output import exit_with_error, exit_with_file_error, print_result
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
-from backend.identity.face import policy as face_policy
+from backend.identity.face.calibration.policy import fixed_thresholds
 from backend.policy import PolicyAt, load_policies
 from biometrics.engines.base import Descriptor, EngineInfo, EngineSet, FaceEngine, distance
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
@@ -29,12 +28,13 @@ from biometrics.tasks import ShotReport, Stopwatch, examine_pictures
 
 app = typer.Typer(no_args_is_help=True, help="人脸核验 · Faces.")
 
-app.command("calibrate")(calibrate_command)
 app.command("learn")(learn_command)
 app.command("plan")(plan_command)
 
 UNUSABLE = "unusable"
 """The decision if a readable picture has no usable face."""
+UNPROVEN = "unproven"
+"""The decision about photographs: thresholds belong to a deployment that learned them, and two pictures have none."""
 
 Photograph = Annotated[Path, typer.Argument(help="JPEG, PNG 或 WebP 照片 · photograph")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
@@ -123,17 +123,19 @@ def _load_engines(own: Path | None, *, with_test_engine: bool) -> EngineSet:
 def _compare(
     engine: EngineInfo, policy: PolicyAt, examined: list[tuple[ShotReport, Descriptor | None]]
 ) -> dict[str, Any]:
-    """Compare with the neutral method: two photographs alone have no population."""
+    """Compare with the neutral method: two photographs alone have no population, and no thresholds."""
     (report_a, one), (report_b, other) = examined
-    thresholds = face_policy.thresholds(policy, engine.key, Method.NEUTRAL)
+    limits = fixed_thresholds(policy, engine.key, Method.NEUTRAL)
     similarity = None if one is None or other is None else _neutral_similarity(one, other)
-    decided = UNUSABLE if similarity is None else decide(similarity, Method.NEUTRAL, thresholds).value
+    decided = UNUSABLE if similarity is None else UNPROVEN
+    if similarity is not None and limits is not None:
+        decided = decide(similarity, Method.NEUTRAL, limits).value
     return {
         "decision": decided,
         "score": similarity if similarity is None else round(similarity, 6),
         "method": Method.NEUTRAL.value,
-        "accept_from": thresholds.accept_from,
-        "reject_below": thresholds.reject_below,
+        "accept_from": None if limits is None else limits.accept_from,
+        "reject_below": None if limits is None else limits.reject_below,
         "distance": None if one is None or other is None else round(distance(one, other), 6),
         "engine": _engine_label(engine),
         "quality": {"a": _quality(report_a), "b": _quality(report_b)},
@@ -165,7 +167,9 @@ def _reasons(image: str, reasons: tuple[Reason, ...]) -> list[dict[str, str]]:
 
 def _render_compared(payload: dict[str, Any]) -> str:
     figure = "–" if payload["score"] is None else f"{payload['score']:.3f}"
-    bounds = f"accept from {payload['accept_from']}, reject below {payload['reject_below']}"
+    bounds = "没有阈值 · no thresholds: a deployment learns them"
+    if payload["accept_from"] is not None:
+        bounds = f"accept from {payload['accept_from']}, reject below {payload['reject_below']}"
     head = f"{payload['decision']}: {figure}, {bounds}"
     lines = [f"{head} ({payload['engine']}, {payload['ms']['total']} ms)"]
     lines += [f"  {reason['image']}: {reason['zh']} {reason['en']}" for reason in payload["reasons"]]

@@ -3,8 +3,7 @@
 A network trained on a diverse crowd maps the members of a homogeneous population close together, because what they have
 in common does not identify them. Subtracting the full population mean helps a homogeneous population and hurts a diverse
 one, and a mean learned from few people hurts both. Subtracting half of it kept the gain in the former and lost little in
-the latter (docs/biometrics.md has the figures). The share, and whether scores are normalised, are policy values that
-`dianming face calibrate` determines for a deployment from its own enrolments.
+the latter (docs/biometrics.md has the figures). The share, and whether scores are normalised, are policy values per engine.
 
 Adaptive score normalisation (AS-norm): Cumani et al., "Comparison of speaker recognition approaches for real
 applications", Interspeech 2011 (top-k of the cohort). The roster rule uses that only one member of a class can be the

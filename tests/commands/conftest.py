@@ -26,7 +26,6 @@ def _engine_loaded_once() -> Iterator[None]:
             patch.setattr(f"{module}.DlibOnnxEngine", shipped_engine.dlib_engine)
         for module in (
             "backend.commands.face_command",
-            "backend.commands.face_calibrate",
             "biometrics.engines.sface",
         ):
             patch.setattr(f"{module}.SFaceEngine", shipped_engine.engine)

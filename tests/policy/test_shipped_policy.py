@@ -106,11 +106,18 @@ def test_location_fix_of_400_metres_is_too_coarse() -> None:
     assert ZHENGZHOU.ratio("verification.fence.outside_at") < ZHENGZHOU.ratio("verification.fence.inside_at")
 
 
-@pytest.mark.parametrize("engine", ["sface", "dlib-onnx", "test-pattern"])
-def test_each_face_engine_leaves_room_for_a_second_check(engine: str) -> None:
-    method = ZHENGZHOU.text(f"verification.face.{engine}.method")
-    accept = ZHENGZHOU.number(f"verification.face.{engine}.{method}.accept_from")
-    assert accept > ZHENGZHOU.number(f"verification.face.{engine}.{method}.reject_below")
+def test_no_figure_that_accepts_a_photograph_is_shipped() -> None:
+    suffixes = (".accept_from", ".thresholds")
+    accepting = [each.id for each in POLICY.parameters if each.id.endswith(suffixes)]
+    assert set(accepting) == {
+        "verification.face.test-pattern.neutral.accept_from",
+        "verification.face.test-pattern.thresholds",
+    }
+
+
+def test_groups_of_a_demonstration_are_smaller() -> None:
+    prefix = "verification.face.thresholds"
+    assert ZHENGZHOU.integer(f"{prefix}.demonstration_minimum") < ZHENGZHOU.integer(f"{prefix}.minimum")
 
 
 def test_related_parameters_are_consistent() -> None:

@@ -17,7 +17,6 @@ from rich.table import Table
 
 from backend.commands.output import exit_with_error
 from backend.core.app_context import settings_clock
-from backend.demo.calibration import calibrate
 from backend.demo.clients import Clients
 from backend.demo.consequences import ConsequencesScenario
 from backend.demo.fixtures import OrganisationBuilder
@@ -64,8 +63,6 @@ async def _run_scenario(settings: Settings, students: int) -> Report:
         await scenario.wait_for_settlement(roll_call_id)
         await scenario.compare_outcomes(roll_call_id)
         await scenario.decide_undetermined(roll_call_id)
-        with tempfile.TemporaryDirectory() as folder:
-            await calibrate(scenario.report, Path(folder) / "faces")
         await ConsequencesScenario(scenario).run()
         return scenario.report
 
@@ -91,7 +88,6 @@ def _print_report(report: Report) -> None:
     console.print(table)
     console.print(f"引擎与结果 · engine:outcome {report.figures.get('judged')}")
     console.print(f"结算 · settlement {report.figures.get('settlement')}")
-    console.print(f"人脸校准 · calibration {report.figures.get('calibration')}")
     for fact in report.unexpected:
         console.print(f"[red]意外 · surprise: {fact}[/red]")
     console.print("[green]全部符合通知要求 · no surprise[/green]" if not report.unexpected else "")

@@ -9,10 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
 from backend.core.app_context import AppContext
+from backend.core.clock import legal_day
 from backend.core.tenancy import Scope
 from backend.identity.errors import PicturesUnjudged, RebindingFaceUnavailable
+from backend.identity.face.calibration.lookup import (
+    StudentThresholds,
+    ThresholdQuery,
+    load_one_student_thresholds,
+)
 from backend.identity.face.match_references import load_reference
-from backend.identity.face.policy import enrolment_rules, thresholds
+from backend.identity.face.policy import enrolment_rules
 from backend.identity.face.pool import face_pool
 from backend.identity.face.reasons import reason_json, refusal_reason
 from backend.identity.pictures.keys import load_picture_key
@@ -32,6 +38,13 @@ OTHER_FACE = Reason(
     "rebinding_face_differs",
     "与采集的人脸不能确认为同一人。请本人在光线充足处重新拍摄，或当面向辅导员领取当面绑定码。",
     "The face could not be confirmed. Take new pictures in good light, or ask your counselor in person for a binding code.",
+)
+
+
+NO_THRESHOLD = Reason(
+    "rebinding_no_threshold",
+    "本校或本组学生尚无可用的人脸阈值，无法自动比对。请当面向辅导员领取当面绑定码。",
+    "No face threshold was learned for your school or group yet. Ask your counselor in person for a binding code.",
 )
 
 
@@ -67,12 +80,16 @@ async def judge_rebinding_face(app_context: AppContext, ref: RebindingRef) -> No
             session, app_context.keys, ref.student_id, policy, school_id=ref.school_id
         )
         key = await load_picture_key(session, app_context.keys, ref.student_id)
+        thresholds = None
+        if reference is not None:
+            query = ThresholdQuery(ref.student_id, reference, policy, legal_day(app_context.clock()))
+            thresholds = await load_one_student_thresholds(session, app_context, ref.school_id, query)
     if registration is None:
         return
     pictures = ref.pictures(registration.face_shots)
     try:
         shots = [Shot(await get_picture(app_context, key, picture)) for picture in pictures]
-        reasons = await _compare(app_context, shots, reference, policy)
+        reasons = await _compare(app_context, shots, reference, policy, thresholds)
     except BiometricsError as refusal:
         reasons = [refusal_reason(refusal)]
     await _record(app_context, ref, reasons)
@@ -91,10 +108,14 @@ async def refuse_unjudged_face(app_context: AppContext, ref: RebindingRef) -> No
 
 
 async def _compare(
-    app_context: AppContext, shots: list[Shot], reference: MatchReference | None, policy: PolicyAt
+    app_context: AppContext,
+    shots: list[Shot],
+    reference: MatchReference | None,
+    policy: PolicyAt,
+    thresholds: StudentThresholds | None,
 ) -> list[Reason]:
-    """The reasons against the shots; none if they show the enrolled face."""
-    if reference is None:
+    """The reasons against the shots; none if they show the enrolled face. Without thresholds, the counselor decides."""
+    if reference is None or thresholds is None:
         return [refusal_reason(RebindingFaceUnavailable())]
     result: BurstResult = await app_context.service(face_pool).verify(
         shots, reference, enrolment_rules(policy)
@@ -102,7 +123,9 @@ async def _compare(
     score = result.score
     if score is None or result.quality_reasons:
         return list(result.quality_reasons) or [OTHER_FACE]
-    decision = decide(score.value, score.method, thresholds(policy, reference.template.engine, score.method))
+    if thresholds.limits is None:
+        return [NO_THRESHOLD]
+    decision = decide(score.value, score.method, thresholds.limits)
     return [] if decision is Decision.ACCEPT else [OTHER_FACE]
 
 

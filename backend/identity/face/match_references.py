@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.keys import KeyRing
 from backend.identity.face import policy as face_policy
-from backend.identity.face.population import load_current_population
+from backend.identity.face.calibration.versions import load_in_force
+from backend.identity.face.population import load_current_population, load_population
 from backend.identity.face.templates import (
     TemplatesByStudent,
     load_active_templates,
@@ -128,10 +129,16 @@ class _SharedTemplates:
         return MatchReference(template, population, scoring, tuple(cohort), tuple(roster))
 
     async def _load_population(self, engine: EngineKey, dimension: int) -> Population:
+        """The population that the thresholds in force were learned with; without thresholds, the newest."""
         if (engine, dimension) not in self._populations:
-            self._populations[engine, dimension] = await load_current_population(
-                self._session, engine, dimension
-            )
+            version = await load_in_force(self._session, engine)
+            if version is None:
+                population = await load_current_population(self._session, engine, dimension)
+            else:
+                population = await load_population(
+                    self._session, engine, version.population_version, dimension
+                )
+            self._populations[engine, dimension] = population
         return self._populations[engine, dimension]
 
     async def _load_school(self, engine: EngineKey) -> TemplatesByStudent:

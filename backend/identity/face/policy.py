@@ -3,7 +3,7 @@
 from backend.policy import PolicyAt
 from biometrics.engines.base import EngineKey
 from biometrics.liveness.burst import BurstRules
-from biometrics.matching.decision import EnrolmentRules, FaceThresholds, Method, ThresholdsInvalid
+from biometrics.matching.decision import EnrolmentRules, Method, ThresholdsInvalid
 from biometrics.matching.scoring import NEUTRAL_VERSION, ScoringConfig
 from biometrics.pictures.decoding import DecodeLimits
 from biometrics.tasks import FaceRules
@@ -15,22 +15,8 @@ SINGLE_PICTURE_RULES = BurstRules(
 """Enrolment shots and portraits are single pictures, not a burst: no rules on their timing."""
 
 
-def thresholds(policy: PolicyAt, engine: EngineKey, method: Method) -> FaceThresholds:
-    """The accept and reject thresholds for an engine's scores by a method.
-
-    Raises `AbsentLaw` for an engine without thresholds, `ThresholdsInvalid` if they were measured on another version.
-    """
-    _require_version(policy, engine)
-    prefix = f"verification.face.{engine.id}.{method}"
-    return FaceThresholds(
-        accept_from=policy.number(f"{prefix}.accept_from"),
-        reject_below=policy.number(f"{prefix}.reject_below"),
-        method=method,
-    )
-
-
 def scoring(policy: PolicyAt, engine: EngineKey, population_version: int) -> ScoringConfig:
-    """How an engine's scores are computed; neutral until a population is learned. Raises as `thresholds`."""
+    """How an engine's scores are computed; neutral until a population is learned. Raises as `scoring_method`."""
     method = scoring_method(policy, engine)
     if method is Method.NEUTRAL or population_version == NEUTRAL_VERSION:
         return ScoringConfig(Method.NEUTRAL)
@@ -41,7 +27,10 @@ def scoring(policy: PolicyAt, engine: EngineKey, population_version: int) -> Sco
 
 
 def scoring_method(policy: PolicyAt, engine: EngineKey) -> Method:
-    """The scoring method to use once a population is learned. Raises as `thresholds`."""
+    """The scoring method to use once a population is learned.
+
+    Raises `AbsentLaw` for an engine without policy, `ThresholdsInvalid` if the policy is for another version.
+    """
     _require_version(policy, engine)
     return Method(policy.text(f"verification.face.{engine.id}.method"))
 

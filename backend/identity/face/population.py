@@ -42,6 +42,16 @@ async def load_current_population(session: AsyncSession, engine: EngineKey, dime
     return Population(engine, row.version, np.frombuffer(row.centre, dtype=_VALUE), row.people)
 
 
+async def load_population(
+    session: AsyncSession, engine: EngineKey, version: int, dimension: int
+) -> Population:
+    """A version of an engine's population mean; version 0 is the neutral one."""
+    row = await session.get(FacePopulation, (engine.id, engine.version, version))
+    if row is None:
+        return scoring.neutral_population(engine, dimension)
+    return Population(engine, version, np.frombuffer(row.centre, dtype=_VALUE), row.people)
+
+
 async def learn_populations(app_context: AppContext) -> list[Population]:
     """Learn a new version for each engine whose templates have grown enough since the last; returns the new versions."""
     at = app_context.clock()

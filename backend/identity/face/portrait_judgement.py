@@ -14,13 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import outbox
 from backend.core.app_context import AppContext
+from backend.core.clock import legal_day
 from backend.core.tenancy import Scope
 from backend.identity.errors import PicturesUnjudged
 from backend.identity.events import PortraitJudged
+from backend.identity.face.calibration.lookup import (
+    StudentThresholds,
+    ThresholdQuery,
+    load_one_student_thresholds,
+)
 from backend.identity.face.match_references import load_reference
 from backend.identity.face.picture_refs import PortraitRef
 from backend.identity.face.pictures import store_reencoded
-from backend.identity.face.policy import enrolment_rules, thresholds
+from backend.identity.face.policy import enrolment_rules
 from backend.identity.face.pool import face_pool
 from backend.identity.face.reasons import reason_json, refusal_reason
 from backend.identity.face.shared_pictures import (
@@ -61,6 +67,11 @@ UNSURE = Reason(
     "证件照与采集的人脸相似但不能确定，由学校管理员核对。",
     "The portrait resembles the enrolled face but not surely; the registrar checks it.",
 )
+NO_THRESHOLD = Reason(
+    "portrait_no_threshold",
+    "本校或本组学生尚无可用的人脸阈值，由学校管理员核对证件照。",
+    "No face threshold was learned for your school or group yet; the registrar compares the portrait.",
+)
 LIKE_OTHER_STUDENT = Reason(
     "portrait_like_other_student",
     "证件照与另一名学生的照片几乎相同，由学校管理员核对。",
@@ -89,13 +100,17 @@ async def judge_portrait(app_context: AppContext, ref: PortraitRef) -> None:
             session, app_context.keys, ref.student_id, policy, school_id=ref.school_id
         )
         key = await load_picture_key(session, app_context.keys, ref.student_id)
+        thresholds = None
+        if reference is not None:
+            query = ThresholdQuery(ref.student_id, reference, policy, legal_day(app_context.clock()))
+            thresholds = await load_one_student_thresholds(session, app_context, ref.school_id, query)
     if portrait is None:
         return
     try:
         image = await get_picture(app_context, key, ref.picture)
         verdict = _review(NO_FACE_TO_COMPARE)
-        if reference is not None:
-            verdict = await _compare(app_context, image, reference, policy)
+        if reference is not None and thresholds is not None:
+            verdict = await _compare(app_context, image, reference, policy, thresholds)
     except BiometricsError as refusal:
         verdict = _refuse(refusal_reason(refusal))
     pool = app_context.service(face_pool)
@@ -132,16 +147,25 @@ def _review(*reasons: Reason, score: float | None = None) -> PortraitVerdict:
 
 
 async def _compare(
-    app_context: AppContext, image: bytes, reference: MatchReference, policy: PolicyAt
+    app_context: AppContext,
+    image: bytes,
+    reference: MatchReference,
+    policy: PolicyAt,
+    thresholds: StudentThresholds,
 ) -> PortraitVerdict:
-    """Score the portrait against the student's template."""
+    """Score the portrait against the student's template; without thresholds, the registrar compares it.
+
+    The thresholds are those of check-ins, the mean of several pictures. A single picture scores lower, so they are strict.
+    """
     result: BurstResult = await app_context.service(face_pool).verify(
         [Shot(image)], reference, enrolment_rules(policy)
     )
     score = result.score
     if score is None or result.quality_reasons:
         return _refuse(*result.quality_reasons)
-    decision = decide(score.value, score.method, thresholds(policy, reference.template.engine, score.method))
+    if thresholds.limits is None:
+        return _review(NO_THRESHOLD, score=score.value)
+    decision = decide(score.value, score.method, thresholds.limits)
     if decision is Decision.REJECT:
         return _refuse(OTHER_PERSON, score=score.value)
     if decision is Decision.STEP_UP:

@@ -11,7 +11,7 @@ import structlog
 
 from backend.campus.fences import decide_for_sites
 from backend.core.app_context import AppContext
-from backend.identity.face import policy as face_policy
+from backend.identity.face.calibration.lookup import StudentThresholds
 from backend.identity.face.pool import face_pool
 from backend.identity.pictures.store import get_picture
 from backend.policy import PolicyAt
@@ -25,6 +25,7 @@ from backend.roll_call.policy import (
     reuse_rules,
     roll_call_policy,
 )
+from backend.roll_call.rehearsals import REHEARSAL
 from backend.roll_call.rules import Evidence, Verdict, decide_verdict
 from backend.roll_call.verification.inputs import VerificationInput
 from biometrics.errors import BiometricsError
@@ -59,6 +60,8 @@ class Analysis:
     evidence: Evidence
     trace: dict[str, Any]
     burst: BurstResult | None
+    calibrates: bool = False
+    """Thresholds may be learned from this check-in of a rehearsal, once the counselor confirms it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,21 @@ async def analyse_submission(app_context: AppContext, inputs: VerificationInput)
         position_doubtful=risk.score >= position_rules(law).step_up_from,
         look_barred=inputs.look_barred,
     )
-    return Analysis(decide_verdict(evidence), evidence, trace, burst)
+    calibrates = inputs.roll_call.kind == REHEARSAL and _shows_presence(evidence, inputs.thresholds)
+    return Analysis(decide_verdict(evidence), evidence, trace, burst, calibrates)
+
+
+def _shows_presence(evidence: Evidence, thresholds: StudentThresholds | None) -> bool:
+    """Whether everything but the score passed, and no threshold contradicts the face."""
+    return (
+        evidence.frames_complete
+        and evidence.fence == "inside"
+        and evidence.face in {"accept", "step_up", "unproven"}
+        and not (evidence.liveness or evidence.presence or evidence.likeness)
+        and not (evidence.reused or evidence.position_doubtful)
+        and thresholds is not None
+        and not thresholds.fixed
+    )
 
 
 def _check_fence(inputs: VerificationInput, envelope: Envelope, law: PolicyAt) -> FenceDecision | None:
@@ -167,34 +184,38 @@ async def _read_frames(app_context: AppContext, inputs: VerificationInput) -> li
 def _evaluate_burst(
     law: PolicyAt, inputs: VerificationInput, reference: MatchReference, burst: BurstResult
 ) -> tuple[FaceEvidence, dict[str, Any]]:
-    """Evaluate the burst under the thresholds of `law`; returns the evidence and the parts of the trace."""
+    """Evaluate the burst under the student's thresholds; returns the evidence and the parts of the trace."""
+    assert inputs.thresholds is not None  # it comes with the reference
     rules = reuse_rules(law, burst.engine.key.id)
     reuse = reuse_signals(burst.probe, frame_hashes(burst), inputs.earlier, reference.template, rules)
-    face = _face_evidence(law, burst, reuse)
+    face = _face_evidence(inputs.thresholds, burst, reuse)
     answered_after = inputs.submission.received_at - inputs.challenge.issued_at
     return face, {
-        "face": face_trace(law, burst, face),
+        "face": face_trace(inputs.thresholds, burst, face),
         "reuse": reuse_trace(law, burst, reuse, len(inputs.earlier)),
         "liveness": liveness_trace(law, burst, answered_after),
     }
 
 
-def _face_evidence(law: PolicyAt, burst: BurstResult, reuse: ReuseSignals) -> FaceEvidence:
-    """Return what the burst shows. Poor pictures are `unusable`: neither an answer nor a failed one."""
+def _face_evidence(thresholds: StudentThresholds, burst: BurstResult, reuse: ReuseSignals) -> FaceEvidence:
+    """Return what the burst shows. Poor pictures are `unusable`: neither an answer nor a failed one.
+
+    Without thresholds the face is `unproven`: the score decides nothing, except that a classmate is nearer.
+    """
     shown = FaceEvidence(
         liveness=_codes(burst.liveness.reasons),
         presence=_codes(burst.liveness.doubts),
         likeness=_codes(reuse.reasons),
     )
-    if burst.score is None or burst.quality_reasons:
+    score = burst.score
+    if score is None or burst.quality_reasons:
         unusable = (*_codes(burst.quality_reasons), *shown.liveness)
         return FaceEvidence("unusable", unusable, likeness=shown.likeness)
-    score = burst.score
-    thresholds = face_policy.thresholds(law, burst.engine.key, score.method)
-    decision = decide(score.value, score.method, thresholds)
-    if decision is Decision.ACCEPT and score.nearer_in_roster:
+    limits = thresholds.limits
+    face = "unproven" if limits is None else _FACE[decide(score.value, score.method, limits)]
+    if face in {"accept", "unproven"} and score.nearer_in_roster:
         return replace(shown, face="step_up", reasons=("nearer_classmate",))
-    return replace(shown, face=_FACE[decision])
+    return replace(shown, face=face)
 
 
 def frame_hashes(burst: BurstResult) -> list[int]:
@@ -240,29 +261,27 @@ def position_trace(law: PolicyAt, risk: PositionRisk, compared: int) -> dict[str
     }
 
 
-def face_trace(law: PolicyAt, burst: BurstResult, result: FaceEvidence) -> dict[str, Any]:
-    """Return how the face was evaluated: score, thresholds and engine, but no picture."""
+def face_trace(thresholds: StudentThresholds, burst: BurstResult, result: FaceEvidence) -> dict[str, Any]:
+    """Return how the face was evaluated: score, thresholds with their version and group, and engine, but no picture."""
     return {
         "decision": result.face,
         "engine": str(burst.engine.key),
-        **_score_trace(law, burst),
+        **_score_trace(burst),
+        **thresholds.trace(),
         "quality": list(_codes(burst.quality_reasons)),
         "frames": [list(_codes(report.reasons)) for report in burst.frames],
         "ms": burst.ms,
     }
 
 
-def _score_trace(law: PolicyAt, burst: BurstResult) -> dict[str, Any]:
+def _score_trace(burst: BurstResult) -> dict[str, Any]:
     if burst.score is None:
         return {"score": None}
-    limits = face_policy.thresholds(law, burst.engine.key, burst.score.method)
     return {
         "score": round(burst.score.value, 6),
         "method": burst.score.method.value,
         "population": burst.score.population_version,
         "nearer_in_class": burst.score.nearer_in_roster,
-        "accept_from": limits.accept_from,
-        "reject_below": limits.reject_below,
     }
 
 

@@ -13,7 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.campus.fences import load_sites
 from backend.core.app_context import AppContext
+from backend.core.clock import legal_day
 from backend.core.errors import NotFound
+from backend.identity.face.calibration.lookup import (
+    StudentThresholds,
+    ThresholdQuery,
+    load_student_thresholds,
+)
 from backend.identity.face.match_references import ReferenceRequest, load_references
 from backend.identity.face.selfie_fingerprints import SelfieFingerprint, load_selfie_fingerprints
 from backend.identity.pictures.keys import load_picture_keys
@@ -56,6 +62,8 @@ class VerificationInput:
     """None if the student has no key or it cannot be unwrapped; the frames are then unreadable."""
     sites: tuple[Site, ...]
     reference: MatchReference | None
+    thresholds: StudentThresholds | None
+    """What the score means for this student; None without a reference."""
     earlier: tuple[SelfieFingerprint, ...]
     reused: bool
     earlier_positions: tuple[EarlierCheck, ...]
@@ -89,6 +97,7 @@ async def load_inputs(
     frames = await _load_frames(session, submissions)
     picture_keys = await _load_picture_keys(session, app_context, submissions)
     references = await _load_references(session, app_context, school_id, submissions, context)
+    thresholds = await _load_thresholds(session, app_context, school_id, submissions, references, context)
     earlier = await load_selfie_fingerprints(
         session, app_context.keys, {each.student_id for each in submissions}
     )
@@ -106,6 +115,7 @@ async def load_inputs(
             picture_key=picture_keys.get(each.student_id),
             sites=context.sites[each.roll_call_id],
             reference=reference,
+            thresholds=thresholds.get(each.id),
             earlier=tuple(earlier[each.student_id]),
             reused=each.id in reused,
             earlier_positions=_earlier_positions(each, context.roll_calls[each.roll_call_id], recent),
@@ -276,3 +286,26 @@ async def _load_references(
             log.warning("template unreadable", submission=str(submission.id), code=reference.code)
         usable.append(None if isinstance(reference, BiometricsError) else reference)
     return usable
+
+
+async def _load_thresholds(
+    session: AsyncSession,
+    app_context: AppContext,
+    school_id: UUID,
+    submissions: Sequence[Submission],
+    references: Sequence[MatchReference | None],
+    context: _Context,
+) -> dict[UUID, StudentThresholds]:
+    """The thresholds of each submission with a reference, read once for the batch."""
+    queries = {
+        each.id: ThresholdQuery(
+            each.student_id,
+            reference,
+            roll_call_policy(context.roll_calls[each.roll_call_id]),
+            legal_day(each.received_at),
+        )
+        for each, reference in zip(submissions, references, strict=True)
+        if reference is not None
+    }
+    found = await load_student_thresholds(session, app_context, school_id, list(queries.values()))
+    return dict(zip(queries, found, strict=True))

@@ -16,6 +16,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.app_context import AppContext
+from backend.core.clock import legal_day
+from backend.identity.face.calibration.probes import RehearsalProbe, store_probes
 from backend.identity.face.selfie_fingerprints import AcceptedSelfie, store_selfie_fingerprints
 from backend.roll_call.eligibility import (
     StudentCheck,
@@ -86,6 +88,7 @@ async def record_verdicts(
     if accepted:
         await _make_present(session, accepted, at)
         await _save_selfies(session, app_context, accepted, at)
+    await _save_probes(session, app_context, written, at)
     newest_not_accepted = {each.obligation_key: each for each in written if not each.accepted}
     exhausted = [await _refer_if_needed(session, each, at) for each in newest_not_accepted.values()]
     await request_looks(
@@ -170,6 +173,32 @@ async def _save_selfies(
     ]
     if selfies:
         await store_selfie_fingerprints(session, app_context.keys, selfies, at)
+
+
+async def _save_probes(
+    session: AsyncSession, app_context: AppContext, written: Sequence[Verified], at: datetime
+) -> None:
+    """Store the probes of a rehearsal's check-ins, for its counselor to confirm."""
+    by_roll_call: dict[UUID, list[Verified]] = {}
+    for each in written:
+        if each.analysis.calibrates:
+            by_roll_call.setdefault(each.input.roll_call.id, []).append(each)
+    for verified in by_roll_call.values():
+        probes = [
+            RehearsalProbe(
+                each.input.submission.student_id,
+                each.input.submission.school_id,
+                each.input.obligation.class_id,
+                each.input.roll_call.id,
+                each.submission_id,
+                burst.probe,
+                legal_day(each.input.submission.received_at),
+            )
+            for each in verified
+            if (burst := each.analysis.burst) is not None and burst.probe is not None
+        ]
+        policy = roll_call_policy(verified[0].input.roll_call)
+        await store_probes(session, app_context.keys, probes, policy, at)
 
 
 async def _make_present(session: AsyncSession, accepted: Sequence[Verified], at: datetime) -> None:

@@ -41,6 +41,12 @@ async def confirm_rehearsal(
         FaceCalibrationProbe.roll_call_id == command.roll_call_id,
         FaceCalibrationProbe.class_id == command.class_id,
     )
+    earlier = select(RehearsalConfirmation.id).where(
+        RehearsalConfirmation.roll_call_id == command.roll_call_id,
+        RehearsalConfirmation.class_id == command.class_id,
+    )
+    if await session.scalar(earlier) is not None:
+        raise RehearsalAlreadyConfirmed
     shown = set(await session.scalars(select(FaceCalibrationProbe.student_id).where(*of_class)))
     if not set(command.excluded) <= shown:
         raise StudentNotInRehearsal
@@ -59,7 +65,7 @@ async def confirm_rehearsal(
         insert(RehearsalConfirmation).values(row).on_conflict_do_nothing().returning(RehearsalConfirmation)
     )
     confirmation = (await session.scalars(added)).one_or_none()
-    if confirmation is None:
+    if confirmation is None:  # confirmed in the meantime
         raise RehearsalAlreadyConfirmed
     await session.execute(
         delete(FaceCalibrationProbe).where(*of_class, FaceCalibrationProbe.student_id.in_(command.excluded))

@@ -32,13 +32,6 @@ def minimum_people(policy: PolicyAt, app_context: AppContext) -> int:
     return policy.integer(f"{_PREFIX}.{kind}")
 
 
-def advisory_signals(policy: PolicyAt, app_context: AppContext) -> frozenset[str]:
-    """Codes of liveness signals that only a demonstration ignores; empty anywhere else."""
-    if not app_context.settings.face_demonstration:
-        return frozenset()
-    return frozenset(policy.texts(f"{_PREFIX}.demonstration_advisory"))
-
-
 def growth(policy: PolicyAt) -> float:
     """The growth after which thresholds are learned again."""
     return policy.ratio(f"{_PREFIX}.growth")

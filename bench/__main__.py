@@ -12,6 +12,7 @@ BENCHMARKS = {
     "face-accuracy": ["bench.face_accuracy"],
     "second-face": ["bench.second_face"],
     "liveness": ["bench.liveness"],
+    "flat-pictures": ["bench.flat_pictures"],
     "template-loss": ["bench.template_loss"],
     "picture-sealing": ["bench.picture_sealing"],
     "intake": ["bench.intake"],

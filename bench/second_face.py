@@ -9,7 +9,7 @@ from typing import Any
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from bench.report import publish
 from bench.two_people import cut_out_face, detection_rate, sees_second_face
-from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.engines.sface import SFaceEngine
 
 ROOT = Path(__file__).resolve().parents[1]
 RATIOS = (0.3, 0.4, 0.5, 0.55, 0.6, 0.7, 0.8, 1.0)
@@ -19,7 +19,7 @@ PER_PERSON = 4
 
 def main() -> None:
     """Measure and publish."""
-    engine = DlibOnnxEngine()
+    engine = SFaceEngine()
     people = sample_people(sample_faces_dir(ROOT))
     cut_outs = [cut_out_face(engine, paths[0]) for paths in people.values()]
     faces = [face for face in cut_outs if face is not None]

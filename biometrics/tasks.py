@@ -226,7 +226,10 @@ def verify_burst(
     probe = mean_descriptor(at_rest or descriptors) if descriptors else None
     with stopwatch.stage("liveness"):
         generated = engine.info().test_only
-        signals = _measure_risk_signals(examined) | ({} if generated else _measure_change(decoded, observed))
+        signals = _measure_risk_signals(examined)
+    with stopwatch.stage("change"):
+        signals |= {} if generated else _measure_change(decoded, observed)
+    with stopwatch.stage("liveness"):
         seen = ObservedBurst(frames, observed, descriptors, signals, cues_ms, generated=generated)
         liveness = _check_liveness(seen, rules, actions)
     return BurstResult(

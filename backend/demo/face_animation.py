@@ -129,6 +129,14 @@ class FaceAnimator:
         Image.fromarray(noisy).save(buffer, "JPEG", quality=quality)
         return buffer.getvalue()
 
+    def still_frame(self, noise_seed: int) -> bytes:
+        """A JPEG of the photograph on its canvas, not animated."""
+        buffer = io.BytesIO()
+        noise = 2 * np.random.default_rng(noise_seed).standard_normal((*self._still.shape[:2], 1), np.float32)
+        noisy = np.clip(self._still + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(buffer, "JPEG", quality=90)
+        return buffer.getvalue()
+
     def _add_fixed_points(self) -> tuple[_Values, _Values]:
         """Landmarks, forehead points and a fixed ring around the face, with their depths (nan: does not move)."""
         forehead = np.array([(x, -_BROW_LIFT) for x, _ in _FOREHEAD]) * self._unit @ self._axes + self._middle

@@ -70,11 +70,15 @@ def _halve(chip: Chip) -> Chip:
 
 def _box(values: Chip, radius: int) -> Chip:
     """Means over windows of 2 radius + 1 along the last two axes; the edge is repeated."""
-    width = 2 * radius + 1
-    edges = [(0, 0)] * (values.ndim - 2) + [(radius + 1, radius)] * 2
-    sums = np.pad(values, edges, mode="edge").cumsum(-2, dtype=np.float64).cumsum(-1)
-    inner = sums[..., width:, width:] - sums[..., :-width, width:] - sums[..., width:, :-width]
-    means: Chip = ((inner + sums[..., :-width, :-width]) / width**2).astype(np.float32)
+    width, side = 2 * radius + 1, values.shape[-1]
+    padded = np.pad(values, [(0, 0)] * (values.ndim - 2) + [(radius, radius)] * 2, mode="edge")
+    rows = padded[..., :side, :].copy()
+    for shift in range(1, width):
+        rows += padded[..., shift : shift + side, :]
+    means: Chip = rows[..., :side].copy()
+    for shift in range(1, width):
+        means += rows[..., shift : shift + side]
+    means /= width**2
     return means
 
 

@@ -9,9 +9,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from backend.demo.face_animation import PHONE, FaceAnimator, NoFaceToAnimate, Pose, render_burst
+from backend.demo.face_animation import (
+    PHONE,
+    FaceAnimator,
+    NoFaceToAnimate,
+    Pose,
+    add_hand_motion,
+    render_burst,
+)
 from backend.demo.poses import FRAME_INTERVAL_MS, plan_burst
 from bench import attacks
+from bench.animated_attacks import DrawnFaceAnimator, WarpWithoutLandmarks
 from biometrics.engines.base import EngineSet
 from biometrics.engines.sface import KEY, SFaceEngine
 from biometrics.liveness.actions import Action
@@ -103,6 +111,17 @@ def test_animated_photograph_asks_for_a_second_look(
     assert [reason.code for reason in liveness.doubts] == ["face_unchanged"]
     assert liveness.frames_to_show == (6, 5)
     assert liveness.figures()["doubts"] == ["face_unchanged"]
+
+
+@pytest.mark.parametrize("kind", [DrawnFaceAnimator, WarpWithoutLandmarks])
+def test_other_animations_ask_for_a_second_look_too(
+    engines: EngineSet, people: People, reference: MatchReference, kind: type[FaceAnimator]
+) -> None:
+    animator = kind(people[PERSON][0].read_bytes(), (360, 640))
+    poses = add_hand_motion(plan_burst(REQUESTED), 3)
+    frames = [animator.frame(pose, at) for at, pose in enumerate(poses)]
+    doubts = verify(engines, reference, frames, *REQUESTED).liveness.doubts
+    assert [reason.code for reason in doubts] == ["face_unchanged"]
 
 
 def test_face_that_changed_is_not_doubted(

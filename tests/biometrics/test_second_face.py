@@ -19,12 +19,12 @@ def faces(sface_engine: SFaceEngine, people: dict[str, tuple[Path, ...]]) -> lis
 
 
 @pytest.mark.parametrize("thorough", [False, True], ids=["burst", "enrolment"])
-@pytest.mark.parametrize(("ratio", "least"), [(0.5, 0.75), (0.6, 1.0), (0.7, 1.0), (1.0, 1.0)])
+@pytest.mark.parametrize("ratio", [0.5, 0.6, 1.0])
 def test_second_face_is_seen(
-    sface_engine: SFaceEngine, faces: list[FaceCutOut], ratio: float, least: float, *, thorough: bool
+    sface_engine: SFaceEngine, faces: list[FaceCutOut], ratio: float, *, thorough: bool
 ) -> None:
     seen, pictures = detection_rate(sface_engine, faces, ratio, thorough=thorough)
-    assert seen >= least * pictures
+    assert seen == pictures
 
 
 def test_face_of_a_third_of_the_width_is_mostly_ignored(
@@ -40,8 +40,8 @@ def test_photographs_of_one_person_show_no_second_face(
     assert sum(sees_second_face(sface_engine, each, thorough=True) for each in pictures) == 0
 
 
-@pytest.mark.parametrize("frame", [0, -1])
-def test_second_face_in_the_first_or_the_last_frame_of_a_burst_is_seen(
+@pytest.mark.parametrize("frame", [0, 1, 2])
+def test_second_face_in_any_frame_of_a_burst_is_seen(
     sface_engine: SFaceEngine, faces: list[FaceCutOut], frame: int
 ) -> None:
     alone = Picture.open(compose(faces[0], faces[1], 0.01), DecodeLimits(), for_landmarks=True)

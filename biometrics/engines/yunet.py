@@ -5,7 +5,6 @@ to the cell. The final score is the geometric mean of the two scores, as in Open
 """
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from biometrics.engines.graph_rewriting import rewrite_for_onnxruntime
@@ -17,14 +16,13 @@ from biometrics.engines.onnx_detector import (
     suppress_overlaps,
 )
 from biometrics.engines.onnx_session import single_threaded_session
-from biometrics.pictures.decoding import Picture, Pixels
+from biometrics.pictures.decoding import WORKING_SIDE, Grey, Picture
 
 _STRIDES = (8, 16, 32)
 _STEP = 32
 """Sides of the input are multiples of the coarsest stride."""
 _OUTPUTS = tuple(f"{name}_{stride}" for stride in _STRIDES for name in ("cls", "obj", "bbox", "kps"))
 _NMS_IOU = 0.3
-_BGR = slice(None, None, -1)
 
 
 class YuNet:
@@ -34,42 +32,32 @@ class YuNet:
         """`model` is the file as published (`model_files.YUNET`)."""
         self._session = single_threaded_session(rewrite_for_onnxruntime(model, any_size=True))
 
-    def detect(self, picture: Picture, short_side: int, min_score: float) -> list[Detection]:
-        """The faces of a picture scaled to `short_side`, widest first, in pixels of the original."""
-        decoded = picture.rgb(short_side)
-        return self.detect_in(decoded.pixels, short_side, min_score, factor=decoded.factor)
+    def detect(self, picture: Picture, max_side: int, min_score: float) -> list[Detection]:
+        """The faces of a picture reduced to a short side of at most `max_side`, widest first, in pixels of the original.
 
-    def detect_in(
-        self, pixels: Pixels, short_side: int, min_score: float, *, factor: float = 1.0
-    ) -> list[Detection]:
-        """The faces of RGB `pixels` scaled to `short_side`, widest first, in pixels multiplied by `factor`."""
-        canvas, scale = _fit_to_grid(pixels, short_side)
-        blob = np.ascontiguousarray(canvas[..., _BGR].transpose(2, 0, 1)[None], dtype=np.float32)
+        The search uses grey levels, which every check of a picture decodes anyway; colours change no rate.
+        """
+        decoded = picture.grey(max(WORKING_SIDE, max_side))
+        reduction = -(-min(decoded.pixels.shape) // max_side)
+        reduced = np.asarray(Image.fromarray(decoded.pixels).reduce(reduction))
+        canvas = _pad(reduced)
+        blob = np.broadcast_to(canvas.astype(np.float32), (1, 3, *canvas.shape))
         answers = self._session.run(list(_OUTPUTS), {"input": blob})
         outputs = dict(zip(_OUTPUTS, answers, strict=True))
         candidates = _decode(outputs, canvas.shape[1])
+        factor = decoded.factor * reduction
+        shift = (factor - 1) / 2  # the centre of a reduced pixel
         found = [
-            detection_in_original(candidates, index, factor * scale)
+            detection_in_original(candidates, index, factor, shift)
             for index in suppress_overlaps(candidates, min_score, _NMS_IOU)
         ]
         return sorted(found, key=lambda each: each.box.width, reverse=True)
 
 
-def _fit_to_grid(pixels: Pixels, short_side: int) -> tuple[npt.NDArray[np.uint8], float]:
-    """Scale to `short_side` and pad right and bottom with black. Returns the canvas and the scale back to `pixels`."""
-    height, width = pixels.shape[:2]
-    scale = min(height, width) / short_side
-    size = (max(1, round(width / scale)), max(1, round(height / scale)))
-    image = Image.fromarray(pixels)
-    scaled = np.asarray(
-        image if image.size == size else image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
-    )
-    padded = tuple(-(-side // _STEP) * _STEP for side in scaled.shape[:2])
-    if padded == scaled.shape[:2]:
-        return scaled, scale
-    canvas = np.zeros((*padded, 3), dtype=np.uint8)
-    canvas[: scaled.shape[0], : scaled.shape[1]] = scaled
-    return canvas, scale
+def _pad(grey: Grey) -> Grey:
+    """Add black pixels on the right and at the bottom, up to a multiple of the coarsest stride."""
+    height, width = grey.shape
+    return np.pad(grey, ((0, -height % _STEP), (0, -width % _STEP)))
 
 
 def _decode(outputs: dict[str, Floats], width: int) -> Candidates:

@@ -261,7 +261,8 @@ class FaceEnrolment(Base):
 
 
 class FaceTemplateRecord(Base):
-    """An encrypted template. Never overwritten: an active one ends only by shredding or two-person replacement.
+    """An encrypted template. Never overwritten: an active one ends by shredding, by two-person replacement, or when another
+    engine makes a template of the same shots.
 
     A `proposed` one waits for the two persons. `sealed` is empty once a template was replaced or refused.
     """
@@ -272,6 +273,12 @@ class FaceTemplateRecord(Base):
         CheckConstraint("status IN ('proposed', 'active', 'replaced', 'refused', 'shredded')", name="status"),
         Index(
             "uq_face_template_active", "student_id", unique=True, postgresql_where=text("status = 'active'")
+        ),
+        Index(
+            "uq_face_template_enrolment",
+            "enrolment_id",
+            unique=True,
+            postgresql_where=text("status IN ('proposed', 'active')"),
         ),
         Index(
             "ix_face_template_sample",
@@ -286,7 +293,7 @@ class FaceTemplateRecord(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     school_id: Mapped[UUID]
     student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
-    enrolment_id: Mapped[UUID] = mapped_column(ForeignKey("face_enrolment.id"), unique=True)
+    enrolment_id: Mapped[UUID] = mapped_column(ForeignKey("face_enrolment.id"))
     engine_id: Mapped[str]
     engine_version: Mapped[str]
     purpose: Mapped[str]

@@ -18,6 +18,7 @@ WORKERS = {
     Path("backend/identity/face/enrolment_judgement.py"),
     Path("backend/identity/face/pictures.py"),
     Path("backend/identity/face/portrait_judgement.py"),
+    Path("backend/identity/face/reembedding.py"),
     Path("backend/retention/frame_reencoding.py"),
     Path("backend/roll_call/verification/analysis.py"),
 }

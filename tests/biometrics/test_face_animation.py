@@ -145,7 +145,7 @@ def test_animated_photograph_fails_in_another_order(
 def test_closed_eyes_are_detected_if_the_landmarks_show_them(
     engines: EngineSet, people: People, reference: MatchReference
 ) -> None:
-    person = FaceAnimator(people["att-s16"][0].read_bytes(), (360, 640))
+    person = FaceAnimator(people["att-s29"][0].read_bytes(), (360, 640))
     result = verify(
         engines, reference, render_burst(person, plan_burst([Action.CLOSE_EYES])), Action.CLOSE_EYES
     )

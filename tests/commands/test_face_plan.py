@@ -115,3 +115,30 @@ async def test_missing_description_is_bad_input(environment: None, tmp_path: Pat
     result = await run_plan("--engine", tmp_path / "none.yaml", "--json")
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"]["code"] == "face_engine_spec_invalid"
+
+
+# --- reembed ---
+
+
+async def test_reembed_counts_the_templates_whose_shots_are_kept(school: IdentityScenario) -> None:
+    result = await asyncio.to_thread(
+        CliRunner().invoke, app, ["reembed", "--school", school.school.unit.code, "--dry-run", "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert summary["enrols"] == "sface/1"
+    assert summary["by_engine"] == {"of-yesterday/3": 1}
+    assert (summary["outcomes"], summary["refused_students"]) == ({}, [])
+
+
+async def test_reembed_reports_shots_that_are_not_there(school: IdentityScenario) -> None:
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["reembed", "--school", school.school.unit.code])
+    assert result.exit_code == 0, result.output
+    assert "sface/1" in result.stdout
+    assert "must enrol again" in result.stdout
+
+
+async def test_reembed_of_an_unknown_school_is_bad_input(environment: None) -> None:
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["reembed", "--school", "0000000000", "--json"])
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "not_found"

@@ -1,7 +1,7 @@
 """Reports for a change of the face engine: which templates each engine made, and which could be made again.
 
 A template can only be used by the engine that made it. A new one can only be made from the shots of the enrolment, while
-retention keeps them: the ID portrait is a single picture, and check-ins leave descriptors only.
+retention keeps them (`reembedding`): the ID portrait is a single picture, and check-ins leave descriptors only.
 """
 
 from collections.abc import Sequence

@@ -132,6 +132,19 @@ async def store_enrolment_fingerprint(
     )
 
 
+async def replace_enrolment_fingerprint(
+    session: AsyncSession,
+    keys: KeyRing,
+    enrolment: FaceEnrolment,
+    descriptor: Descriptor,
+    hashes: Sequence[int],
+    at: datetime,
+) -> None:
+    """Replace the fingerprint of an enrolment by one of another engine."""
+    await session.execute(delete(SelfieRecord).where(SelfieRecord.enrolment_id == enrolment.id))
+    await store_enrolment_fingerprint(session, keys, enrolment, descriptor, hashes, at)
+
+
 @dataclass(frozen=True, slots=True)
 class _NewRecord:
     """A fingerprint of a check-in or an enrolment before it is encrypted."""

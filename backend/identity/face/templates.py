@@ -225,6 +225,27 @@ async def activate_proposed_template(session: AsyncSession, enrolment: FaceEnrol
     return True
 
 
+async def replace_template_by_same_shots(
+    session: AsyncSession,
+    keys: KeyRing,
+    enrolment: FaceEnrolment,
+    template_id: UUID,
+    template: FaceTemplate,
+    at: datetime,
+) -> bool:
+    """End an active template and store the one that another engine made of the same shots.
+
+    False, without a change, if that template is no longer the active one.
+    """
+    record = tables.FaceTemplateRecord
+    active = (record.id == template_id, record.enrolment_id == enrolment.id, record.status == "active")
+    if enrolment.status != "accepted" or not await session.scalar(select(exists().where(*active))):
+        return False
+    await _end_template(session, enrolment, "replaced", at, *active)
+    await store_template(session, keys, enrolment, template, at)
+    return True
+
+
 async def refuse_proposed_template(session: AsyncSession, enrolment: FaceEnrolment, at: datetime) -> None:
     """Delete the content of the template that the enrolment proposed, and the hashes of its shots."""
     record = tables.FaceTemplateRecord

@@ -139,9 +139,12 @@ def _intersection_over_union(box: Floats, others: Floats) -> Floats:
     return ratio
 
 
-def detection_in_original(candidates: Candidates, index: int, factor: float, shift: float = 0.0) -> Detection:
-    """One candidate with every position multiplied by `factor`, then moved right and down by `shift` pixels."""
-    left, top, right, bottom = (float(side) * factor + shift for side in candidates.boxes[index])
+def detection_in_original(
+    candidates: Candidates, index: int, factor: float, origin: tuple[float, float] = (0.0, 0.0)
+) -> Detection:
+    """One candidate with every position multiplied by `factor`, then moved by `origin`."""
+    x, y = origin
+    box = Box(*(float(side) for side in candidates.boxes[index])).scaled(factor).moved(x, y)
     marks = () if candidates.points is None else candidates.points[index].reshape(_POINTS, 2)
-    points = tuple(Point(float(x) * factor + shift, float(y) * factor + shift) for x, y in marks)
-    return Detection(Box(left, top, right, bottom), float(candidates.scores[index]), points)
+    points = tuple(Point(float(mark[0]) * factor + x, float(mark[1]) * factor + y) for mark in marks)
+    return Detection(box, float(candidates.scores[index]), points)

@@ -7,6 +7,7 @@ onnxruntime. A chip is 112 × 112 pixels; the five points go to the customary pl
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ from biometrics.engines.base import (
     EngineKey,
     Landmarks,
     Metric,
+    Point,
 )
 from biometrics.engines.graph_rewriting import rewrite_for_onnxruntime
 from biometrics.engines.model_files import SFACE, YUNET, read_model_file
@@ -50,12 +52,14 @@ _PLACES = {
 _PLACES_WITHOUT_MOUTH = {"left_eye": 38.3 + 51.7j, "right_eye": 73.5 + 51.5j, "nose": 55.8 + 80.8j}
 """The same for landmarks of dlib, whose nose is the base of the nose and which have no mouth."""
 _SEARCH_SIDE, _THOROUGH_SIDE = 192, 384
-"""The largest short sides to search at. At 192 a face of a tenth of the width is still 20 pixels wide."""
+"""Short sides to search at. At 192 a face of a tenth of the width is still 20 pixels wide."""
 _MIN_SCORE = 0.6
-_BOX_SHARE, _BOX_DROP = 0.925, 0.05
-"""dlib's detector frames a face by a square. Measured on 1,956 photographs that both detectors found: its side is 0.925 of
-the geometric mean of YuNet's sides, and its centre 0.05 of the height lower. Landmark model and limits of quality and
-liveness were measured with such squares."""
+_TRACKED_WIDTH = 64.0
+"""A tracked face is searched for at this width, around its place in the frame before."""
+_BOX_SHARE = 2.5
+"""The landmark model and the limits of quality and liveness were made for the squares of dlib's detector. A square of 2.5
+times the mean distance of the points, centred between eyes and mouth, frames a face as that does, with less jitter: the
+model saw closed eyes in 74 % of animated photographs of 42 persons, and in 60 % with the squares of dlib itself."""
 
 
 class SFaceEngine:
@@ -91,8 +95,21 @@ class SFaceEngine:
         return [_as_face(each) for each in found]
 
     def track(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
-        """Detect the faces of each frame. A search of the whole frame is cheap, so nothing depends on the frame before."""
-        return [self.detect(picture) for picture in pictures]
+        """Detect the faces of each frame: in the first and the last frame everywhere, between them near the last face.
+
+        A frame whose face is not found there is searched everywhere.
+        """
+        tracked: list[list[DetectedFace]] = []
+        for index, picture in enumerate(pictures):
+            is_middle = 0 < index < len(pictures) - 1
+            near = tracked[-1][0].box if is_middle and tracked[-1] else None
+            found = [] if near is None else self._detect_near(picture, near)
+            tracked.append(found or self.detect(picture))
+        return tracked
+
+    def _detect_near(self, picture: Picture, near: Box) -> list[DetectedFace]:
+        found = self._detector.detect_near(picture, near, _TRACKED_WIDTH, _MIN_SCORE)
+        return [_as_face(each) for each in found]
 
     def find_contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
         """Locate contours with the landmark model, in a decoding that suits the width of the face."""
@@ -134,17 +151,22 @@ class SFaceEngine:
         return descriptors
 
 
-def square_box(box: Box) -> Box:
-    """The square in which dlib's detector would frame a face that YuNet frames by `box`."""
-    half = _BOX_SHARE * (box.width * box.height) ** 0.5 / 2
-    x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2 + _BOX_DROP * box.height
+def square_box(found: Detection) -> Box:
+    """The square around a face as dlib's detector frames it."""
+    left, right, _, *mouth = found.points
+    eyes = Point((left.x + right.x) / 2, (left.y + right.y) / 2)
+    lips = Point((mouth[0].x + mouth[1].x) / 2, (mouth[0].y + mouth[1].y) / 2)
+    eye_distance = math.hypot(right.x - left.x, right.y - left.y)
+    height = math.hypot(lips.x - eyes.x, lips.y - eyes.y)
+    half = _BOX_SHARE * math.sqrt(eye_distance * height) / 2
+    x, y = (eyes.x + lips.x) / 2, (eyes.y + lips.y) / 2
     return Box(x - half, y - half, x + half, y + half)
 
 
 def _as_face(found: Detection) -> DetectedFace:
     left, right, nose, *mouth = found.points
     return DetectedFace(
-        box=square_box(found.box),
+        box=square_box(found),
         landmarks=Landmarks((left, left), (right, right), nose),
         confidence=found.score,
         mouth=(mouth[0], mouth[1]),

@@ -7,6 +7,7 @@ to the cell. The final score is the geometric mean of the two scores, as in Open
 import numpy as np
 from PIL import Image
 
+from biometrics.engines.base import Box
 from biometrics.engines.graph_rewriting import rewrite_for_onnxruntime
 from biometrics.engines.onnx_detector import (
     Candidates,
@@ -23,6 +24,8 @@ _STEP = 32
 """Sides of the input are multiples of the coarsest stride."""
 _OUTPUTS = tuple(f"{name}_{stride}" for stride in _STRIDES for name in ("cls", "obj", "bbox", "kps"))
 _NMS_IOU = 0.3
+_MARGIN = 0.5
+"""A face is searched near another one within its box grown by this share on each side."""
 
 
 class YuNet:
@@ -32,26 +35,57 @@ class YuNet:
         """`model` is the file as published (`model_files.YUNET`)."""
         self._session = single_threaded_session(rewrite_for_onnxruntime(model, any_size=True))
 
-    def detect(self, picture: Picture, max_side: int, min_score: float) -> list[Detection]:
-        """The faces of a picture reduced to a short side of at most `max_side`, widest first, in pixels of the original.
+    def detect(self, picture: Picture, short_side: int, min_score: float) -> list[Detection]:
+        """The faces of a picture scaled down to `short_side`, widest first, in pixels of the original.
 
         The search uses grey levels, which every check of a picture decodes anyway; colours change no rate.
         """
-        decoded = picture.grey(max(WORKING_SIDE, max_side))
-        reduction = -(-min(decoded.pixels.shape) // max_side)
-        reduced = np.asarray(Image.fromarray(decoded.pixels).reduce(reduction))
-        canvas = _pad(reduced)
+        decoded = picture.grey(max(WORKING_SIDE, short_side))
+        scaled = _scale_down(decoded.pixels, short_side)
+        return self._search(scaled, picture.width / scaled.shape[1], (0.0, 0.0), min_score)
+
+    def detect_near(
+        self, picture: Picture, near: Box, face_width: float, min_score: float
+    ) -> list[Detection]:
+        """The faces around `near`, scaled so that a face of its size is `face_width` pixels wide. Widest first."""
+        decoded = picture.grey(WORKING_SIDE)
+        around = near.grown(_MARGIN).scaled(1 / decoded.factor)
+        factor = face_width * decoded.factor / near.width
+        size = (max(1, round(around.width * factor)), max(1, round(around.height * factor)))
+        part = Image.fromarray(decoded.pixels).transform(
+            size,
+            Image.Transform.EXTENT,
+            (around.left, around.top, around.right, around.bottom),
+            Image.Resampling.BILINEAR,
+        )
+        origin = (around.left * decoded.factor, around.top * decoded.factor)
+        return self._search(np.asarray(part), decoded.factor / factor, origin, min_score)
+
+    def _search(
+        self, grey: Grey, factor: float, origin: tuple[float, float], min_score: float
+    ) -> list[Detection]:
+        """The faces in `grey`, whose pixels are `factor` pixels of the original wide and start at `origin` there."""
+        canvas = _pad(grey)
         blob = np.broadcast_to(canvas.astype(np.float32), (1, 3, *canvas.shape))
         answers = self._session.run(list(_OUTPUTS), {"input": blob})
         outputs = dict(zip(_OUTPUTS, answers, strict=True))
         candidates = _decode(outputs, canvas.shape[1])
-        factor = decoded.factor * reduction
-        shift = (factor - 1) / 2  # the centre of a reduced pixel
+        half = (factor - 1) / 2  # the centre of a scaled pixel
         found = [
-            detection_in_original(candidates, index, factor, shift)
+            detection_in_original(candidates, index, factor, (origin[0] + half, origin[1] + half))
             for index in suppress_overlaps(candidates, min_score, _NMS_IOU)
         ]
         return sorted(found, key=lambda each: each.box.width, reverse=True)
+
+
+def _scale_down(grey: Grey, short_side: int) -> Grey:
+    """Always to the same side, so that copies of a picture in other sizes get the same points."""
+    height, width = grey.shape
+    factor = short_side / min(height, width)
+    if factor >= 1:
+        return grey
+    size = (round(width * factor), round(height * factor))
+    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BILINEAR))
 
 
 def _pad(grey: Grey) -> Grey:

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from biometrics.engines import model_files
-from biometrics.engines.base import Box, DetectedFace, EmbeddingUse, distance
+from biometrics.engines.base import Box, DetectedFace, EmbeddingUse, Point, distance
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
 from biometrics.engines.model_files import SFACE, YUNET, read_model_file
+from biometrics.engines.onnx_detector import Detection
 from biometrics.engines.sface import KEY, SFaceEngine, square_box
 from biometrics.engines.test_pattern import render_pattern
 from biometrics.errors import EngineUnavailable
@@ -56,11 +57,37 @@ def test_box_is_where_the_detector_of_dlib_has_it(
     assert min(shares) > 0.5
 
 
-def test_square_box_has_the_area_share_and_centre_of_the_measurement() -> None:
-    box = square_box(Box(10, 20, 90, 120))
-    assert box.width == pytest.approx(box.height)
-    assert box.width == pytest.approx(0.925 * (80 * 100) ** 0.5)
-    assert (box.top + box.bottom) / 2 == pytest.approx(70 + 5)
+def test_square_box_lies_between_eyes_and_mouth() -> None:
+    points = tuple(Point(*each) for each in [(40, 50), (80, 50), (60, 72), (45, 90), (75, 90)])
+    box = square_box(Detection(Box(10, 20, 90, 120), 0.9, points))
+    assert (box.width, box.height) == pytest.approx((100, 100))
+    assert ((box.left + box.right) / 2, (box.top + box.bottom) / 2) == pytest.approx((60, 70))
+
+
+def test_tracked_face_is_where_a_full_search_finds_it(sface_engine: SFaceEngine, people: People) -> None:
+    picture = people["obama"][0].read_bytes()
+    burst = [Picture.open(picture, DecodeLimits(), for_landmarks=True) for _ in range(3)]
+    first, middle, last = (faces[0] for faces in sface_engine.track(burst))
+    assert first == last
+    assert overlap(first.box, middle.box) > 0.9
+    unit = first.box.width
+    for one, other in zip(first.landmarks.left_eye, middle.landmarks.left_eye, strict=True):
+        assert (one.x, one.y) == pytest.approx((other.x, other.y), abs=0.03 * unit)
+
+
+def test_face_that_jumped_is_searched_everywhere(sface_engine: SFaceEngine, people: People) -> None:
+    with Image.open(people["obama"][0]) as image:
+        face = image.convert("RGB").resize((240, 300))
+    frames = []
+    for corner in ((0, 0), (460, 900), (460, 900)):
+        canvas = Image.new("RGB", (720, 1280), (120, 128, 130))
+        canvas.paste(face, corner)
+        buffer = io.BytesIO()
+        canvas.save(buffer, "JPEG", quality=95)
+        frames.append(Picture.open(buffer.getvalue(), DecodeLimits(), for_landmarks=True))
+    tracked = sface_engine.track(frames)
+    assert [len(faces) for faces in tracked] == [1, 1, 1]
+    assert overlap(tracked[1][0].box, tracked[2][0].box) > 0.9
 
 
 def test_descriptors_of_one_person_are_closer_than_those_of_two(

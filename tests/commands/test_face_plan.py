@@ -132,7 +132,9 @@ async def test_reembed_counts_the_templates_whose_shots_are_kept(school: Identit
 
 
 async def test_reembed_reports_shots_that_are_not_there(school: IdentityScenario) -> None:
-    result = await asyncio.to_thread(CliRunner().invoke, app, ["reembed", "--school", school.school.unit.code])
+    result = await asyncio.to_thread(
+        CliRunner().invoke, app, ["reembed", "--school", school.school.unit.code]
+    )
     assert result.exit_code == 0, result.output
     assert "sface/1" in result.stdout
     assert "must enrol again" in result.stdout

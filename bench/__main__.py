@@ -15,6 +15,7 @@ BENCHMARKS = {
     "flat-pictures": ["bench.flat_pictures"],
     "template-loss": ["bench.template_loss"],
     "picture-sealing": ["bench.picture_sealing"],
+    "one-face-two-students": ["bench.one_face_two_students"],
     "intake": ["bench.intake"],
     "dashboards": ["bench.dashboards"],
     "roster": ["bench.roster", "--rows", "20000"],

@@ -53,6 +53,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.organisation.sites",
     "backend.staff_api.organisation.people",
     "backend.staff_api.organisation.pictures",
+    "backend.staff_api.organisation.duplicates",
     "backend.staff_api.organisation.face_thresholds",
     "backend.staff_api.organisation.rosters",
     "backend.staff_api.roll_calls.roll_calls",

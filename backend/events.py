@@ -42,6 +42,7 @@ from backend.identity import events as identity
 from backend.identity.accounts import notifications as account_notifications
 from backend.identity.devices import notifications as device_notifications
 from backend.identity.face.calibration import notifications as calibration_notifications
+from backend.identity.face.duplicates.notifications import notify_duplicate_candidate
 from backend.identity.face.review import notifications as face_notifications
 from backend.identity.face.review.shared_picture_reports import report_shared_picture
 from backend.identity.phone_changes import events as phone_changes
@@ -241,6 +242,10 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
                     school_and_accounts_scope,
                     calibration_notifications.notify_rehearsal_confirmed,
                 ),
+            ),
+            _on(
+                identity.DuplicateCandidateFound,
+                Consumer("notify_duplicate_candidate", org_path_scope, notify_duplicate_candidate),
             ),
             _on(identity.RecordCorrectionRequested),
             _on(identity.RecordCorrectionDecided),

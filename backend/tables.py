@@ -13,6 +13,7 @@ PACKAGES = (
     "identity.pictures",
     "identity.sign_in",
     "identity.face.calibration",
+    "identity.face.duplicates",
     "campus",
     "notice",
     "leave",

@@ -37,9 +37,13 @@ GUARDIAN_NOTICE = "guardian_notice"
 """Consent to notify the guardians on file of leave by SMS; not part of activation."""
 FACE_LOOK = "face_look"
 """Consent that staff compare a picture of a check-in with the ID portrait; not part of activation."""
+FACE_SEARCH = "face_search"
+"""Consent to search for the same face under another name; not part of activation."""
 FACE_CONSENTS = (FACE_USE, TEMPLATE_STORAGE)
 LOOK_CONSENTS = (*FACE_CONSENTS, FACE_LOOK)
 """A person may see pictures of a check-in only while all of these are granted."""
+SEARCH_CONSENTS = (*FACE_CONSENTS, FACE_SEARCH)
+"""A face is compared with many others only while all of these are granted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,14 @@ class SharedPictureFound(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateCandidateFound(Event):
+    """Two students' faces are rarely similar; `path` is the common superior of their schools."""
+
+    path: str
+    candidate_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordCorrectionRequested(Event):
     """A student reported an error in their record."""
 

@@ -395,7 +395,7 @@ class SharedPicture(Base):
     __tenancy__ = "school"
     __table_args__ = (
         CheckConstraint("source IN ('face_enrolment', 'portrait')", name="source"),
-        CheckConstraint("kind IN ('same', 'near_duplicate')", name="kind"),
+        CheckConstraint("kind IN ('same', 'near_duplicate', 'same_person')", name="kind"),
         CheckConstraint("student_id <> other_student_id", name="students"),
         Index(
             "uq_shared_picture_source",

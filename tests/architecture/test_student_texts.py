@@ -18,6 +18,7 @@ from backend.core.bilingual import Bilingual
 from backend.core.clock import LEGAL_ZONE
 from backend.identity.devices import texts as devices
 from backend.identity.face.calibration import texts as calibration
+from backend.identity.face.duplicates import texts as duplicates
 from backend.identity.face.review import texts as face_review
 from backend.identity.phone_changes import texts as phone_changes
 from backend.leave import texts as leave
@@ -44,6 +45,7 @@ MODULES: tuple[ModuleType, ...] = (
     devices,
     phone_changes,
     face_review,
+    duplicates,
     calibration,
     transfers,
 )
@@ -79,6 +81,8 @@ TO_OTHERS = {
     "REPLACEMENT_TO_STAFF",
     "REPLACEMENT_TO_SUPERIOR",
     "shared_picture_to_staff",
+    "same_person_to_staff",
+    "CANDIDATE_TO_SUPERIOR",
     "rehearsal_confirmed_to_staff",
     "overdue_to_staff",
 }

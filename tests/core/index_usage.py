@@ -341,6 +341,10 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.roll_call.attestation.escalation:load_unreviewed_samples",
         "attestation WHERE sampled AND at <= $1 ORDER BY at LIMIT 200",
     ),
+    "ix_duplicate_candidate_school": (
+        "backend.identity.face.duplicates.candidates:_load_week_scores",
+        "duplicate_candidate WHERE school_id = ANY ($1) AND at >= $2",
+    ),
     "ix_look_request_student": (
         "backend.roll_call.looks.requests:_load_earlier",
         "look_request WHERE term_code = ANY ($1) AND (roll_call_id, student_id) IN (($2, $3))",

@@ -16,6 +16,7 @@ PATH_RECORDS: dict[str, str] = {
     "export_id": "aid_export",
     "withdrawal_id": "aid_filing",
     "check_id": "correction",
+    "candidate_id": "candidate",
     "claim_id": "claim",
     "counselor_id": "counselor",
     "enrolment_id": "enrolment",

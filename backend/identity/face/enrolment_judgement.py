@@ -9,9 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import outbox
 from backend.core.app_context import AppContext
+from backend.core.jobs import enqueue
 from backend.identity.consents import FACE_CONSENTS, require_consents, switch_to_face_route
 from backend.identity.errors import ConsentMissing, PicturesUnjudged
 from backend.identity.events import FaceEnrolled, FaceEnrolmentRefused
+from backend.identity.face.duplicates.policy import is_search_enabled
+from backend.identity.face.duplicates.tasks import search_duplicates
 from backend.identity.face.picture_refs import EnrolmentRef
 from backend.identity.face.pictures import store_reencoded
 from backend.identity.face.policy import enrolment_rules
@@ -105,6 +108,9 @@ async def _record_verdict(
         event_type = FaceEnrolled if status == "accepted" else FaceEnrolmentRefused
         event = event_type(school_id=ref.school_id, student_id=ref.student_id, enrolment_id=ref.enrolment_id)
         await outbox.emit(session, event, at)
+        if status == "accepted" and is_search_enabled(province_policy(app_context, at)):
+            student = {"school_id": str(ref.school_id), "student_id": str(ref.student_id)}
+            await enqueue(session, search_duplicates, **student)
 
 
 async def _store_result(

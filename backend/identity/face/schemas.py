@@ -157,8 +157,9 @@ class SharedPictureOut(BaseModel):
     other_school_name: str | None = Field(examples=["郑州市第一职业学校"])
     same_school: bool
     source: Literal["face_enrolment", "portrait"]
-    kind: Literal["same", "near_duplicate"] = Field(
-        description="same：同一张照片；near_duplicate：几乎相同 · the same picture, or nearly so"
+    kind: Literal["same", "near_duplicate", "same_person"] = Field(
+        description="same：同一张照片；near_duplicate：几乎相同；same_person：上级确认为同一人 · the same picture, or nearly so,"
+        " or one person, as a superior confirmed"
     )
     sent_by_other: bool = Field(
         description="后提交的是另一名学生 · the other student sent it later, and was refused"

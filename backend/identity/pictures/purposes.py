@@ -12,6 +12,7 @@ class PicturePurpose(StrEnum):
     FACE_REPLACEMENT = "face_replacement"
     CHECK_IN_LOOK = "check_in_look"
     CHECK_IN_LOOK_REVIEW = "check_in_look_review"
+    DUPLICATE_SEARCH = "duplicate_search"
 
     @property
     def words(self) -> Bilingual:
@@ -29,5 +30,8 @@ _WORDS = {
     ),
     PicturePurpose.CHECK_IN_LOOK_REVIEW: Bilingual(
         "复核他人对点名照片的核对", "To review what another person saw in the pictures of a check-in"
+    ),
+    PicturePurpose.DUPLICATE_SEARCH: Bilingual(
+        "核对两名学生是否为同一人", "To check whether two students are one person"
     ),
 }

@@ -13,6 +13,7 @@ from tests.tenancy.cases import (
     appeals,
     changes,
     claims,
+    duplicates,
     explanations,
     face_thresholds,
     files,
@@ -55,4 +56,5 @@ CASE_MODULES: tuple[CaseModule, ...] = (
     pictures,
     face_thresholds,
     looks,
+    duplicates,
 )

@@ -39,7 +39,11 @@ async def report_shared_picture(session: AsyncSession, event: SharedPictureFound
         "at": at,
     }
     await session.execute(insert(SharedPicture).values(row))
-    text = texts.shared_picture_to_staff(same_school=event.other_school_id == event.school_id)
+    same_school = event.other_school_id == event.school_id
+    by_a_person = event.kind == "same_person"
+    text = (texts.same_person_to_staff if by_a_person else texts.shared_picture_to_staff)(
+        same_school=same_school
+    )
     message = Message.of("shared_picture", row_id, text, {"shared_picture_id": row_id})
     await post_notices(session, registrars(event.school_id), message, IN_APP, at)
 

@@ -57,3 +57,16 @@ def shared_picture_to_staff(*, same_school: bool) -> NoticeText:
             " is in review. Check the identity in person; see the list of shared pictures.",
         ),
     )
+
+
+def same_person_to_staff(*, same_school: bool) -> NoticeText:
+    """A person of the superior authority confirmed that two students are one person. No name is in the notice."""
+    zh = "本校两名学生" if same_school else "本校一名学生与外校一名学生"
+    return NoticeText(
+        Bilingual("上级核对认为两名学生为同一人", "A superior found that two students are one person"),
+        Bilingual(
+            f"上级部门对照证件照，认为{zh}为同一人。请当面核对学生身份和学籍，见“照片重复”列表；核实前不作任何处理。",
+            "A person of your superior compared the ID portraits and found that a student of your school and another one are one"
+            " person. Check the identity in person; see the list of shared pictures. Nothing happens before you have checked.",
+        ),
+    )

@@ -1,0 +1,67 @@
+"""Staff endpoints of superiors about two students whose faces are rarely similar."""
+
+from typing import Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from backend.core.pagination import Cursor, Limit, Page
+from backend.core.web.problems import problem_responses
+from backend.identity.face.duplicates.candidates import (
+    AnswerCandidate,
+    answer_candidate,
+    load_candidates_page,
+    read_candidate_portrait,
+)
+from backend.identity.face.duplicates.schemas import (
+    DuplicateAnsweredOut,
+    DuplicateAnswerIn,
+    DuplicateCandidateOut,
+    candidate_out,
+)
+from backend.identity.pictures.responses import picture_body, picture_response
+from backend.identity.policy import province_policy
+from backend.staff_api.caller import StaffCaller
+from backend.staff_api.pagination import build_page, cursor_id
+
+router = APIRouter(prefix="/v1/duplicate-candidates", tags=["照片 · pictures"])
+
+
+@router.get("", responses=problem_responses(401, 403, 409, 422))
+async def list_duplicate_candidates(
+    caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None
+) -> Page[DuplicateCandidateOut]:
+    """待核对的相似人脸（新的在前） · List pairs of similar faces that wait for an answer, newest first."""
+    policy = province_policy(caller.app_context, caller.at)
+    async with caller.transaction() as session:
+        rows = await load_candidates_page(session, caller.actor, policy, cursor_id(cursor), limit + 1)
+    return build_page(rows, limit, candidate_out, lambda row: row.candidate.id)
+
+
+@router.get(
+    "/{candidate_id}/portraits/{whose}",
+    response_class=Response,
+    responses=problem_responses(401, 403, 404, 409, 410, 422) | picture_body(),
+)
+async def get_candidate_portrait(
+    caller: StaffCaller, candidate_id: UUID, whose: Literal["student", "other"]
+) -> Response:
+    """查看其中一名学生的证件照（留痕） · Get the ID portrait of one of the students; the look is recorded."""
+    policy = province_policy(caller.app_context, caller.at)
+    return picture_response(
+        await read_candidate_portrait(
+            caller.app_context, caller.actor, policy, candidate_id, whose, caller.at
+        )
+    )
+
+
+@router.post("/{candidate_id}/answer", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
+async def post_candidate_answer(
+    caller: StaffCaller, candidate_id: UUID, body: DuplicateAnswerIn
+) -> DuplicateAnsweredOut:
+    """答复是否同一人（一次） · Answer whether the two students are one person; once."""
+    policy = province_policy(caller.app_context, caller.at)
+    command = AnswerCandidate(candidate_id, body.answer, body.note)
+    async with caller.transaction() as session:
+        row = await answer_candidate(session, caller.actor, policy, command, caller.at)
+    return DuplicateAnsweredOut(id=row.candidate_id, answer=row.answer, at=row.at)

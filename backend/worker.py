@@ -76,6 +76,8 @@ def open_face_pool(app_context: AppContext) -> FacePool:
             msg = "DIANMING_TEST_ENGINE accepts drawn patterns as faces; unset it in production"
             raise RuntimeError(msg)
         log.warning("TEST ENGINE ENABLED: drawn patterns count as faces")
+    if settings.face_demonstration:
+        log.warning("DEMONSTRATION: face thresholds from few people claim no rate; signals of motion are advice")
     factory = partial(
         engine_registry.load_face_engines,
         test_engine=settings.test_engine,

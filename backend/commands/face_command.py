@@ -10,6 +10,7 @@ import typer
 from backend.commands.face_learn import learn_command
 from backend.commands.face_plan import plan_command
 from backend.commands.face_reembed import reembed_command
+from backend.commands.face_report import report_command
 from backend.commands.output import exit_with_error, exit_with_file_error, print_result
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
@@ -30,6 +31,7 @@ from biometrics.tasks import ShotReport, Stopwatch, examine_pictures
 app = typer.Typer(no_args_is_help=True, help="人脸核验 · Faces.")
 
 app.command("learn")(learn_command)
+app.command("report")(report_command)
 app.command("plan")(plan_command)
 app.command("reembed")(reembed_command)
 

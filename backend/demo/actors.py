@@ -2,12 +2,18 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from backend.core.clock import legal_day
 from backend.demo.clients import Clients
 from backend.demo.fixtures import Log, Organisation, School
 from backend.demo.students import DemoStudent, Face, PhotographedFace, TestPatternFace
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
+from backend.identity.rules import age_on
+
+SEATS_ELSEWHERE = 4
+"""People with photographs in each school but the first."""
 
 
 @dataclass(slots=True)
@@ -41,7 +47,7 @@ class Participants:
             if PhotographedFace.has_enough(paths)
         }
         faces: list[Face] = [PhotographedFace(name, paths) for name, paths in people.items()]
-        person_by_position = self._spread_over_classes(len(faces))
+        person_by_position = self._seat_photographed(len(faces))
         for school in self.organisation.schools:
             for position, record in enumerate(school.roster):
                 chosen = person_by_position.get((school.plan.key, position))
@@ -60,17 +66,30 @@ class Participants:
             f"照片由软件驱动做出转头、张嘴（声明做不到闭眼），以应答动作挑战：由此可见生成的画面不能被识别"
         )
 
-    def _spread_over_classes(self, count: int) -> dict[tuple[str, int], int]:
-        """Choose the roster positions of students with photographs, spread evenly over the full-time classes."""
-        groups: dict[tuple[str, str], list[int]] = {}
-        for school in self.organisation.schools:
-            for position, record in enumerate(school.roster):
-                if record["学习形式"] == "全日制":
-                    groups.setdefault((school.plan.key, record["班级名称"]), []).append(position)
-        seats = [
-            (key, seats[rank]) for rank in range(3) for (key, _), seats in groups.items() if len(seats) > rank
-        ]
+    def _seat_photographed(self, count: int) -> dict[tuple[str, int], int]:
+        """Choose roster positions for people with photographs: full-time boys of one age group, most in one school.
+
+        Thresholds are learned within a school, sex and age group, so the few people must form one group. Every school has
+        some, because every school rehearses.
+        """
+        seats: list[tuple[str, int]] = []
+        for school in self.organisation.schools[::-1]:
+            wanted = SEATS_ELSEWHERE if school is not self.organisation.schools[0] else count
+            of_group = [
+                (school.plan.key, position)
+                for position, record in enumerate(school.roster)
+                if record["学习形式"] == "全日制" and self._is_boy_of_sixteen(record)
+            ]
+            seats += of_group[:wanted]
         return {seat: number for number, seat in enumerate(seats[:count])}
+
+    def _is_boy_of_sixteen(self, record: dict[str, str]) -> bool:
+        """Whether the student is a boy of 16 or 17, also in the days of the rehearsal and the spot check."""
+        number = record["身份证件号"]
+        born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+        today = legal_day(datetime.fromtimestamp(self.clients.clock(), UTC))
+        ages = {age_on(born, today + timedelta(days=days)) for days in (0, 7)}
+        return int(number[16]) % 2 == 1 and ages <= {16, 17}
 
     def _new_student(self, record: dict[str, str], school: School, face: Face) -> DemoStudent:
         return DemoStudent(record, school, face, self.clients.new_phone(), self.clients.gateway)

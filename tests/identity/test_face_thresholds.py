@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import ProgrammingError
 
 from backend.core.app_context import AppContext, check_production_settings
@@ -13,7 +13,7 @@ from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
-from backend.identity.face.calibration import learning
+from backend.identity.face.calibration import learning, report
 from backend.identity.face.calibration.errors import (
     RehearsalAlreadyConfirmed,
     StudentNotInRehearsal,
@@ -26,11 +26,14 @@ from backend.identity.face.calibration.lookup import (
     load_one_student_thresholds,
 )
 from backend.identity.face.calibration.policy import fixed_thresholds
+from backend.identity.face.calibration.report import load_school_report
+from backend.identity.face.calibration.report_schemas import FaceReportOut
 from backend.identity.face.calibration.rules import AgeGroup, Limits, find_effect, group_of
 from backend.identity.face.calibration.tables import FaceCalibrationProbe, FaceThresholdVersion
 from backend.identity.face.calibration.versions import VersionRow, approve_version, load_in_force
 from backend.identity.face.match_references import load_reference
 from backend.identity.face.templates import shred_face_data
+from backend.people.tables import Student
 from backend.policy import PolicyAt, load_policies
 from biometrics.engines.base import EngineKey
 from biometrics.matching.decision import Method, ThresholdsInvalid
@@ -360,6 +363,84 @@ def test_production_refuses_the_figures_of_a_demonstration(scenario: IdentitySce
     )
     with pytest.raises(RuntimeError, match="DIANMING_FACE_DEMONSTRATION"):
         check_production_settings(production)
+
+
+# --- the report of a school ---
+
+
+async def test_report_says_what_is_missing_and_what_to_expect(
+    scenario: IdentityScenario, rehearsals: Rehearsals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def policy(_: AppContext, at: datetime) -> PolicyAt:
+        return engine_policy(at, rehearsals.engine)
+
+    monkeypatch.setattr(report, "province_policy", policy)
+    app_context, at = scenario.app_context, scenario.clock()
+    school = await new_school(scenario, rehearsals, 60)
+    await rehearsals.enrol(school.students)
+    before = await load_school_report(app_context, school.id, at)
+    assert before.missing == ("rehearsal_not_confirmed", "threshold_not_learned")
+    assert (before.enrolled, before.probed, before.shares) == (60, 0, None)
+    assert before.looks is not None
+    assert before.looks.value == 60  # people look at everyone
+    rehearsal = await rehearsals.check_in(school.students)
+    for klass in school.classes:
+        await rehearsals.confirm(school, klass, rehearsal)
+    version = await learn(rehearsals)
+    assert version is not None
+    waiting = await load_school_report(app_context, school.id, at)
+    assert (waiting.missing, waiting.version) == (("threshold_not_approved",), None)
+    await approve(scenario, version)
+    found = await load_school_report(app_context, school.id, at)
+    assert (found.missing, found.version, found.probed) == ((), 1, 60)
+    [group] = found.groups
+    assert (group.group, group.enrolled, group.deployment_people, group.proven) == (
+        "female 18 and over",
+        60,
+        60,
+        True,
+    )
+    assert found.shares is not None
+    total = found.shares.accepted.value + found.shares.doubtful.value + found.shares.refused.value
+    assert total == pytest.approx(1)
+    assert found.shares.accepted.low < found.shares.accepted.value
+    assert found.looks is not None
+    assert found.looks.value == pytest.approx(60 * (1 - found.shares.accepted.value))
+    assert found.looks.high > found.looks.value
+    assert FaceReportOut.of(found).model_dump(mode="json")["demonstration"] is False
+
+
+async def test_report_puts_groups_without_thresholds_first(
+    scenario: IdentityScenario, rehearsals: Rehearsals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def policy(_: AppContext, at: datetime) -> PolicyAt:
+        return engine_policy(at, rehearsals.engine)
+
+    monkeypatch.setattr(report, "province_policy", policy)
+    school = await new_school(scenario, rehearsals, 60)
+    await rehearsals.rehearse(school)
+    version = await learn(rehearsals)
+    assert version is not None
+    await approve(scenario, version)
+    async with scenario.owner.transaction(PROVINCE) as session:
+        young = [each.id for each in school.students[:5]]
+        await session.execute(
+            update(Student).where(Student.id.in_(young)).values(birth_date=date(2012, 3, 1))
+        )
+    found = await load_school_report(scenario.app_context, school.id, scenario.clock())
+    assert [(each.group, each.proven) for each in found.groups] == [
+        ("female under 16", False),
+        ("female 18 and over", True),
+    ]
+    assert found.missing == ("group_below_minimum",)
+    assert found.looks is not None
+    assert found.looks.value >= 5
+
+
+async def test_report_of_a_school_without_photographs(scenario: IdentityScenario) -> None:
+    found = await load_school_report(scenario.app_context, scenario.school.id, scenario.clock())
+    assert (found.engine, found.enrolled) == (None, 0)
+    assert "rehearsal_not_confirmed" in found.missing
 
 
 # --- pure rules ---

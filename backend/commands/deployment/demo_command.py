@@ -20,6 +20,7 @@ from backend.core.app_context import settings_clock
 from backend.demo.clients import Clients
 from backend.demo.consequences import ConsequencesScenario
 from backend.demo.fixtures import OrganisationBuilder
+from backend.demo.rehearsal import RehearsalScenario
 from backend.demo.report import Report
 from backend.demo.scenario import RollCallScenario
 from backend.demo.staff import UnexpectedResponse
@@ -51,6 +52,7 @@ async def _run_scenario(settings: Settings, students: int) -> Report:
         scenario = RollCallScenario(organisation, Clients(staff, mobile, gateway, clock), _log, ROOT)
         scenario.participants.create_students()
         await scenario.activate_students()
+        await RehearsalScenario(scenario).run()
         scenario.participants.assign_roles()
         await scenario.check_authority_limits()
         roll_call_id = await scenario.launch_roll_call()
@@ -89,6 +91,7 @@ def _print_report(report: Report) -> None:
     console.print(table)
     console.print(f"引擎与结果 · engine:outcome {report.figures.get('judged')}")
     console.print(f"结算 · settlement {report.figures.get('settlement')}")
+    console.print(f"人脸阈值 · face thresholds {report.figures.get('thresholds')}")
     for fact in report.unexpected:
         console.print(f"[red]意外 · surprise: {fact}[/red]")
     console.print("[green]全部符合通知要求 · no surprise[/green]" if not report.unexpected else "")

@@ -1,4 +1,4 @@
-"""Staff endpoints of face thresholds: the versions that were learned, and the province's approval."""
+"""Staff endpoints of face thresholds: the versions that were learned, the province's approval, a school's report."""
 
 from uuid import UUID
 
@@ -6,6 +6,8 @@ from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
+from backend.identity.face.calibration.report import load_school_report, require_report_reader
+from backend.identity.face.calibration.report_schemas import FaceReportOut
 from backend.identity.face.calibration.schemas import FaceThresholdOut, ThresholdApprovalIn
 from backend.identity.face.calibration.versions import approve_version, load_versions_page
 from backend.staff_api.caller import StaffCaller
@@ -36,3 +38,11 @@ async def post_threshold_approval(
     async with caller.transaction() as session:
         row = await approve_version(session, caller.actor, threshold_id, body.reasons, caller.at)
     return FaceThresholdOut.of(row)
+
+
+@router.get("/schools/{school_id}/face-report", responses=problem_responses(401, 403, 404, 422))
+async def get_face_report(caller: StaffCaller, school_id: UUID) -> FaceReportOut:
+    """学校人脸报告（学校管理员和上级） · What the school may expect of the face check, for its registrar and superiors."""
+    async with caller.transaction() as session:
+        await require_report_reader(session, caller.actor, school_id)
+    return FaceReportOut.of(await load_school_report(caller.app_context, school_id, caller.at))

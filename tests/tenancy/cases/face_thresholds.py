@@ -25,6 +25,11 @@ STAFF: tuple[Row, ...] = (
         path={"roll_call_id": IdOf("rehearsal")},
         note="while the rehearsal is open",
     ),
+    Row(
+        "GET /v1/schools/{school_id}/face-report",
+        "ok       ok     ok        403",
+        path={"school_id": IdOf("school")},
+    ),
     Row("GET /v1/face-thresholds", "ok       ok     ok        403"),
     Row(
         "POST /v1/face-thresholds/{threshold_id}/approval",

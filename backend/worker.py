@@ -77,7 +77,9 @@ def open_face_pool(app_context: AppContext) -> FacePool:
             raise RuntimeError(msg)
         log.warning("TEST ENGINE ENABLED: drawn patterns count as faces")
     if settings.face_demonstration:
-        log.warning("DEMONSTRATION: face thresholds from few people claim no rate; signals of motion are advice")
+        log.warning(
+            "DEMONSTRATION: face thresholds from few people claim no rate; signals of motion are advice"
+        )
     factory = partial(
         engine_registry.load_face_engines,
         test_engine=settings.test_engine,

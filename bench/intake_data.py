@@ -147,8 +147,8 @@ _FILLING = (
     ),
     (
         "INSERT INTO challenge (term_code, nonce, roll_call_id, school_id, student_id, key_thumbprint, actions, cannot,"
-        " flash, issued_at, expires_at) SELECT '{term}', 'bench-' || lpad(CAST(n AS text), 12, '0') || '-' || lpad(CAST(a AS text), 12, '0'),"
-        " '{roll_call}', school, student, jkt, '[\"turn_left\"]', '[]', '[]', now(), now() + interval '1 day'"
+        " flash, cues_ms, issued_at, expires_at) SELECT '{term}', 'bench-' || lpad(CAST(n AS text), 12, '0') || '-' || lpad(CAST(a AS text), 12, '0'),"
+        " '{roll_call}', school, student, jkt, '[\"turn_left\"]', '[]', '[]', '[]', now(), now() + interval '1 day'"
         " FROM generate_series(0, {attempts} - 1) a, " + _STUDENTS + " JOIN handset USING (n)"
     ),
 )

@@ -289,8 +289,8 @@ _WINDOW_ROWS = (
     _PRESENT,
     (
         "INSERT INTO challenge (nonce, roll_call_id, school_id, term_code, student_id, key_thumbprint, actions, cannot, flash,"
-        " issued_at, expires_at) SELECT nonce, roll_call_id, school_id, term_code, student_id, 'thumbprint',"
-        " '[\"turn_left\"]', '[]', '[]', opens_at, opens_at + interval '5 minutes' FROM present ORDER BY arrival"
+        " cues_ms, issued_at, expires_at) SELECT nonce, roll_call_id, school_id, term_code, student_id, 'thumbprint',"
+        " '[\"turn_left\"]', '[]', '[]', '[]', opens_at, opens_at + interval '5 minutes' FROM present ORDER BY arrival"
     ),
     (
         "INSERT INTO submission (id, roll_call_id, school_id, term_code, student_id, nonce, key_thumbprint, in_cool_down,"

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from backend.core.actor import Actor
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.identity import tables
+from backend.identity.face import enrolment_judgement
 from backend.identity.face.pool import face_pool
 from backend.notice.tables import Notice, NoticeMessage
 from backend.staff_api.organisation.pictures import router
@@ -195,3 +196,18 @@ async def test_hashes_are_deleted_with_the_consent(scenario: IdentityScenario, p
         kept = select(tables.PictureFingerprint).where(tables.PictureFingerprint.student_id == first.id)
         assert (await session.scalars(kept)).all() == []
     assert (await enrol_with(scenario, second, shots(7))).status == "accepted"
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_accepted_face_is_searched_only_while_the_search_is_on(
+    scenario: IdentityScenario, pool: PoolInProcess, monkeypatch: pytest.MonkeyPatch, *, enabled: bool
+) -> None:
+    monkeypatch.setattr(enrolment_judgement, "is_search_enabled", lambda _: enabled)
+    student = scenario.school.students[0]
+    assert (await enrol_with(scenario, student, shots(7))).status == "accepted"
+    jobs = text(
+        "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'search_duplicates'"
+        " AND args ->> 'student_id' = :student"
+    )
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        assert await session.scalar(jobs, {"student": str(student.id)}) == enabled

@@ -1,6 +1,7 @@
 """Animated photographs made in other ways than the demonstration's: without landmarks, and with drawn teeth and lids."""
 
 import io
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,12 +32,17 @@ _TURN_SHADE = 0.18
 """How much darker the averted side of a turned face is drawn at the edge."""
 
 
+@cache
+def _detector() -> SFaceEngine:
+    return SFaceEngine()
+
+
 class WarpWithoutLandmarks:
     """A photograph moved by smooth fields (the kind that optical flow or a mesh gives) placed by the detector's box only."""
 
     def __init__(self, photograph: bytes, size: tuple[int, int]) -> None:
         self._still = np.asarray(place_on_canvas(photograph, size))
-        faces = SFaceEngine().detect(picture_from_pixels(self._still))
+        faces = _detector().detect(picture_from_pixels(self._still))
         if not faces:
             raise NoFaceToAnimate
         self._box = faces[0].box

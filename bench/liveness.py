@@ -11,8 +11,8 @@ import multiprocessing
 import random
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -41,11 +41,14 @@ from biometrics.tasks import BurstResult, FaceRules, Shot, enrol_shots, verify_b
 
 SEED = seed(7)
 PROVINCE = "410000"
-SAMPLES, OTHERS = 14, 8
+SAMPLES, OTHERS = 7, 7
 """People of the sample photographs, and of each group of a research set."""
-TRIES, PICTURE_TRIES = 3, 2
+TRIES, PICTURE_TRIES = 3, 1
 """Challenges that each person answers by animated photographs, and by stills, prints and screens."""
-WORKERS = 2
+FLASHED = 5
+"""People of the sample photographs whose response to the screen is simulated."""
+APART = 7
+"""Every seventh burst of a film overlaps with no other one."""
 ROUNDS, CHECKS_A_ROUND = 8, 3
 """Rounds with one naive picture each, and the number of checks after it."""
 GROUPS = (("ea", "East Asian, colour"), ("cfp", "Western-heavy, colour"))
@@ -100,22 +103,25 @@ def _checker() -> Checker:
     return Checker.create()
 
 
-def play_group(
-    workers: Executor, group: str, people: Mapping[str, Photographs], *, pictures: bool, found: Signals
-) -> list[Trial]:
-    """Play the attacks on every person. `found` collects the signals of the plain animated photographs."""
-    names = list(people)
-    played = [
-        workers.submit(_play_person, group, name, people[name], people[names[at - 1]], pictures=pictures)
-        for at, name in enumerate(names)
+def play_groups(
+    workers: Executor, groups: Mapping[str, Mapping[str, Photographs]]
+) -> list[Future[tuple[list[Trial], Signals]]]:
+    """Play the attacks on every person of every group; prints, screens and stills on the first group only."""
+    return [
+        workers.submit(
+            _play_person, group, name, people[name], people[list(people)[at - 1]], pictures=not number
+        )
+        for number, (group, people) in enumerate(groups.items())
+        for at, name in enumerate(people)
     ]
-    trials: list[Trial] = []
-    for each in played:
-        of_person, seen = each.result()
-        trials += of_person
-        for signal, figures in seen.items():
-            found.setdefault(signal, []).extend(figures)
-    return trials
+
+
+def _join(parts: Iterable[Mapping[Any, Sequence[float]]]) -> dict[Any, list[float]]:
+    joined: dict[Any, list[float]] = {}
+    for part in parts:
+        for key, figures in part.items():
+            joined.setdefault(key, []).extend(figures)
+    return joined
 
 
 def _play_person(
@@ -158,33 +164,35 @@ def _collect(checker: Checker, frames: Sequence[bytes], found: Signals) -> None:
     found.setdefault("highlights", []).extend(float(each) for each in signals.find_highlights(burst))
 
 
-def measure_films(checker: Checker, folder: Path, found: dict[str, list[float]]) -> Iterator[dict[str, Any]]:
-    """For each film, in how many of its bursts an action is seen and a doubt is raised."""
-    stills = film_stills(folder)
-    results: dict[str, list[BurstResult]] = {}
-    for burst in film_bursts(folder):
-        reference = checker.enrol(stills[burst.film])
-        assert reference is not None
+def measure_film(path: Path) -> tuple[dict[str, Any], Signals]:
+    """In how many bursts of a film an action is seen and a doubt is raised; the signals of bursts that do not overlap."""
+    checker, found = _checker(), Signals()
+    bursts = list(film_bursts(path))
+    reference = checker.enrol([bursts[0].frames[1], bursts[-1].frames[-1]])
+    assert reference is not None
+    checked = []
+    for at, burst in enumerate(bursts):
         requested = (Action.OPEN_MOUTH, Action.CLOSE_EYES)
-        result = checker.verify(burst.frames, reference, requested, burst.times_ms)
-        results.setdefault(burst.film, []).append(result)
-        if burst.start_ms % 1200 < 400:
+        checked.append(checker.verify(burst.frames, reference, requested, burst.times_ms))
+        if at % APART == 0:
             _collect(checker, burst.frames, found)
-    for film, checked in results.items():
-        yield film_row(film, checked)
+    return film_row(path.stem, checked), found
 
 
-def measure_photograph_pairs(checker: Checker, people: Mapping[str, Photographs]) -> list[float]:
-    """The change between two photographs of one person: honest, but from other moments than those of one burst."""
-    changes = []
-    for photographs in people.values():
-        frames = [FaceAnimator(data, SMALL_PHONE).still_frame(at) for at, data in enumerate(photographs)]
-        actions = checker.rules.challenge
-        assert actions is not None
-        burst = signals.look_at(checker.engine, frames, actions.actions)
-        chips = [cut_chip(*each) for each in zip(burst.pictures, burst.boxes, burst.contours, strict=True)]
-        changes += [measure_change(chips[0], each) for each in chips[1:]]
-    return changes
+def measure_photograph_pairs(photographs: Photographs) -> list[float]:
+    """The change between photographs of one person: honest, but from other moments than those of one burst."""
+    checker = _checker()
+    frames = [FaceAnimator(data, SMALL_PHONE).still_frame(at) for at, data in enumerate(photographs)]
+    actions = checker.rules.challenge
+    assert actions is not None
+    burst = signals.look_at(checker.engine, frames, actions.actions)
+    chips = [cut_chip(*each) for each in zip(burst.pictures, burst.boxes, burst.contours, strict=True)]
+    return [measure_change(chips[0], each) for each in chips[1:]]
+
+
+def measure_flash(photograph: bytes) -> dict[float, list[float]]:
+    """The response of one animated photograph to the colours of a screen."""
+    return signals.simulate_flash(photograph, _checker().engine, FLASH_SHARES, random.Random(SEED))
 
 
 def measure_check_time(checker: Checker, photographs: Photographs) -> dict[str, Any]:
@@ -225,25 +233,27 @@ def main() -> None:
     parser.add_argument(
         "--write", action="store_true", help="write docs/measurements/liveness.json and the tables"
     )
+    parser.add_argument("--workers", type=int, default=2, help="number of processes")
     arguments = parser.parse_args()
+    groups = _choose_groups(arguments.faces, arguments.videos)
+    samples = next(iter(groups.values()))
+    films = sorted(arguments.videos.glob("*.mp4")) if arguments.videos else []
+    with ProcessPoolExecutor(arguments.workers, multiprocessing.get_context("spawn")) as workers:
+        played = play_groups(workers, groups)
+        filmed = [workers.submit(measure_film, path) for path in films]
+        flashed = [
+            workers.submit(measure_flash, photographs[0]) for photographs in list(samples.values())[:FLASHED]
+        ]
+        paired = [workers.submit(measure_photograph_pairs, each[:5]) for each in samples.values()]
+        results = [each.result() for each in played]
+        seen = [each.result() for each in filmed]
+        flash = _join(each.result() for each in flashed)
+        pairs = [change for each in paired for change in each.result()]
+    trials = [trial for of_person, _ in results for trial in of_person]
+    attacked, honest = _join(found for _, found in results), _join(found for _, found in seen)
     checker, rng = _checker(), random.Random(SEED)
-    attacked, honest = Signals(), Signals()
-    samples = sample_group(SAMPLES)
-    films: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as workers:
-        trials = play_group(workers, "AT&T, grey", samples, pictures=True, found=attacked)
-        for group, name in GROUPS if arguments.faces else ():
-            people = folder_group(arguments.faces / group, OTHERS)
-            trials += play_group(workers, name, people, pictures=False, found=attacked)
-        if arguments.videos:
-            stills = film_stills(arguments.videos)
-            trials += play_group(workers, "frames of films", stills, pictures=False, found=attacked)
-            films = list(measure_films(checker, arguments.videos, honest))
-    pairs = measure_photograph_pairs(checker, samples)
     limit = checker.rules.challenge
     assert limit is not None
-    first = [photographs[0] for photographs in samples.values()]
-    flash = signals.simulate_flash(first, checker.engine, FLASH_SHARES, rng)
     document: dict[str, Any] = {
         "schema": "dianming-liveness/1",
         "command": "python -m bench.liveness --faces DIR --videos DIR --write",
@@ -251,7 +261,7 @@ def main() -> None:
         "seed": SEED,
         "min_change": limit.presence.min_change,
         "attacks": [attack_row(*key, group) for key, group in group_trials(trials).items()],
-        "films": films,
+        "films": [row for row, _ in seen],
         "photograph_pairs": pair_row(pairs, limit.presence.min_change),
         "signals": [
             signals.summarise(name, attacked.get(name, []), honest.get(name, [])) for name in signals.NAMES
@@ -261,7 +271,7 @@ def main() -> None:
         "reactions": signals.simulate_reactions(
             cue_rules(policy_at(legal_day(now()), PROVINCE)), 20_000, rng
         ),
-        "time": measure_check_time(checker, first),
+        "time": measure_check_time(checker, next(iter(samples.values()))),
     }
     for table in ("attacks", "films", "signals", "flash", "reactions"):
         if document[table]:
@@ -269,6 +279,16 @@ def main() -> None:
     publish("liveness-time", "one naive picture of face_recognition", [document["time"]])
     if arguments.write:
         write_document(document)
+
+
+def _choose_groups(faces: Path | None, videos: Path | None) -> dict[str, Mapping[str, Photographs]]:
+    groups: dict[str, Mapping[str, Photographs]] = {"AT&T, grey": sample_group(SAMPLES)}
+    for folder, name in GROUPS if faces else ():
+        assert faces is not None
+        groups[name] = folder_group(faces / folder, OTHERS)
+    if videos:
+        groups["frames of films"] = film_stills(videos)
+    return groups
 
 
 def group_trials(trials: Sequence[Trial]) -> dict[tuple[str, str], list[Trial]]:

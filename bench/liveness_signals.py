@@ -120,21 +120,20 @@ def summarise(name: str, attacks: Sequence[float], honest: Sequence[float]) -> d
 
 
 def simulate_flash(
-    photographs: Sequence[bytes], engine: FaceEngine, shares: Sequence[float], rng: random.Random
+    photograph: bytes, engine: FaceEngine, shares: Sequence[float], rng: random.Random
 ) -> dict[float, list[float]]:
-    """The correlation of faces with eight colours, by the share of their light that comes from the screen."""
+    """The correlation of a face with eight colours, by the share of its light that comes from the screen."""
     responses: dict[float, list[float]] = {share: [] for share in shares}
-    for data in photographs:
-        animator = FaceAnimator(data, SMALL_PHONE)
-        colours = draw_flash_colours(rng, 8)
-        poses = add_hand_motion(plan_burst(draw_challenge(rng)), rng.randrange(1000))
-        shown = [screen_colour_at(colours, 500, FRAME_INTERVAL_MS * at) or _DARK for at in range(len(poses))]
-        for share in shares:
-            frames = [
-                animator.frame(_lit(pose, colour, share), at)
-                for at, (pose, colour) in enumerate(zip(poses, shown, strict=True))
-            ]
-            responses[share] += _measure_response(engine, frames, shown)
+    animator = FaceAnimator(photograph, SMALL_PHONE)
+    colours = draw_flash_colours(rng, 8)
+    poses = add_hand_motion(plan_burst(draw_challenge(rng)), rng.randrange(1000))
+    shown = [screen_colour_at(colours, 500, FRAME_INTERVAL_MS * at) or _DARK for at in range(len(poses))]
+    for share in shares:
+        frames = [
+            animator.frame(_lit(pose, colour, share), at)
+            for at, (pose, colour) in enumerate(zip(poses, shown, strict=True))
+        ]
+        responses[share] += _measure_response(engine, frames, shown)
     return responses
 
 

@@ -57,19 +57,15 @@ def folder_group(folder: Path, people: int) -> dict[str, Photographs]:
     return _choose(named, people)
 
 
-def film_bursts(folder: Path) -> Iterator[FilmBurst]:
-    """Bursts of eight frames of every film, beginning every 400 ms: neighbours overlap, so they are no separate trials."""
-    for path in sorted(folder.glob("*.mp4")):
-        frames = list(_read_film(path))
-        for start in range(0, len(frames) - _STRIDE * (_FRAMES - 1), _STRIDE):
-            chosen = frames[start : start + _STRIDE * _FRAMES : _STRIDE]
-            begun = chosen[0][0]
-            yield FilmBurst(
-                path.stem,
-                begun,
-                tuple(data for _, data in chosen),
-                tuple(at - begun for at, _ in chosen),
-            )
+def film_bursts(path: Path) -> Iterator[FilmBurst]:
+    """Bursts of eight frames of a film, beginning every 400 ms: neighbours overlap, so they are no separate trials."""
+    frames = list(_read_film(path))
+    for start in range(0, len(frames) - _STRIDE * (_FRAMES - 1), _STRIDE):
+        chosen = frames[start : start + _STRIDE * _FRAMES : _STRIDE]
+        begun = chosen[0][0]
+        yield FilmBurst(
+            path.stem, begun, tuple(data for _, data in chosen), tuple(at - begun for at, _ in chosen)
+        )
 
 
 def film_stills(folder: Path) -> dict[str, Photographs]:

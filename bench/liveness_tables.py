@@ -182,6 +182,18 @@ def _render_others(document: dict[str, Any]) -> str:
             f"{pairs['below the limit']} of {pairs['pairs']} below the limit, least {pairs['least change']:.3f}",
         )
     )
+    spent = document["time"]
+    rows.append(
+        (
+            f"processor time of a check of {spent['frames']} frames of {spent['size']}, on busy shared cores",
+            (
+                f"median {spent['check ms, median']:.0f} ms (best {spent['check ms, best']:.0f}); of it the change of the face"
+                f" {spent['of it: change of the face ms, median']:.1f} (best"
+                f" {spent['of it: change of the face ms, best']:.1f}); one naive picture"
+                f" {spent['naive picture ms, median']:.0f}"
+            ),
+        )
+    )
     return _markdown(("what", "measured"), rows)
 
 

@@ -1,14 +1,16 @@
 """Speed of face detection and description: the shipped pipeline against `face_recognition` on the same pictures.
 
-*Naive* is `face_recognition.load_image_file` and `face_encodings`. *Shipped* is the same work by the shipped engine:
-container, decoding, detection, landmarks, alignment, embedding of the face and its mirror image. *Check* is everything a
-check does with a picture: the same plus fingerprint and quality. *Forward* is the bare network on its input for one
-picture: the chip and its mirror image, a batch of two. Variants alternate picture by picture, so that a noisy machine
+*Naive* is `face_recognition.load_image_file` and `face_encodings`. *Probe* is the same work by the shipped engine for a
+check-in: container, decoding, detection, alignment, embedding. *Template* is that for an enrolment, which also embeds the
+mirror image. *Check* is everything an enrolment does with a picture: the same plus fingerprint and quality. *Forward* is
+the bare network on one chip. Variants alternate picture by picture, so that a noisy machine
 disturbs all of them alike. Figures are medians, ratios are medians of the ratios of consecutive turns, in CPU time.
 """
 
+import argparse
 import io
 import os
+import resource
 import statistics
 import time
 from collections import defaultdict
@@ -21,11 +23,12 @@ from typing import Any
 from PIL import Image
 
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
+from bench import face_tables
 from bench.report import publish
-from biometrics.engines.base import EngineSet
-from biometrics.engines.dlib_onnx import Chips, DlibOnnxEngine
+from biometrics.engines.base import EmbeddingUse, EngineSet
 from biometrics.engines.reference import ReferenceEngine
 from biometrics.engines.registry import load_face_engines
+from biometrics.engines.sface import Chips, SFaceEngine
 from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, Picture
 from biometrics.pictures.fingerprints import fingerprint
 from biometrics.pictures.quality import QualityLimits, measure_quality
@@ -35,7 +38,7 @@ from biometrics.tasks import Stopwatch, examine_pictures
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ((360, 640), (720, 1280), (1080, 1920))
 TARGET = (720, 1280)
-FASTER, OF_FORWARD, BY_TWO = 20.0, 4.5, 1.8
+FASTER, BY_TWO = 15.0, 1.8
 ROUNDS = 3
 """Rounds of the naive variant; the others take several turns in each."""
 TURNS = 5
@@ -87,10 +90,10 @@ def check(engines: EngineSet, data: bytes) -> bool:
     return descriptor is not None
 
 
-def describe(engine: DlibOnnxEngine, data: bytes) -> None:
+def describe(engine: SFaceEngine, data: bytes, use: EmbeddingUse) -> None:
     """The work of the naive variant, done by the shipped engine."""
     picture = Picture.open(data, DecodeLimits())
-    engine.embed([(picture, face) for face in engine.detect(picture)])
+    engine.embed([(picture, face) for face in engine.detect(picture)], use=use)
 
 
 def sample_photographs() -> list[Path]:
@@ -99,7 +102,7 @@ def sample_photographs() -> list[Path]:
     return [people["obama"][0], people["biden"][0], *(people[f"att-s0{person}"][0] for person in range(1, 5))]
 
 
-def run_stages(engine: DlibOnnxEngine, data: bytes, clocks: Clocks) -> Chips:
+def run_stages(engine: SFaceEngine, data: bytes, clocks: Clocks) -> Chips:
     """Run a check step by step. A second detection shows how much of the first was decoding."""
     with clocks.of("open"):
         picture = Picture.open(data, DecodeLimits())
@@ -122,9 +125,9 @@ def run_stages(engine: DlibOnnxEngine, data: bytes, clocks: Clocks) -> Chips:
     return chips
 
 
-def measure_one_process() -> None:
-    """Naive, shipped, check and forward pass by size, and the stages of a check."""
-    engine, package = DlibOnnxEngine(), ReferenceEngine()
+def measure_one_process() -> list[dict[str, Any]]:
+    """Naive, probe, template, check and forward pass by size, and the stages of a check. Returns the rows by size."""
+    engine, package = SFaceEngine(), ReferenceEngine()
     engines = EngineSet([engine])
     rows, parts = [], []
     for size in SIZES:
@@ -136,8 +139,10 @@ def measure_one_process() -> None:
                 with clocks.of("naive"):
                     package.describe(data)
                 for _ in range(TURNS):
-                    with clocks.of("shipped"):
-                        describe(engine, data)
+                    with clocks.of("probe"):
+                        describe(engine, data, EmbeddingUse.PROBE)
+                    with clocks.of("template"):
+                        describe(engine, data, EmbeddingUse.TEMPLATE)
                     with clocks.of("check"):
                         check(engines, data)
                     chips = run_stages(engine, data, steps)
@@ -145,26 +150,24 @@ def measure_one_process() -> None:
                         engine.compute_descriptors(chips)
         rows.append(_speed_row(size, len(pictures), clocks))
         parts.append(_stage_row(size, steps))
-    baseline = f"at {TARGET[0]}x{TARGET[1]}: {FASTER:g} times naive; a check at most {OF_FORWARD:g} times the forward pass"
-    publish("face", baseline, rows)
+    publish("face", f"at {TARGET[0]}x{TARGET[1]}: a probe {FASTER:g} times faster than naive", rows)
     publish("face_stages", "none; milliseconds of CPU", parts)
+    return rows
 
 
 def _speed_row(size: tuple[int, int], pictures: int, clocks: Clocks) -> dict[str, Any]:
     wall, cpu = (
-        {name: statistics.median(times[name]) for name in ("naive", "shipped", "check", "forward")}
+        {name: statistics.median(times[name]) for name in ("naive", "probe", "template", "check", "forward")}
         for times in (clocks.wall, clocks.cpu)
     )
-    speed_up = clocks.ratio("naive", "shipped", TURNS)
-    ratio = clocks.ratio("check", "forward")
-    met = speed_up >= FASTER and ratio <= OF_FORWARD
+    speed_up = clocks.ratio("naive", "probe", TURNS)
+    met = speed_up >= FASTER
     return {
         "size": f"{size[0]}x{size[1]}",
         "pictures": pictures,
         **{f"{name} ms": value for name, value in wall.items()},
         **{f"{name} cpu": value for name, value in cpu.items()},
         "times faster": speed_up,
-        "times forward": ratio,
         "met": ("yes" if met else "NO") if size == TARGET else "-",
     }
 
@@ -185,8 +188,10 @@ def measure_two_processes() -> None:
         pools = {
             workers: stack.enter_context(FacePool(factory, PoolLimits(workers=workers))) for workers in rates
         }
+        loaded = pools[1].submit(resident_mib).result()
         for pool in pools.values():
             _measure_throughput(pool, work[:8])
+        after_work = pools[1].submit(resident_mib).result()
         for _ in range(WORKER_ROUNDS):
             for workers, pool in pools.items():
                 rates[workers].append(_measure_throughput(pool, work))
@@ -200,6 +205,8 @@ def measure_two_processes() -> None:
         "best of one": max(rates[1]),
         "best of two": max(rates[2]),
         "two by one": ratio,
+        "MiB of a process, loaded": loaded,
+        "after pictures": after_work,
         "met": "yes" if ratio >= BY_TWO else "NO",
     }
     publish("face_workers", f"{BY_TWO:g} times one, with a core for each", [row])
@@ -212,13 +219,32 @@ def _measure_throughput(pool: FacePool, work: list[bytes]) -> float:
     return len(work) / (time.perf_counter() - started)
 
 
+def resident_mib(_: EngineSet) -> int:
+    """Resident memory of a face process."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * resource.getpagesize() // 2**20
+
+
 def _check_job(data: bytes) -> Callable[[EngineSet], bool]:
     return partial(check, data=data)
 
 
 def main() -> None:
-    measure_one_process()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/measurements/face.json and the tables"
+    )
+    write = parser.parse_args().write
+    rows = measure_one_process()
     measure_two_processes()
+    if write:
+        names = ("size", "naive cpu", "probe cpu", "template cpu", "check cpu", "forward cpu", "times faster")
+        speed = [{name: _rounded(row[name]) for name in names} for row in rows]
+        face_tables.update_document({"speed": speed})
+
+
+def _rounded(figure: object) -> object:
+    return round(figure, 2) if isinstance(figure, float) else figure
 
 
 if __name__ == "__main__":

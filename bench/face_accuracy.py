@@ -1,14 +1,17 @@
-"""Accuracy of face comparison: all scoring methods on the same pictures, each tested on people not used for training.
+"""Accuracy of face comparison, as the product compares: a template of three shots against a probe of one or two pictures.
 
-There are two sources: the photographs of the tests (always), and folders of research pictures with a `pairs.csv` (columns
+There are two sources: the photographs of the tests (always), and a folder of research pictures with a `pairs.csv` (columns
 a, b, same, group; `--faces DIR`), if available. Research pictures are used for measurement only: nothing that is shipped
-is trained on them.
+is trained or tuned on them. `--write` also writes docs/measurements/face.json and its tables in docs/biometrics.md.
+
+Every figure is identity-disjoint: a threshold is learned on some people and applied to others.
 """
 
 import argparse
 import csv
 import io
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,72 +21,44 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
+from bench import face_tables
 from bench.report import publish, seed
-from biometrics.engines.base import Box, DetectedFace
+from biometrics.engines.base import EmbeddingUse, FaceEngine
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
-from biometrics.engines.resnet_graph import INPUT
+from biometrics.engines.sface import SFaceEngine
 from biometrics.errors import BiometricsError
-from biometrics.matching.calibration import (
-    CANDIDATES,
-    Comparisons,
-    Ints,
-    Rate,
-    ScoredComparisons,
-    Scorer,
-    measure_rate,
-    score_disjoint,
-    scorer_for,
-)
-from biometrics.matching.decision import Method
-from biometrics.matching.scoring import ScoringConfig, Vectors
+from biometrics.matching.calibration import Rate, ScoredComparisons, measure_rate
+from biometrics.matching.learned_thresholds import LabelledFaces, LearningRules, learn_thresholds
 from biometrics.pictures.decoding import DecodeLimits, Picture
 
 SEED = seed(1)
-
 ROOT = Path(__file__).resolve().parents[1]
-FMRS = (1e-2, 1e-3)
-_SHOTS, _DRAWS = 3, 12
-_RIDGE = 0.1
-"""Share of the mean variance added to each direction before whitening: with few people, some directions have none."""
+FMR = 1e-3
+SHOTS = 3
+DRAWS, SPLITS = 20, 100
+SMALLEST_HALF = 50
+"""The rule needs so many people to learn from, and as many others are tested."""
 
-
-class MeasuringEngine(DlibOnnxEngine):
-    """The shipped engine, which also computes dlib's original descriptor: dlib's own chip, no mirror image."""
-
-    def describe_both(self, picture: Picture, face: DetectedFace) -> tuple[Vectors, Vectors]:
-        """The shipped descriptor and dlib's original one."""
-        (shipped,) = self.embed([(picture, face)])
-        chip = self._cut_chip(picture, face, 0.25).transpose(2, 0, 1)[None]
-        (plain,) = self._network().run(None, {INPUT: np.ascontiguousarray(chip, dtype=np.float32)})
-        return shipped.vector.astype(np.float64), plain[0].astype(np.float64)
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """The descriptors of one person's pictures: as parts of a template, and as probes. Shape (pictures, dimension)."""
+
+    template: Floats
+    probe: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class PictureSet:
-    """Descriptors of a set of pictures, shipped and plain, with their people and the comparisons to make."""
+    """A set of people, described by one engine."""
 
     name: str
-    shipped: Vectors
-    plain: Vectors
-    person: Ints
-    left: Ints
-    right: Ints
+    engine: str
+    people: tuple[Person, ...]
+    pictures: int
     undetected: int
-    """Pictures without a detected face. Their middle is used instead, because these pictures are cropped faces."""
-
-    def comparisons(self, vectors: Vectors) -> Comparisons:
-        return Comparisons(
-            vectors[self.left], vectors[self.right], self.person[self.left], self.person[self.right]
-        )
-
-
-def _locate_face(engine: MeasuringEngine, picture: Picture) -> tuple[DetectedFace, bool]:
-    faces = engine.detect(picture)
-    if faces:
-        return faces[0], True
-    width, height = picture.width, picture.height
-    middle = Box(0.15 * width, 0.15 * height, 0.85 * width, 0.85 * height)
-    return engine.locate_landmarks(picture, middle, 0.0), False
 
 
 def _open_picture(path: Path) -> Picture:
@@ -97,203 +72,225 @@ def _open_picture(path: Path) -> Picture:
         return Picture.open(buffer.getvalue(), DecodeLimits())
 
 
-def _describe_set(
-    engine: MeasuringEngine, name: str, files: list[tuple[Path, str]], pairs: Ints | None
-) -> PictureSet:
-    shipped, plain, undetected = [], [], 0
-    for path, _ in files:
-        picture = _open_picture(path)
-        face, detected = _locate_face(engine, picture)
-        undetected += not detected
-        one, other = engine.describe_both(picture, face)
-        shipped.append(one)
-        plain.append(other)
-    person = np.unique([who for _, who in files], return_inverse=True)[1]
-    left, right = np.triu_indices(len(files), 1) if pairs is None else pairs
-    return PictureSet(name, np.stack(shipped), np.stack(plain), person, left, right, undetected)
-
-
-def _load_research_sets(engine: MeasuringEngine, folder: Path) -> list[PictureSet]:
-    with (folder / "pairs.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    sets = []
-    for group in dict.fromkeys(row["group"] for row in rows):
-        chosen = [row for row in rows if row["group"] == group]
-        names = sorted({row[side] for row in chosen for side in "ab"})
-        number = {name: index for index, name in enumerate(names)}
-        pairs = np.array([[number[row["a"]], number[row["b"]]] for row in chosen]).T
-        files = [(folder / name, str(PurePosixPath(name).parent)) for name in names]
-        sets.append(_describe_set(engine, group, files, pairs))
-    return sets
-
-
-def score_l2(comparisons: Comparisons, vectors: Vectors, person: Ints) -> Vectors:
-    """Negative Euclidean distance, as the package itself compares."""
-    del vectors, person
-    distances: Vectors = -np.linalg.norm(comparisons.left - comparisons.right, axis=1)
-    return distances
-
-
-def score_whitened(comparisons: Comparisons, vectors: Vectors, person: Ints) -> Vectors:
-    """Within-class covariance normalisation (Hatch, Kajarekar, Stolcke 2006), then the centred cosine."""
-    people = np.unique(person)
-    means = np.stack([vectors[person == each].mean(axis=0) for each in people])
-    inside = vectors - means[np.searchsorted(people, person)]
-    covariance = inside.T @ inside / len(inside)
-    covariance += _RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
-    turn = np.linalg.cholesky(np.linalg.inv(covariance))
-    centre = means.mean(axis=0)
-    left, right = ((side - centre) @ turn for side in (comparisons.left, comparisons.right))
-    left, right = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (left, right))
-    cosine: Vectors = np.einsum("ij,ij->i", left, right)
-    return cosine
-
-
-def _methods() -> dict[str, tuple[str, Scorer]]:
-    """For each method's name: which descriptor it uses, and its scorer."""
-    methods: dict[str, tuple[str, Scorer]] = {
-        "L2, dlib's own chip, no mirror": ("plain", score_l2),
-        "L2": ("shipped", score_l2),
-        "whitened (WCCN)": ("shipped", score_whitened),
-    }
-    for scoring in CANDIDATES:
-        methods[_label(scoring)] = ("shipped", scorer_for(scoring))
-    return methods
-
-
-def _label(scoring: ScoringConfig) -> str:
-    if scoring.method is Method.NEUTRAL:
-        return "cosine (neutral)"
-    centred = f"cosine less {scoring.weight:g} × mean" if scoring.weight else "cosine"
-    return centred if scoring.method is Method.CENTRED else f"{centred}, AS-norm"
-
-
-def _row(pictures: PictureSet, method: str, scores: ScoredComparisons) -> dict[str, Any]:
-    row: dict[str, Any] = {"set": pictures.name, "people": len(np.unique(pictures.person)), "score": method}
-    for rate in (measure_rate(scores, fmr) for fmr in FMRS):
-        row[f"TAR @ {rate.fmr:g}"] = _interval(rate)
-        row[f"from @ {rate.fmr:g}"] = round(rate.threshold, 3)
-    return row
-
-
-def _interval(rate: Rate) -> str:
-    return f"{rate.tar:.3f} ({rate.low:.2f}–{rate.high:.2f})"
-
-
-def compare_single_shots(sets: list[PictureSet]) -> list[dict[str, Any]]:
-    """Compare single pictures with every scoring method."""
-    rows = []
-    for pictures in sets:
-        for method, (which, scorer) in _methods().items():
-            vectors = pictures.plain if which == "plain" else pictures.shipped
-            scores = score_disjoint(pictures.comparisons(vectors), (vectors, pictures.person), scorer)
-            rows.append(_row(pictures, method, scores))
-    return rows
-
-
-def _draw_templates(
-    pictures: PictureSet, probes: int, random: np.random.Generator
-) -> tuple[Vectors, Vectors, Ints]:
-    """For each person with enough pictures: a template from some of them, and a probe from others."""
-    templates, seen, people = [], [], []
-    for person in np.unique(pictures.person):
-        own = random.permutation(np.flatnonzero(pictures.person == person))
-        if len(own) <= _SHOTS:
-            continue
-        templates.append(pictures.shipped[own[:_SHOTS]].mean(axis=0))
-        seen.append(pictures.shipped[own[_SHOTS : _SHOTS + probes]].mean(axis=0))
-        people.append(person)
-    return np.stack(templates), np.stack(seen), np.array(people)
-
-
-def compare_several_shots(sets: list[PictureSet]) -> list[dict[str, Any]]:
-    """Compare templates of three pictures with one picture, and with the mean of two and of three others."""
-    rows = []
-    for pictures in sets:
-        for probes, label in ((1, "one picture"), (2, "mean of two"), (_SHOTS, "mean of three")):
-            random = np.random.default_rng(SEED)
-            drawn = [_draw_templates(pictures, probes, random) for _ in range(_DRAWS)]
-            parts = [_all_against_all(*each) for each in drawn]
-            together = Comparisons(
-                *(np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES)
+def describe_set(engine: FaceEngine, name: str, files: dict[str, list[Path]]) -> PictureSet:
+    """Describe the widest face of each picture, as enrolment and as check-in would. Pictures without a face are counted."""
+    people, undetected = [], 0
+    for paths in files.values():
+        faces = []
+        for path in paths:
+            picture = _open_picture(path)
+            found = engine.detect(picture, thorough=True)
+            undetected += not found
+            faces += [(picture, found[0])] if found else []
+        if faces:
+            template, probe = (
+                np.stack([each.vector for each in engine.embed(faces, use=use)]).astype(np.float64)
+                for use in (EmbeddingUse.TEMPLATE, EmbeddingUse.PROBE)
             )
-            for scoring in (
-                ScoringConfig(Method.NEUTRAL),
-                ScoringConfig(Method.CENTRED, 0.5),
-                ScoringConfig(Method.CENTRED, 1.0),
-            ):
-                samples = (pictures.shipped, pictures.person)
-                scores = score_disjoint(together, samples, scorer_for(scoring))
-                rows.append(_row(pictures, f"3 shots against {label}, {_label(scoring)}", scores))
-    return rows
+            people.append(Person(template, probe))
+    return PictureSet(name, str(engine.info().key), tuple(people), sum(map(len, files.values())), undetected)
 
 
-_NAMES = ("left", "right", "left_person", "right_person")
+def _research_files(folder: Path) -> dict[str, dict[str, list[Path]]]:
+    """The files of each person of each group."""
+    groups: dict[str, dict[str, set[Path]]] = defaultdict(lambda: defaultdict(set))
+    with (folder / "pairs.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            for side in "ab":
+                groups[row["group"]][str(PurePosixPath(row[side]).parent)].add(folder / row[side])
+    return {
+        face_tables.GROUP_NAMES.get(group, group): {
+            person: sorted(path for path in paths if path.is_file()) for person, paths in people.items()
+        }
+        for group, people in groups.items()
+    }
 
 
-def _all_against_all(templates: Vectors, seen: Vectors, people: Ints) -> Comparisons:
-    one, other = (index.ravel() for index in np.indices((len(people), len(people))))
-    return Comparisons(templates[one], seen[other], people[one], people[other])
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """A template and a probe of each of some people, drawn from their pictures."""
 
+    templates: Floats
+    probes: Floats
 
-def measure_stand_ins(sets: list[PictureSet]) -> list[dict[str, Any]]:
-    """The roster rule: every student claims to be each classmate. How many pass, and how many genuine ones must retry."""
-    rows = []
-    scoring = ScoringConfig(Method.NEUTRAL)
-    for pictures in sets:
-        random = np.random.default_rng(SEED)
-        passed, refused = np.zeros((2, 2)), np.zeros(2)
-        for _ in range(_DRAWS):
-            templates, seen, people = _draw_templates(pictures, _SHOTS, random)
-            scores = _cosines(templates, seen)
-            own = np.eye(len(people), dtype=bool)
-            loose = float(np.sort(scores[~own])[::-1][int(1e-2 * (~own).sum())])
-            nearest = scores >= scores.max(axis=0, keepdims=True)
-            over = scores >= loose
-            passed += [[(over & ~own).sum(), (~own).sum()], [(over & nearest & ~own).sum(), (~own).sum()]]
-            refused += [(own & over & ~nearest).sum(), (own & over).sum()]
-        rows.append(
-            {
-                "set": pictures.name,
-                "score": _label(scoring) + ", threshold at FMR 1e-2",
-                "stand-ins passing": f"{passed[0, 0] / passed[0, 1]:.4f}",
-                "with the roster rule": f"{passed[1, 0] / passed[1, 1]:.4f}",
-                "rightful asked again": f"{refused[0] / refused[1]:.4f}",
-            }
+    def scores(self) -> Floats:
+        """Cosines, shape (templates, probes)."""
+        one, other = (
+            side / np.linalg.norm(side, axis=1, keepdims=True) for side in (self.templates, self.probes)
         )
-    return rows
+        cosines: Floats = one @ other.T
+        return cosines
+
+    def select(self, chosen: npt.NDArray[np.int64]) -> "Drawn":
+        """The same for some of the people."""
+        return Drawn(self.templates[chosen], self.probes[chosen])
 
 
-def _cosines(one: Vectors, other: Vectors) -> npt.NDArray[np.float64]:
-    left, right = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (one, other))
-    cosines: npt.NDArray[np.float64] = left @ right.T
-    return cosines
+def draw(people: Sequence[Person], probes: int, random: np.random.Generator) -> Drawn:
+    """Draw a template of three pictures and a probe of `probes` others, from each person with enough of them."""
+    templates, seen = [], []
+    for person in people:
+        own = random.permutation(len(person.template))
+        if len(own) < SHOTS + probes:
+            continue
+        templates.append(person.template[own[:SHOTS]].mean(axis=0))
+        seen.append(person.probe[own[SHOTS : SHOTS + probes]].mean(axis=0))
+    return Drawn(np.array(templates), np.array(seen))
 
 
-TABLES: dict[str, tuple[str, Callable[[list[PictureSet]], list[dict[str, Any]]]]] = {
-    "face_accuracy_single": ("one picture against one; L2 of dlib's own chip", compare_single_shots),
-    "face_accuracy_several": ("templates of three pictures; the neutral cosine", compare_several_shots),
-    "face_accuracy_roster": ("the same threshold without the rule", measure_stand_ins),
-}
+def measure_separation(pictures: PictureSet, probes: int) -> dict[str, Any]:
+    """The TAR at the set's own FMR of 1e-3: how well the network separates these people, not what a threshold does."""
+    random = np.random.default_rng(SEED)
+    scores, left, right = [], [], []
+    for _ in range(DRAWS):
+        values = draw(pictures.people, probes, random).scores()
+        one, other = np.indices(values.shape)
+        scores.append(values.ravel())
+        left.append(one.ravel())
+        right.append(other.ravel())
+    together = ScoredComparisons(np.concatenate(scores), np.concatenate(left), np.concatenate(right))
+    rate = measure_rate(together, FMR)
+    people = int(together.left_person.max()) + 1
+    return {
+        "set": pictures.name,
+        "engine": pictures.engine,
+        "people": people,
+        "probe": probes,
+        "impostor pairs": people * (people - 1),
+        **_interval(rate),
+    }
+
+
+def _interval(rate: Rate) -> dict[str, float]:
+    return {
+        "tar": round(rate.tar, 4),
+        "tar low": round(rate.low, 4),
+        "tar high": round(rate.high, 4),
+        "threshold": round(rate.threshold, 3),
+    }
+
+
+def measure_rule(pictures: PictureSet, probes: int = 2) -> dict[str, Any] | None:
+    """The realised FMR and TAR of the learned threshold on people it was not learned from; None for a small set."""
+    random = np.random.default_rng(SEED)
+    rows = []
+    for _ in range(SPLITS):
+        drawn = draw(pictures.people, probes, random)
+        order = random.permutation(len(drawn.templates))
+        half = len(order) // 2
+        if half < SMALLEST_HALF:
+            return None
+        threshold = learn(drawn.select(order[:half]))
+        rows.append(realised(drawn.select(order[half:]), threshold))
+    fmr, tar = np.array(rows).T
+    return {
+        "set": pictures.name,
+        "engine": pictures.engine,
+        "people learned from": half,
+        "people tested": len(order) - half,
+        "splits": SPLITS,
+        "fmr": round(float(fmr.mean()), 6),
+        "fmr, 95 % of splits below": round(float(np.quantile(fmr, 0.95)), 6),
+        "tar": round(float(tar.mean()), 4),
+        "tar, 95 % of splits above": round(float(np.quantile(tar, 0.05)), 4),
+    }
+
+
+def measure_travel(learned: PictureSet, tested: PictureSet, probes: int = 2) -> dict[str, Any]:
+    """A threshold learned on one population and applied to another: what nobody should do."""
+    random = np.random.default_rng(SEED)
+    rows = []
+    for _ in range(DRAWS):
+        threshold = learn(draw(learned.people, probes, random))
+        rows.append(realised(draw(tested.people, 1, random), threshold))
+    fmr, tar = np.array(rows).mean(axis=0)
+    return {
+        "learned on": learned.name,
+        "applied to": tested.name,
+        "engine": learned.engine,
+        "fmr": round(float(fmr), 6),
+        "tar": round(float(tar), 4),
+    }
+
+
+def learn(drawn: Drawn) -> float:
+    """The accepting threshold of the product's rule, as if all people were one group of one school."""
+    people = len(drawn.templates)
+    faces = LabelledFaces(
+        drawn.templates, np.zeros(people, np.int64), [""] * people, drawn.probes, np.arange(people)
+    )
+    return learn_thresholds(faces, LearningRules(minimum=SMALLEST_HALF, fmr=FMR)).accept_from
+
+
+def realised(drawn: Drawn, threshold: float) -> tuple[float, float]:
+    """FMR and TAR at a threshold."""
+    scores = drawn.scores()
+    own = np.eye(len(scores), dtype=bool)
+    return float((scores[~own] >= threshold).mean()), float((scores[own] >= threshold).mean())
+
+
+def measure(sets: Sequence[PictureSet]) -> dict[str, list[dict[str, Any]]]:
+    """All tables: separation and rule, the worst group first, and what a threshold of another population does."""
+    separation = [
+        measure_separation(each, probes) for each in sets for probes in (1, 2) if _is_enough(each, probes)
+    ]
+    rules = [row for row in map(measure_rule, sets) if row is not None]
+    large = {row["set"] for row in rules}
+    travel = [
+        measure_travel(learned, tested)
+        for learned in sets
+        for tested in sets
+        if learned.name in large and learned.engine == tested.engine and learned.name != tested.name
+    ]
+    return {
+        "separation": sorted(separation, key=lambda row: (row["engine"] != "sface/1", row["tar low"])),
+        "rule": sorted(rules, key=lambda row: -row["fmr"]),
+        "travel": travel,
+        "pictures": [
+            {
+                "set": each.name,
+                "engine": each.engine,
+                "people": len(each.people),
+                "pictures": each.pictures,
+                "no face found": each.undetected,
+            }
+            for each in sets
+        ],
+    }
+
+
+def _is_enough(pictures: PictureSet, probes: int) -> bool:
+    return sum(len(person.template) >= SHOTS + probes for person in pictures.people) > 1
 
 
 def main() -> None:
-    """Describe every picture once, then publish the tables."""
-    parser = argparse.ArgumentParser()
+    """Describe every picture once with each engine, then publish the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--faces", type=Path, default=ROOT.parent / "shared" / "faces", help="folder with a pairs.csv"
     )
-    folder = parser.parse_args().faces
-    engine = MeasuringEngine()
-    people = sample_people(sample_faces_dir(ROOT))
-    files = [(path, name) for name, paths in people.items() for path in paths]
-    sets = [_describe_set(engine, "test pictures", files, None)]
-    if (folder / "pairs.csv").is_file():
-        sets += _load_research_sets(engine, folder)
-    for name, (baseline, table) in TABLES.items():
-        publish(name, baseline, table(sets), SEED)
-    for pictures in sets:
-        print(f"{pictures.name}: {len(pictures.person)} pictures, a face not found in {pictures.undetected}")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/measurements/face.json and the tables"
+    )
+    arguments = parser.parse_args()
+    files = {
+        face_tables.SAMPLES: {
+            name: list(paths) for name, paths in sample_people(sample_faces_dir(ROOT)).items()
+        }
+    }
+    if (arguments.faces / "pairs.csv").is_file():
+        files |= _research_files(arguments.faces)
+    sets = [
+        describe_set(engine, name, people)
+        for engine in (SFaceEngine(), DlibOnnxEngine())
+        for name, people in files.items()
+    ]
+    document = measure(sets)
+    for name, rows in document.items():
+        if rows:
+            publish(f"face_accuracy_{name}", "dlib's network in the same rows", rows, SEED)
+    if arguments.write:
+        face_tables.update_document(document)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from bench.report import publish
 from biometrics.engines.base import Descriptor, EngineKey, Metric, Vector
-from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.engines.sface import SFaceEngine
 from biometrics.errors import BiometricsError
 from biometrics.matching.decision import FaceTemplate, mean_descriptor
 from biometrics.pictures.decoding import DecodeLimits, Picture, reencode
@@ -52,7 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     people = sample_people(sample_faces_dir(ROOT)) if arguments.set is None else find_people(arguments.set)
     name = "samples" if arguments.set is None else arguments.set.name
-    engine = DlibOnnxEngine()
+    engine = SFaceEngine()
     described = {person: list(describe_pictures(engine, paths)) for person, paths in people.items()}
     publish(
         "template_loss",
@@ -77,14 +77,14 @@ def find_people(directory: Path) -> dict[str, tuple[Path, ...]]:
     return {person: tuple(paths) for person, paths in pictures.items()}
 
 
-def describe_pictures(engine: DlibOnnxEngine, paths: tuple[Path, ...]) -> Iterator[Descriptor]:
+def describe_pictures(engine: SFaceEngine, paths: tuple[Path, ...]) -> Iterator[Descriptor]:
     for path in paths[: SHOTS + PROBES]:
         descriptor = describe_picture(engine, path.read_bytes())
         if descriptor is not None:
             yield descriptor
 
 
-def describe_picture(engine: DlibOnnxEngine, data: bytes) -> Descriptor | None:
+def describe_picture(engine: SFaceEngine, data: bytes) -> Descriptor | None:
     """The descriptor of the widest face; None without one."""
     try:
         picture = Picture.open(data, DecodeLimits())
@@ -140,7 +140,7 @@ def cosines(templates: npt.NDArray[np.float32], probes: npt.NDArray[np.float32])
     return product
 
 
-def measure_reencoding_loss(name: str, engine: DlibOnnxEngine, paths: list[Path]) -> list[dict[str, object]]:
+def measure_reencoding_loss(name: str, engine: SFaceEngine, paths: list[Path]) -> list[dict[str, object]]:
     """The distance between the descriptors of the original and the stored copy. The product judges the original."""
     moved = []
     for path in islice(paths, 200):

@@ -78,6 +78,12 @@ def pair_row(changes: Sequence[float], limit: float) -> dict[str, Any]:
     }
 
 
+def read_document() -> dict[str, Any]:
+    """The figures as they were written last."""
+    document: dict[str, Any] = json.loads(FIGURES.read_text("utf-8"))
+    return document
+
+
 def write_document(document: dict[str, Any]) -> None:
     """Write the figures, and put their tables into the page."""
     FIGURES.parent.mkdir(exist_ok=True)
@@ -185,12 +191,12 @@ def _render_others(document: dict[str, Any]) -> str:
     spent = document["time"]
     rows.append(
         (
-            f"processor time of a check of {spent['frames']} frames of {spent['size']}, on busy shared cores",
+            f"processor time of a check of {spent['frames']} frames of {spent['size']}",
             (
                 f"median {spent['check ms, median']:.0f} ms (best {spent['check ms, best']:.0f}); of it the change of the face"
                 f" {spent['of it: change of the face ms, median']:.1f} (best"
                 f" {spent['of it: change of the face ms, best']:.1f}); one naive picture"
-                f" {spent['naive picture ms, median']:.0f}"
+                f" {spent['naive picture ms, median']:.0f}: {spent['of a naive picture']:.2f} of it"
             ),
         )
     )
@@ -215,4 +221,4 @@ _RENDERERS = {
 
 
 if __name__ == "__main__":
-    write_tables(json.loads(FIGURES.read_text()))
+    write_tables(read_document())

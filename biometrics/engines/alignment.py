@@ -45,7 +45,7 @@ def sample_chip(pixels: Pixels, step: complex, origin: complex, size: tuple[int,
     right, bottom = min(width, right), min(height, bottom)
     if right <= left or bottom <= top:
         return np.zeros((size[1], size[0], 3), dtype=np.uint8)
-    part = Image.fromarray(pixels).reduce(coarse, box=(left, top, right, bottom))
+    part = Image.fromarray(pixels[top:bottom, left:right]).reduce(coarse)
     step, origin = step / coarse, (origin - complex(left, top)) / coarse
     turned = (step.real, -step.imag, origin.real, step.imag, step.real, origin.imag)
     return np.asarray(part.transform(size, Image.Transform.AFFINE, turned, Image.Resampling.BILINEAR))

@@ -40,8 +40,8 @@ def test_photographs_of_one_person_show_no_second_face(
     assert sum(sees_second_face(sface_engine, each, thorough=True) for each in pictures) == 0
 
 
-@pytest.mark.parametrize("frame", [0, 1, 2])
-def test_second_face_in_any_frame_of_a_burst_is_seen(
+@pytest.mark.parametrize("frame", [0, -1])
+def test_second_face_in_the_first_or_the_last_frame_of_a_burst_is_seen(
     sface_engine: SFaceEngine, faces: list[FaceCutOut], frame: int
 ) -> None:
     alone = Picture.open(compose(faces[0], faces[1], 0.01), DecodeLimits(), for_landmarks=True)

@@ -96,5 +96,5 @@ def test_file_that_is_not_a_picture_is_bad_input(tmp_path: Path) -> None:
 def test_text_output_is_readable(people: dict[str, tuple[Path, ...]]) -> None:
     compared = CliRunner().invoke(app, ["compare", str(people["obama"][0]), str(people["obama"][2])])
     inspected = CliRunner().invoke(app, ["inspect", str(people["obama"][0])])
-    assert compared.stdout.startswith("unproven: 0.8")
+    assert compared.stdout.startswith("unproven: 0.7")
     assert inspected.stdout.startswith("usable: JPEG 910 × 1137")

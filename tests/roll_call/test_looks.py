@@ -181,7 +181,7 @@ async def test_looks_are_addressed_to_counselor_and_registrar_of_the_student(
         province_account(scenario.world.province),
     )
     for other in others:
-        assert await api.every(other, LOOKS) == []
+        assert await api.every(other, LOOKS, roll_call_id=roll_call_id) == []
         assert (await answer(api, other, look["id"])).status_code == 404
         assert (await api.get(other, f"{LOOKS}/{look['id']}/pictures/portrait")).status_code == 404
 

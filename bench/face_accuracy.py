@@ -197,7 +197,7 @@ def measure_rule(pictures: PictureSet, probes: int = 2) -> dict[str, Any] | None
 
 
 def measure_travel(learned: PictureSet, tested: PictureSet, probes: int = 2) -> dict[str, Any]:
-    """A threshold learned on one population and applied to another: what nobody should do."""
+    """A threshold learned on one population and applied to another, as no deployment should do."""
     random = np.random.default_rng(SEED)
     rows = []
     for _ in range(DRAWS):

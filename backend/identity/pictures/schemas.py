@@ -14,7 +14,7 @@ StaffRole = Literal["province", "bureau", "registrar", "counselor"]
 
 
 class PurposeOut(BaseModel):
-    """Why somebody looked."""
+    """Why a member of the staff looked."""
 
     code: PicturePurpose
     zh: str = Field(examples=["核对学籍证件照"])

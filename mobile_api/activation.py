@@ -50,7 +50,7 @@ router = APIRouter(prefix="/v1/me", tags=["激活 · activation"])
 
 
 @router.get("", responses=problem_responses(401, 404))
-async def me(caller: PhoneCaller) -> StudentMeOut:
+async def get_me(caller: PhoneCaller) -> StudentMeOut:
     """激活进度 · Get the own activation steps."""
     student_id = caller.actor.student_id
     assert student_id is not None
@@ -66,7 +66,7 @@ async def me(caller: PhoneCaller) -> StudentMeOut:
 
 
 @router.get("/record", responses=problem_responses(401, 404))
-async def my_record(caller: PhoneCaller) -> RecordOut:
+async def get_record(caller: PhoneCaller) -> RecordOut:
     """我的学籍信息 · Get the own record, to check it for correctness."""
     async with caller.transaction() as session:
         return record_out(
@@ -75,7 +75,7 @@ async def my_record(caller: PhoneCaller) -> RecordOut:
 
 
 @router.post("/record/checks", status_code=201, responses=problem_responses(401, 422))
-async def check_record(body: RecordCheckIn, caller: PhoneCaller) -> RecordCheckOut:
+async def check_own_record(body: RecordCheckIn, caller: PhoneCaller) -> RecordCheckOut:
     """核对学籍信息 · Confirm the record, or request the correction of a field."""
     correction, keys = body.correction(), caller.app_context.keys
     async with caller.transaction() as session:
@@ -89,7 +89,7 @@ async def check_record(body: RecordCheckIn, caller: PhoneCaller) -> RecordCheckO
 
 
 @router.get("/record/checks", responses=problem_responses(401))
-async def my_checks(caller: PhoneCaller) -> list[RecordCheckOut]:
+async def list_record_checks(caller: PhoneCaller) -> list[RecordCheckOut]:
     """更正申请进度 · List the own checks of the record, newest first, with the decisions on corrections."""
     async with caller.transaction() as session:
         checks = await student_record.load_own_checks(session, caller.actor)
@@ -97,7 +97,7 @@ async def my_checks(caller: PhoneCaller) -> list[RecordCheckOut]:
 
 
 @router.get("/consents", responses=problem_responses(401))
-async def my_consents(caller: PhoneCaller) -> list[ConsentOut]:
+async def list_consents(caller: PhoneCaller) -> list[ConsentOut]:
     """同意书 · List each kind of consent with its current text and the newest answer."""
     assert caller.actor.student_id is not None
     texts = current_texts(province_policy(caller.app_context, caller.at))
@@ -107,7 +107,7 @@ async def my_consents(caller: PhoneCaller) -> list[ConsentOut]:
 
 
 @router.post("/consents", status_code=201, responses=problem_responses(401, 404, 409, 422))
-async def consent(body: ConsentIn, caller: PhoneCaller) -> ConsentOut:
+async def answer_own_consent(body: ConsentIn, caller: PhoneCaller) -> ConsentOut:
     """同意或撤回 · Give or revoke one consent; revoking is as easy as giving."""
     policy = province_policy(caller.app_context, caller.at)
     command = AnswerConsent(body.kind, body.granted, body.text_version, body.guardian_name)
@@ -117,7 +117,7 @@ async def consent(body: ConsentIn, caller: PhoneCaller) -> ConsentOut:
 
 
 @router.get("/consent-texts/{text_version}", responses=problem_responses(401, 404, 422))
-async def consent_text(text_version: TextVersion, caller: PhoneCaller) -> ConsentTextOut:
+async def get_consent_text(text_version: TextVersion, caller: PhoneCaller) -> ConsentTextOut:
     """同意书文本（含旧版） · Get a version of a consent text, also an earlier one."""
     text = consent_texts(province_policy(caller.app_context, caller.at)).get(text_version)
     if text is None:
@@ -131,7 +131,7 @@ async def consent_text(text_version: TextVersion, caller: PhoneCaller) -> Consen
     responses=problem_responses(400, 401, 409, 413, 415, 422, 429),
     openapi_extra=pictures_body("shots", 3, 5),
 )
-async def enrol_face(request: Request, caller: PhoneCaller) -> PictureStateOut:
+async def enrol_own_face(request: Request, caller: PhoneCaller) -> PictureStateOut:
     """采集人脸 · Submit several shots of one's own face; they are judged in the background.
 
     After a withdrawn consent, the state becomes `review`: two persons must approve the new face.
@@ -146,7 +146,7 @@ async def enrol_face(request: Request, caller: PhoneCaller) -> PictureStateOut:
     responses=problem_responses(400, 401, 409, 413, 415, 422, 429),
     openapi_extra=pictures_body("shots", 3, 5),
 )
-async def replace_face(request: Request, caller: PhoneCaller) -> PictureStateOut:
+async def replace_own_face(request: Request, caller: PhoneCaller) -> PictureStateOut:
     """更换人脸 · Submit new shots to replace the enrolled face; two persons must approve them.
 
     One person of the school and one of its superior. Until then the earlier face stays in use.
@@ -156,7 +156,7 @@ async def replace_face(request: Request, caller: PhoneCaller) -> PictureStateOut
 
 
 @router.get("/face", responses=problem_responses(401))
-async def my_face(caller: PhoneCaller) -> PictureStateOut:
+async def get_face(caller: PhoneCaller) -> PictureStateOut:
     """人脸采集结果 · Get the state of the last enrolment, with a reason for each refused shot."""
     assert caller.actor.student_id is not None
     async with caller.transaction() as session:
@@ -169,7 +169,7 @@ async def my_face(caller: PhoneCaller) -> PictureStateOut:
     responses=problem_responses(400, 401, 409, 413, 415, 422),
     openapi_extra=pictures_body("image", 1, 1),
 )
-async def submit_portrait(request: Request, caller: PhoneCaller) -> PictureStateOut:
+async def submit_own_portrait(request: Request, caller: PhoneCaller) -> PictureStateOut:
     """提交学籍证件照 · Submit the ID portrait; it is judged in the background."""
     images = await read_pictures(request, "image", caller.app_context.settings.request_body_limit)
     if len(images) != 1:
@@ -178,7 +178,7 @@ async def submit_portrait(request: Request, caller: PhoneCaller) -> PictureState
 
 
 @router.get("/portrait", responses=problem_responses(401))
-async def my_portrait(caller: PhoneCaller) -> PictureStateOut:
+async def get_portrait(caller: PhoneCaller) -> PictureStateOut:
     """学籍证件照结果 · Get the state of the last portrait."""
     assert caller.actor.student_id is not None
     async with caller.transaction() as session:
@@ -186,7 +186,7 @@ async def my_portrait(caller: PhoneCaller) -> PictureStateOut:
 
 
 @router.post("/non-face-route", status_code=204, responses=problem_responses(401, 404, 422))
-async def non_face_route(body: NonFaceRouteIn, caller: PhoneCaller) -> Response:
+async def take_non_face_route(body: NonFaceRouteIn, caller: PhoneCaller) -> Response:
     """选择非人脸方式 · Choose verification without a face, on equal terms."""
     async with caller.transaction() as session:
         student = await session.get(Student, caller.actor.student_id)
@@ -198,7 +198,7 @@ async def non_face_route(body: NonFaceRouteIn, caller: PhoneCaller) -> Response:
 
 
 @router.post("/face-route", status_code=204, responses=problem_responses(401, 404, 409))
-async def face_route(caller: PhoneCaller) -> Response:
+async def take_face_route(caller: PhoneCaller) -> Response:
     """改回人脸方式 · Go back to verification by face; it needs both consents and an enrolled face."""
     async with caller.transaction() as session:
         student = await session.get(Student, caller.actor.student_id)

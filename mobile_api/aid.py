@@ -22,7 +22,7 @@ async def get_aid(caller: PhoneCaller) -> MyAidOut:
 
 
 @router.post("/me/aid-applications", status_code=201, responses=problem_responses(401, 403, 409, 422))
-async def post_application(caller: PhoneCaller, body: AidApplicationIn) -> AidApplicationOut:
+async def submit_aid_application(caller: PhoneCaller, body: AidApplicationIn) -> AidApplicationOut:
     """申请资助（每学期每项一次） · Apply for aid of the current term, once for each kind."""
     async with caller.transaction() as session:
         filed = await apply_for_aid(session, caller.actor, body.kind, caller.app_context.keys, caller.at)

@@ -21,8 +21,8 @@ from backend.appeal.schemas import (
     AppealMessageIn,
     AppealMessageOut,
     AppealOut,
+    AppealWithdrawalIn,
     GaokaoEligibilityOut,
-    WithdrawalIn,
 )
 from backend.appeal.statements import mark_messages_read, post_message
 from backend.appeal.subjects import load_subject
@@ -48,7 +48,7 @@ async def list_appeals(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
 
 
 @router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def post_appeal(caller: PhoneCaller, body: AppealIn) -> AppealOut:
+async def submit_appeal(caller: PhoneCaller, body: AppealIn) -> AppealOut:
     """提出申诉（核验结果、学籍异动或报名资格） · File an appeal; until it is decided nothing is executed automatically."""
     command = FileAppeal(body.against.to_subject(), body.grounds.to_message())
     async with caller.transaction() as session:
@@ -68,7 +68,7 @@ async def get_appeal(caller: PhoneCaller, appeal_id: UUID) -> AppealDetailOut:
 
 
 @router.get("/appeals/{appeal_id}/messages", responses=problem_responses(401, 403, 404, 422))
-async def list_messages(
+async def list_appeal_messages(
     caller: PhoneCaller, appeal_id: UUID, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[AppealMessageOut]:
     """申诉中的消息（旧的在前；第一条为申诉理由） · Messages, oldest first; the first one holds the grounds."""
@@ -86,7 +86,7 @@ async def list_messages(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
-async def post_appeal_message(
+async def send_appeal_message(
     caller: PhoneCaller, appeal_id: UUID, body: AppealMessageIn
 ) -> AppealMessageOut:
     """向受理单位补充说明 · Post a message to the deciding unit."""
@@ -98,7 +98,7 @@ async def post_appeal_message(
 
 
 @router.post("/appeals/{appeal_id}/read", status_code=204, responses=problem_responses(401, 403, 404, 422))
-async def post_read(caller: PhoneCaller, appeal_id: UUID) -> None:
+async def mark_appeal_read(caller: PhoneCaller, appeal_id: UUID) -> None:
     """标记受理单位的消息已读 · Mark the messages of the deciding unit as read."""
     async with caller.transaction() as session:
         await mark_messages_read(session, caller.actor, appeal_id, caller.at)
@@ -107,7 +107,7 @@ async def post_read(caller: PhoneCaller, appeal_id: UUID) -> None:
 @router.post(
     "/appeals/{appeal_id}/withdrawal", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_withdrawal(caller: PhoneCaller, appeal_id: UUID, body: WithdrawalIn) -> AppealOut:
+async def withdraw_own_appeal(caller: PhoneCaller, appeal_id: UUID, body: AppealWithdrawalIn) -> AppealOut:
     """撤回申诉（同一事项不能再提出） · Withdraw my appeal; the same matter cannot be appealed again."""
     async with caller.transaction() as session:
         appeal = await withdraw_appeal(session, caller.actor, appeal_id, body.reason, caller.at)
@@ -117,7 +117,7 @@ async def post_withdrawal(caller: PhoneCaller, appeal_id: UUID, body: Withdrawal
 @router.post(
     "/appeals/{appeal_id}/next-level", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_next_level(caller: PhoneCaller, appeal_id: UUID, body: AppealMessageIn) -> AppealOut:
+async def file_next_appeal(caller: PhoneCaller, appeal_id: UUID, body: AppealMessageIn) -> AppealOut:
     """被驳回后向上一级申诉（一次） · Take my rejected appeal to the next level, once."""
     async with caller.transaction() as session:
         appeal = await appeal_to_next_level(session, caller.actor, appeal_id, body.to_message(), caller.at)

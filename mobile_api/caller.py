@@ -60,6 +60,15 @@ SECURITY = Security(
             "description": "每次请求新的 DPoP 证明，见 docs/api.md · a new DPoP proof for each request",
         },
     },
+    parameters={
+        "proof": {
+            "name": "DPoP",
+            "in": "header",
+            "required": False,
+            "description": "每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place",
+            "schema": {"type": "string", "title": "DPoP"},
+        }
+    },
     required_by={_authenticate: TOKEN_AND_PROOF, _authenticate_key: {"proof": []}},
 )
 """The authentication of phones, for the OpenAPI document."""

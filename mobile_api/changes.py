@@ -11,7 +11,7 @@ router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
 
 
 @router.get("/me/standing-entries", responses=problem_responses(401))
-async def get_my_standing_entries(caller: PhoneCaller) -> LedgerOut:
+async def list_standing_entries(caller: PhoneCaller) -> LedgerOut:
     """我的学籍异动 · My current status and every change of it."""
     student_id = caller.actor.student_id
     assert student_id is not None  # a phone's account is a student's

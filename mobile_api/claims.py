@@ -29,7 +29,7 @@ async def list_justified_reasons(caller: PhoneCaller) -> list[JustifiedReasonOut
     status_code=201,
     responses=problem_responses(401, 404, 409, 422),
 )
-async def post_claim(caller: PhoneCaller, roll_call_id: UUID, body: ClaimIn) -> ClaimOut:
+async def submit_reason_claim(caller: PhoneCaller, roll_call_id: UUID, body: ClaimIn) -> ClaimOut:
     """对未按时核验提出正当理由 · Claim a justified reason for a missed roll call, once."""
     command = FileClaim(
         roll_call_id, body.reason_code, body.text or "", attachment_ids=tuple(body.attachment_ids)
@@ -41,7 +41,7 @@ async def post_claim(caller: PhoneCaller, roll_call_id: UUID, body: ClaimIn) -> 
 
 
 @router.get("/reason-claims", responses=problem_responses(401, 422))
-async def list_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[ClaimOut]:
+async def list_reason_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[ClaimOut]:
     """我提出的理由（新的在前） · My claims, newest first."""
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
     async with caller.transaction() as session:
@@ -52,7 +52,7 @@ async def list_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = N
 
 
 @router.get("/reason-claims/{claim_id}", responses=problem_responses(401, 404, 422))
-async def get_claim(caller: PhoneCaller, claim_id: UUID) -> ClaimOut:
+async def get_reason_claim(caller: PhoneCaller, claim_id: UUID) -> ClaimOut:
     """查看理由 · One claim of mine."""
     async with caller.transaction() as session:
         view = await load_claim(session, caller.actor, claim_id)

@@ -86,7 +86,7 @@ router = APIRouter(prefix="/v1", tags=["核验 · roll calls"], route_class=Manu
     },
     response_model=ReceiptOut,
 )
-async def post_envelope(request: Request, roll_call_id: UUID, body: EnvelopeIn) -> Response:
+async def submit_envelope(request: Request, roll_call_id: UUID, body: EnvelopeIn) -> Response:
     """提交签名信封 · Submit the signed envelope. The receipt is returned once the envelope is durably stored.
 
     Under too much load the answer is 503 with `Retry-After` and `attempted`. Send `attempted` along with the retry of the
@@ -107,4 +107,4 @@ async def post_envelope(request: Request, roll_call_id: UUID, body: EnvelopeIn) 
     return JSONResponse(receipt, 201 if answer.first else 200)
 
 
-SECURITY.required_by[post_envelope] = TOKEN_AND_PROOF
+SECURITY.required_by[submit_envelope] = TOKEN_AND_PROOF

@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1", tags=["附件 · attachments"])
     responses=problem_responses(401, 403, 404, 413, 415, 422, 429),
     openapi_extra=file_request_body(MEDIA_TYPES),
 )
-async def post_attachment(caller: PhoneCaller, request: Request) -> AttachmentOut:
+async def upload_attachment(caller: PhoneCaller, request: Request) -> AttachmentOut:
     """上传附件（JPEG、PNG 或 PDF），随后在请假、陈述等请求中引用 · Upload a file, for use in a later request.
 
     Files that no request uses within a day are deleted.
@@ -43,7 +43,7 @@ async def post_attachment(caller: PhoneCaller, request: Request) -> AttachmentOu
     response_class=Response,
     responses=problem_responses(401, 403, 404, 422) | file_response(),
 )
-async def get_attachment(caller: PhoneCaller, attachment_id: UUID) -> Response:
+async def download_attachment(caller: PhoneCaller, attachment_id: UUID) -> Response:
     """下载附件 · Download a file about oneself."""
     content = await read_attachment(caller.app_context, caller.actor, attachment_id, caller.at)
     return download_response(attachment_id, content)

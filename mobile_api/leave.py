@@ -23,7 +23,9 @@ router = APIRouter(prefix="/v1", tags=["请假 · leave"])
 
 
 @router.get("/leave-requests", responses=problem_responses(401, 403, 422))
-async def list_leave(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[LeaveOut]:
+async def list_leave_requests(
+    caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None
+) -> Page[LeaveOut]:
     """我的请假（新的在前） · My requests, newest first."""
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
     async with caller.transaction() as session:
@@ -34,7 +36,7 @@ async def list_leave(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = No
 
 
 @router.post("/leave-requests", status_code=201, responses=problem_responses(401, 403, 409, 422))
-async def post_leave(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
+async def submit_leave_request(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
     """申请请假 · Request leave. It exempts from nothing until it is approved."""
     first, last = HalfDay(body.first_day, body.first_half), HalfDay(body.last_day, body.last_half)
     keys = caller.app_context.keys
@@ -46,7 +48,7 @@ async def post_leave(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
 
 
 @router.get("/leave-requests/{leave_id}", responses=problem_responses(401, 403, 404, 422))
-async def get_leave(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
+async def get_leave_request(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """查看请假 · One request of mine."""
     async with caller.transaction() as session:
         leave = await load_leave(session, caller.actor, leave_id, caller.at)
@@ -59,7 +61,7 @@ async def get_leave(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_cancellation(caller: PhoneCaller, leave_id: UUID, body: CancellationIn) -> LeaveOut:
+async def cancel_leave_request(caller: PhoneCaller, leave_id: UUID, body: CancellationIn) -> LeaveOut:
     """撤销请假（未审批或未开始） · Cancel a request that is undecided or has not started."""
     async with caller.transaction() as session:
         leave = await cancel_leave(session, caller.actor, leave_id, body.reason, caller.at)
@@ -70,7 +72,7 @@ async def post_cancellation(caller: PhoneCaller, leave_id: UUID, body: Cancellat
 @router.post(
     "/leave-requests/{leave_id}/return", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_return(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
+async def confirm_leave_return(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """销假 · I am back: the leave ends now, by the server's clock."""
     async with caller.transaction() as session:
         leave = await record_return(session, caller.actor, leave_id, None, caller.at)

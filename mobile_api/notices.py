@@ -23,7 +23,7 @@ async def list_notices(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
 
 
 @router.post("/{notice_id}/read", responses=problem_responses(401, 403, 404, 422))
-async def read_notice(caller: PhoneCaller, notice_id: UUID) -> Opened:
+async def mark_notice_read(caller: PhoneCaller, notice_id: UUID) -> Opened:
     """标记通知已读 · Record that I opened a notice; repeating it changes nothing."""
     async with caller.transaction() as session:
         opened_at = await open_notice(session, caller.actor, notice_id, caller.at)

@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1/me", tags=["联系电话变更 · phone changes"]
 
 
 @router.get("/phone-changes", responses=problem_responses(401))
-async def my_phone_changes(caller: PhoneCaller) -> list[OwnPhoneChangeOut]:
+async def list_phone_changes(caller: PhoneCaller) -> list[OwnPhoneChangeOut]:
     """学校提出的联系电话变更 · The numbers that the school proposed for me, newest first."""
     async with caller.transaction() as session:
         changes = await load_own_phone_changes(session, caller.actor)
@@ -22,7 +22,7 @@ async def my_phone_changes(caller: PhoneCaller) -> list[OwnPhoneChangeOut]:
 
 
 @router.post("/phone-changes/{change_id}/answer", responses=problem_responses(401, 404, 409, 422))
-async def answer_phone_change(
+async def answer_own_phone_change(
     change_id: UUID, body: PhoneChangeAnswerIn, caller: PhoneCaller
 ) -> OwnPhoneChangeOut:
     """确认或拒绝 · Confirm the number, which then receives codes, or refuse it."""

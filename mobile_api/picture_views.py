@@ -12,7 +12,7 @@ router = APIRouter(prefix="/v1/me", tags=["照片查看记录 · picture views"]
 
 
 @router.get("/picture-views", responses=problem_responses(401, 422))
-async def my_picture_views(
+async def list_picture_views(
     caller: PhoneCaller, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[OwnPictureViewOut]:
     """谁看过我的照片（新的在前） · Who looked at my pictures, when and why, newest first: role and unit, no names."""

@@ -36,7 +36,7 @@ def _token_out(token: IssuedToken) -> TokenOut:
 
 
 @router.post("/registrations", status_code=202, responses=problem_responses(401, 422, 429))
-async def register(
+async def start_registration(
     body: RegistrationIn, phone: ProvenPhone, app_context: AppContextDep, client: ClientDep
 ) -> RegistrationOut:
     """申请绑定本机 · Ask to bind this phone; if all data match, a code is sent to the number on the roster."""
@@ -46,7 +46,7 @@ async def register(
 
 
 @router.post("/registrations/{registration_id}/confirmation", responses=problem_responses(401, 404, 409, 422))
-async def confirm(
+async def confirm_registration(
     registration_id: UUID,
     body: ConfirmationIn,
     phone: ProvenPhone,
@@ -59,7 +59,7 @@ async def confirm(
 
 
 @router.get("/registrations/{registration_id}", responses=problem_responses(401, 404, 422))
-async def registration_state(
+async def get_registration(
     registration_id: UUID, phone: ProvenPhone, app_context: AppContextDep
 ) -> RegistrationStateOut:
     """绑定进度 · Get how far the registration of this phone is."""
@@ -72,7 +72,7 @@ async def registration_state(
     responses=problem_responses(400, 401, 404, 409, 413, 415, 422, 429),
     openapi_extra=pictures_body("shots", 1, 5),
 )
-async def post_rebinding_face(
+async def submit_rebinding_pictures(
     registration_id: UUID, request: Request, phone: ProvenPhone, app_context: AppContextDep
 ) -> RegistrationStateOut:
     """换绑时核对人脸 · Submit pictures of the own face, which are compared with the enrolled one and then deleted."""
@@ -81,12 +81,14 @@ async def post_rebinding_face(
 
 
 @router.post("/rebinding-objections", status_code=201, responses=problem_responses(401, 409, 422))
-async def post_objection(body: ObjectionIn, phone: ProvenPhone, app_context: AppContextDep) -> ObjectionOut:
+async def object_to_new_phone(
+    body: ObjectionIn, phone: ProvenPhone, app_context: AppContextDep
+) -> ObjectionOut:
     """对换绑提出异议（原手机） · Object, on the old phone, to its replacement."""
     return objection_out(await object_to_rebinding(app_context, phone, body.note))
 
 
 @router.post("/token", responses=problem_responses(401))
-async def token(phone: ProvenPhone, app_context: AppContextDep) -> TokenOut:
+async def issue_access_token(phone: ProvenPhone, app_context: AppContextDep) -> TokenOut:
     """获取访问令牌 · Get a new token; the bound key is the credential."""
     return _token_out(registration.issue_token(app_context, phone))

@@ -13,6 +13,7 @@ from backend.core.keys import KeyRing
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.conditional import NOT_MODIFIED, IfNoneMatch, not_modified_response, weak_etag
 from backend.core.web.problems import problem_response, problem_responses
+from backend.core.web.request_checks import refuse_form
 from backend.core.web.requests import Caller
 from backend.org.paths import division_of
 from backend.roll_call import half_year_registration, reason_texts, student_queries
@@ -25,10 +26,10 @@ from backend.roll_call.student_schemas import (
     ChallengeOut,
     ExplainedReasonOut,
     FrameOut,
+    HalfYearRegistrationOut,
     OwnAttemptsOut,
     OwnRefusalOut,
     OwnRollCallOut,
-    RegistrationOut,
     SubmissionOut,
 )
 from backend.roll_call.tables import RollCall
@@ -176,7 +177,7 @@ async def _roll_call_etag(session: AsyncSession, caller: Caller, roll_call_id: U
     response_model=ChallengeOut,
     responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
-async def post_challenge(
+async def request_challenge(
     caller: PhoneCaller, roll_call_id: UUID, request: Request, body: ChallengeIn | None = None
 ) -> Response:
     """获取核验口令和要做的动作 · Request a nonce and actions. An unanswered challenge keeps its actions until it expires."""
@@ -204,10 +205,11 @@ async def post_challenge(
         }
     },
 )
-async def put_frame(
+async def upload_frame(
     caller: PhoneCaller, submission_id: UUID, position: Annotated[int, Path(ge=0, le=1000)], request: Request
 ) -> FrameOut:
     """上传一帧图片（与信封中声明的摘要一致） · Upload one frame; it must match the hash declared in the envelope."""
+    refuse_form(request, "image/jpeg")
     app_context, at = caller.app_context, caller.at
     frame = await frames.load_declared_frame(app_context, caller.actor, submission_id, position, at)
     size = await frames.store_frame(app_context, frame, request.stream())
@@ -221,7 +223,7 @@ async def put_frame(
     response_model=OwnAttemptsOut,
     responses={**NOT_MODIFIED, **problem_responses(401, 403, 404, 422)},
 )
-async def get_attempts(
+async def list_attempts(
     caller: PhoneCaller, roll_call_id: UUID, response: Response, if_none_match: IfNoneMatch = None
 ) -> OwnAttemptsOut | Response:
     """我的提交及结果 · Submissions of this student with their verdicts, and refusals."""
@@ -268,9 +270,9 @@ async def get_submission(caller: PhoneCaller, submission_id: UUID) -> Submission
 @router.post(
     "/me/half-year-registrations", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_registration(caller: PhoneCaller) -> RegistrationOut:
+async def register_half_year(caller: PhoneCaller) -> HalfYearRegistrationOut:
     """非全日制学生学籍注册（每学期注册期内一次） · A part-time student's registration, once in each term's period (HN334-2.2)."""
     async with caller.transaction() as session:
         place = division_of(caller.actor.org_path)
         row = await half_year_registration.register_half_year(session, caller.actor, place, caller.at)
-    return RegistrationOut(term_code=row.term_code, year=row.year, number=row.number, at=row.at)
+    return HalfYearRegistrationOut(term_code=row.term_code, year=row.year, number=row.number, at=row.at)

@@ -50,7 +50,7 @@ async def get_prompt(caller: PhoneCaller, prompt_id: UUID) -> OwnPromptDetailOut
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_statement(caller: PhoneCaller, prompt_id: UUID, body: StatementIn) -> StatementOut:
+async def submit_statement(caller: PhoneCaller, prompt_id: UUID, body: StatementIn) -> StatementOut:
     """陈述意见（可多次） · Make a statement on an open prompt, any number of times."""
     command = FileStatement(prompt_id, body.text, tuple(body.attachment_ids))
     async with caller.transaction() as session:

@@ -88,7 +88,7 @@ class AppealDecisionIn(Schema):
     )
 
 
-class WithdrawalIn(Schema):
+class AppealWithdrawalIn(Schema):
     """The optional reason for withdrawing the appeal."""
 
     reason: LongText | None = Field(default=None, examples=["学校已说明情况"])
@@ -138,7 +138,7 @@ class AppealOut(BaseModel):
         return cls(**_appeal_fields(appeal, at))
 
 
-class OutcomeOut(BaseModel):
+class AppealedOutcomeOut(BaseModel):
     """One result of a roll call; the last one is in effect. Only authorities see `trace`."""
 
     outcome: str = Field(examples=["missed"])
@@ -159,7 +159,7 @@ class RollCallSubjectOut(BaseModel):
     launcher: str
     opens_at: datetime
     closes_at: datetime
-    outcomes: list[OutcomeOut]
+    outcomes: list[AppealedOutcomeOut]
 
 
 class ChangeSubjectOut(BaseModel):
@@ -181,7 +181,7 @@ class ChangeSubjectOut(BaseModel):
     prompt_trace: dict[str, Any] | None
 
 
-class ReasonOut(BaseModel):
+class EligibilityReasonOut(BaseModel):
     """A reason code with its text in both languages."""
 
     code: str = Field(examples=["not_full_time"])
@@ -207,7 +207,7 @@ class GaokaoEligibilityOut(BaseModel):
     eligible: bool
     standing: str = Field(examples=["01"])
     study_form: str = Field(examples=["full_time"])
-    reasons: list[ReasonOut]
+    reasons: list[EligibilityReasonOut]
     changes: list[EligibilityChangeOut]
     finding_appeal_id: UUID | None = Field(description="据以认定的申诉 · the upheld appeal")
     finding: str | None
@@ -221,7 +221,7 @@ class GaokaoEligibilityOut(BaseModel):
             standing=eligibility.status.standing,
             study_form=eligibility.status.study_form,
             reasons=[
-                ReasonOut(code=code, zh=REASON_TEXTS[code][0], en=REASON_TEXTS[code][1])
+                EligibilityReasonOut(code=code, zh=REASON_TEXTS[code][0], en=REASON_TEXTS[code][1])
                 for code in eligibility.reasons
             ],
             changes=[
@@ -333,7 +333,7 @@ def _roll_call_subject_out(subject: RollCallSubject, *, traces: bool) -> RollCal
     for entry in subject.outcomes:
         words = reason(entry.reason)
         outcomes.append(
-            OutcomeOut(
+            AppealedOutcomeOut(
                 outcome=entry.outcome,
                 reason_zh=words.zh,
                 reason_en=words.en,

@@ -138,14 +138,14 @@ class OutlineCheckOut(BaseModel):
     bbox: tuple[float, float, float, float] | None
 
 
-class DecisionIn(Schema):
+class SiteDecisionIn(Schema):
     """The superior's decision; a rejection needs an opinion."""
 
     outcome: Literal["approved", "rejected"]
     opinion: LongText | None = Field(default=None, examples=["范围与备案地址一致"])
 
 
-class DecisionOut(BaseModel):
+class SiteDecisionOut(BaseModel):
     """A decision with its author and time."""
 
     version_id: UUID
@@ -169,7 +169,7 @@ class VersionOut(BaseModel):
     warnings: list[OutlineWarningOut]
     filed_by: UUID
     filed_at: datetime
-    decision: DecisionOut | None
+    decision: SiteDecisionOut | None
 
 
 class VersionDetailOut(VersionOut):
@@ -240,7 +240,9 @@ def version_out(view: VersionView) -> VersionOut:
 
 def _version_fields(view: VersionView) -> dict[str, Any]:
     decision = view.decision
-    decision_out = None if decision is None else DecisionOut.model_validate(decision, from_attributes=True)
+    decision_out = (
+        None if decision is None else SiteDecisionOut.model_validate(decision, from_attributes=True)
+    )
     version = view.version
     names = (
         *("id", "version", "datum", "area_m2", "valid_from", "valid_to", "note", "warnings"),

@@ -103,7 +103,7 @@ class ReminderSentOut(BaseModel):
     students: int
 
 
-class MissingOut(BaseModel):
+class MissingStudentOut(BaseModel):
     """A student who is not present yet, with what a counselor needs to help."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -277,7 +277,7 @@ class DetermineIn(Schema):
     reason: LongText = Field(examples=["经与本人视频核对，确认在校"])
 
 
-class OutcomeOut(BaseModel):
+class DeterminedOutcomeOut(BaseModel):
     """A current outcome."""
 
     student_id: UUID
@@ -294,7 +294,7 @@ class CodeOut(BaseModel):
     code: str = Field(examples=["20481357"])
 
 
-class SiteOut(BaseModel):
+class RollCallSiteOut(BaseModel):
     """A fence frozen for this roll call."""
 
     site_version_id: UUID

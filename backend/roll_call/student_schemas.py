@@ -222,7 +222,7 @@ class OwnAttemptsOut(BaseModel):
     refusals: list[OwnRefusalOut]
 
 
-class RegistrationOut(BaseModel):
+class HalfYearRegistrationOut(BaseModel):
     """A part-time student's registration for a term; `number` counts those of the year (HN334-2.2)."""
 
     term_code: str = Field(examples=["2026-spring"])

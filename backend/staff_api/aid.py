@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from backend.aid import queries as aid_queries
 from backend.aid.application_schemas import (
     AidApplicationOut,
     AidApplicationsIn,
@@ -46,7 +47,6 @@ from backend.aid.queries import (
     ApplicationState,
     BalanceSearch,
     get_application,
-    get_student_aid,
     list_applications,
     list_balances,
 )
@@ -76,7 +76,7 @@ CSV = "text/csv"
 
 
 @router.post("/aid-applications", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def post_applications(caller: StaffCaller, body: AidApplicationsIn) -> AidApplicationsOut:
+async def submit_aid_applications(caller: StaffCaller, body: AidApplicationsIn) -> AidApplicationsOut:
     """批量申请资助（按班级或全校） · Apply for a class or the school. The answer names skipped students with the reason."""
     command = ApplyForClass(body.kind, body.class_id)
     async with caller.transaction() as session:
@@ -85,7 +85,7 @@ async def post_applications(caller: StaffCaller, body: AidApplicationsIn) -> Aid
 
 
 @router.get("/aid-applications", responses=problem_responses(401, 403, 422))
-async def get_applications(
+async def list_aid_applications(
     caller: StaffCaller,
     state: ApplicationState | None = None,
     term_code: TermCode = None,
@@ -106,7 +106,9 @@ async def get_applications(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_decision(caller: StaffCaller, application_id: UUID, body: AidDecisionIn) -> AidApplicationOut:
+async def decide_aid_application(
+    caller: StaffCaller, application_id: UUID, body: AidDecisionIn
+) -> AidApplicationOut:
     """审批资助申请（申请人不得审批） · Approve or refuse, once. The account that filed the application cannot decide."""
     command = DecideAid(application_id, body.outcome, body.reasons)
     async with caller.transaction() as session:
@@ -120,7 +122,7 @@ async def post_decision(caller: StaffCaller, application_id: UUID, body: AidDeci
     status_code=201,
     responses=problem_responses(401, 403, 404, 422),
 )
-async def post_duplicate_finding(caller: StaffCaller, student_id: UUID, body: DuplicateIn) -> DuplicateOut:
+async def record_duplicate_aid(caller: StaffCaller, student_id: UUID, body: DuplicateIn) -> DuplicateOut:
     """登记重复学籍核查结果 · Record the finding of a check for duplicate enrolment. The newest finding counts."""
     command = RecordDuplicate(student_id, body.duplicate, body.evidence)
     async with caller.transaction() as session:
@@ -137,7 +139,7 @@ async def post_duplicate_finding(caller: StaffCaller, student_id: UUID, body: Du
     response_model=PaymentsOut,
     responses=problem_responses(401, 403, 409, 422),
 )
-async def post_payments(
+async def record_aid_payments(
     request: Request, caller: StaffCaller, body: PaymentsIn
 ) -> PaymentsOut | JSONResponse:
     """登记资助发放 · Record payments, all or none. Known payments change nothing."""
@@ -169,7 +171,7 @@ async def post_payments(
     openapi_extra=BINARY_BODY,
     responses=problem_responses(401, 403, 409, 413, 415, 422),
 )
-async def post_payment_import(
+async def import_aid_payment_file(
     request: Request, caller: StaffCaller, file_name: FileName, *, dry_run: DryRun = True
 ) -> PaymentFileOut | JSONResponse:
     """导入发放记录（学籍号、资助项目、月份、金额（元）、发放日期、凭证号） · Import a file of payments, or only validate it.
@@ -222,10 +224,10 @@ async def _import_or_roll_back(caller: StaffCaller, file: PaymentFile, *, dry_ru
 
 
 @router.get("/students/{student_id}/aid", responses=problem_responses(401, 403, 404, 409, 422))
-async def get_aid(caller: StaffCaller, student_id: UUID) -> StudentAidOut:
+async def get_student_aid(caller: StaffCaller, student_id: UUID) -> StudentAidOut:
     """学生资助：申请、批准、发放、账目和余额 · A student's aid with the ledger and its balances."""
     async with caller.transaction() as session:
-        aid = await get_student_aid(session, caller.actor, student_id, caller.at)
+        aid = await aid_queries.get_student_aid(session, caller.actor, student_id, caller.at)
     return StudentAidOut.from_aid(aid)
 
 
@@ -233,7 +235,7 @@ async def get_aid(caller: StaffCaller, student_id: UUID) -> StudentAidOut:
 
 
 @router.get("/aid-withdrawals", responses=problem_responses(401, 403, 409, 422))
-async def get_withdrawals(
+async def list_aid_withdrawals(
     caller: StaffCaller,
     state: FilingState | None = None,
     kind: FilingKind | None = None,
@@ -256,7 +258,7 @@ async def get_withdrawals(
 
 
 @router.get("/aid-withdrawals/{withdrawal_id}", responses=problem_responses(401, 403, 404, 409, 422))
-async def get_withdrawal(caller: StaffCaller, withdrawal_id: UUID) -> FilingDetailOut:
+async def get_aid_withdrawal(caller: StaffCaller, withdrawal_id: UUID) -> FilingDetailOut:
     """查看撤回或恢复（已发放部分照列、不变） · One filing with every instalment, including the unaffected paid ones."""
     async with caller.transaction() as session:
         view = await get_filing(session, caller.actor, withdrawal_id)
@@ -271,7 +273,7 @@ async def get_withdrawal(caller: StaffCaller, withdrawal_id: UUID) -> FilingDeta
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_acknowledgement(
+async def acknowledge_aid_withdrawal(
     caller: StaffCaller, withdrawal_id: UUID, body: AcknowledgementIn
 ) -> FilingOut:
     """资助部门签收 · Record, once, that the aid office accepted a filing under its own number."""
@@ -283,7 +285,7 @@ async def post_acknowledgement(
 
 
 @router.post("/aid-withdrawal-exports", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def post_export(caller: StaffCaller, body: ExportIn) -> ExportOut:
+async def request_aid_withdrawal_export(caller: StaffCaller, body: ExportIn) -> ExportOut:
     """申请导出（谁导出、谁负责） · Request a file for the aid office, with its purpose."""
     command = RequestExport(body.purpose, tuple(body.filing_ids))
     async with caller.transaction() as session:
@@ -296,7 +298,7 @@ async def post_export(caller: StaffCaller, body: ExportIn) -> ExportOut:
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_export_approval(caller: StaffCaller, export_id: UUID) -> ExportOut:
+async def approve_aid_withdrawal_export(caller: StaffCaller, export_id: UUID) -> ExportOut:
     """批准导出（申请人不得批准） · Approve an export. The requester cannot approve it."""
     async with caller.transaction() as session:
         view = await approve_export(session, caller.actor, export_id, caller.at)
@@ -311,7 +313,7 @@ async def post_export_approval(caller: StaffCaller, export_id: UUID) -> ExportOu
         **problem_responses(401, 403, 404, 409, 422),
     },
 )
-async def get_export_file(
+async def download_aid_withdrawal_export(
     caller: StaffCaller,
     export_id: UUID,
     file_format: Annotated[
@@ -333,7 +335,7 @@ async def get_export_file(
 
 
 @router.get("/reports/aid-balance", responses=problem_responses(401, 403, 409, 422))
-async def get_balance(
+async def list_aid_balances(
     caller: StaffCaller,
     term_code: TermCode = None,
     school_id: UUID | None = None,

@@ -23,9 +23,9 @@ from backend.appeal.schemas import (
     AppealMessageIn,
     AppealMessageOut,
     AppealOut,
+    AppealWithdrawalIn,
     GaokaoEligibilityOut,
     SchoolAppealIn,
-    WithdrawalIn,
 )
 from backend.appeal.statements import mark_messages_read, post_message
 from backend.appeal.subjects import load_subject
@@ -64,7 +64,7 @@ async def list_appeals(
 
 
 @router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def post_appeal(caller: StaffCaller, body: SchoolAppealIn) -> AppealOut:
+async def file_school_appeal(caller: StaffCaller, body: SchoolAppealIn) -> AppealOut:
     """学校提出申诉 · File an appeal of the school about one of its students."""
     command = FileAppeal(body.against.to_subject(), body.grounds.to_message(), body.student_id)
     async with caller.transaction() as session:
@@ -85,7 +85,7 @@ async def get_appeal(caller: StaffCaller, appeal_id: UUID) -> AppealDetailOut:
 
 
 @router.get("/appeals/{appeal_id}/messages", responses=problem_responses(401, 403, 404, 422))
-async def list_messages(
+async def list_appeal_messages(
     caller: StaffCaller, appeal_id: UUID, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[AppealMessageOut]:
     """申诉中的消息（旧的在前；第一条为申诉理由） · Messages, oldest first; the first one holds the grounds."""
@@ -100,7 +100,7 @@ async def list_messages(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
-async def post_appeal_message(
+async def send_appeal_message(
     caller: StaffCaller, appeal_id: UUID, body: AppealMessageIn
 ) -> AppealMessageOut:
     """发送消息（申诉方与受理单位之间） · Post a message to the other side."""
@@ -111,7 +111,7 @@ async def post_appeal_message(
 
 
 @router.post("/appeals/{appeal_id}/read", status_code=204, responses=problem_responses(401, 403, 404, 422))
-async def post_read(caller: StaffCaller, appeal_id: UUID) -> None:
+async def mark_appeal_read(caller: StaffCaller, appeal_id: UUID) -> None:
     """标记对方消息已读 · Mark the messages of the other side as read."""
     async with caller.transaction() as session:
         await mark_messages_read(session, caller.actor, appeal_id, caller.at)
@@ -120,7 +120,7 @@ async def post_read(caller: StaffCaller, appeal_id: UUID) -> None:
 @router.post(
     "/appeals/{appeal_id}/decision", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_decision(caller: StaffCaller, appeal_id: UUID, body: AppealDecisionIn) -> AppealOut:
+async def decide_student_appeal(caller: StaffCaller, appeal_id: UUID, body: AppealDecisionIn) -> AppealOut:
     """决定申诉（须写明理由） · Decide an appeal with reasons, once; restoration and recounting take effect immediately."""
     command = DecideAppeal(appeal_id, body.upheld, body.reasons, body.finding)
     async with caller.transaction() as session:
@@ -131,7 +131,7 @@ async def post_decision(caller: StaffCaller, appeal_id: UUID, body: AppealDecisi
 @router.post(
     "/appeals/{appeal_id}/withdrawal", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_withdrawal(caller: StaffCaller, appeal_id: UUID, body: WithdrawalIn) -> AppealOut:
+async def withdraw_school_appeal(caller: StaffCaller, appeal_id: UUID, body: AppealWithdrawalIn) -> AppealOut:
     """撤回学校的申诉（同一事项不能再提出） · Withdraw the school's appeal; the same matter cannot be appealed again."""
     async with caller.transaction() as session:
         appeal = await withdraw_appeal(session, caller.actor, appeal_id, body.reason, caller.at)
@@ -141,7 +141,7 @@ async def post_withdrawal(caller: StaffCaller, appeal_id: UUID, body: Withdrawal
 @router.post(
     "/appeals/{appeal_id}/next-level", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_next_level(caller: StaffCaller, appeal_id: UUID, body: AppealMessageIn) -> AppealOut:
+async def file_next_appeal(caller: StaffCaller, appeal_id: UUID, body: AppealMessageIn) -> AppealOut:
     """被驳回后向上一级申诉（一次） · Take a rejected appeal of the school to the next level, once."""
     async with caller.transaction() as session:
         appeal = await appeal_to_next_level(session, caller.actor, appeal_id, body.to_message(), caller.at)

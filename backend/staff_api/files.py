@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1", tags=["附件 · attachments"])
     responses=problem_responses(401, 403, 404, 413, 415, 422, 429),
     openapi_extra=file_request_body(MEDIA_TYPES),
 )
-async def post_attachment(
+async def upload_attachment(
     caller: StaffCaller,
     request: Request,
     student_id: Annotated[UUID, Query(description="附件所涉学生 · the student the file is about")],
@@ -50,7 +50,7 @@ async def post_attachment(
     response_class=Response,
     responses=problem_responses(401, 403, 404, 422) | file_response(),
 )
-async def get_attachment(caller: StaffCaller, attachment_id: UUID) -> Response:
+async def download_attachment(caller: StaffCaller, attachment_id: UUID) -> Response:
     """下载附件 · Download a file of a fact that the caller may see; the access is recorded."""
     as_stand_in = and_(
         AttachmentLink.subject_type == LEAVE_ATTACHMENTS,

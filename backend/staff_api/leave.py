@@ -43,7 +43,7 @@ router = APIRouter(prefix="/v1", tags=["请假 · leave"])
 
 
 @router.get("/leave-requests", responses=problem_responses(401, 403, 422))
-async def list_leave(
+async def list_leave_requests(
     caller: StaffCaller,
     state: LeaveState | None = None,
     class_id: UUID | None = None,
@@ -67,7 +67,7 @@ def _require_school_staff(caller: StaffCaller) -> None:
 
 
 @router.get("/leave-requests/{leave_id}", responses=problem_responses(401, 403, 404, 422))
-async def get_leave(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
+async def get_leave_request(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
     """查看请假 · One request."""
     _require_school_staff(caller)
     async with caller.transaction() as session:
@@ -81,7 +81,7 @@ async def get_leave(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_decision(caller: StaffCaller, leave_id: UUID, body: LeaveDecisionIn) -> LeaveOut:
+async def decide_leave_request(caller: StaffCaller, leave_id: UUID, body: LeaveDecisionIn) -> LeaveOut:
     """审批请假（不批准须写明理由） · Approve or decline, once."""
     _require_school_staff(caller)
     command = DecideLeave(leave_id, body.outcome, body.opinion)
@@ -96,7 +96,7 @@ async def post_decision(caller: StaffCaller, leave_id: UUID, body: LeaveDecision
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_cancellation(caller: StaffCaller, leave_id: UUID, body: LeaveCancellationIn) -> LeaveOut:
+async def cancel_leave_request(caller: StaffCaller, leave_id: UUID, body: LeaveCancellationIn) -> LeaveOut:
     """撤销请假 · Cancel leave; once started, it ends now."""
     _require_school_staff(caller)
     async with caller.transaction() as session:
@@ -108,7 +108,7 @@ async def post_cancellation(caller: StaffCaller, leave_id: UUID, body: LeaveCanc
 @router.post(
     "/leave-requests/{leave_id}/return", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_return(caller: StaffCaller, leave_id: UUID, body: LeaveReturnIn) -> LeaveOut:
+async def confirm_leave_return(caller: StaffCaller, leave_id: UUID, body: LeaveReturnIn) -> LeaveOut:
     """代为销假 · Record the student's return."""
     _require_school_staff(caller)
     async with caller.transaction() as session:
@@ -134,7 +134,9 @@ async def get_leave_days(
 
 
 @router.get("/leave-stand-ins", responses=problem_responses(401, 403, 422))
-async def list_stand_ins(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None) -> Page[StandInOut]:
+async def list_leave_stand_ins(
+    caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None
+) -> Page[StandInOut]:
     """代审安排（新的在前） · Stand-in arrangements, newest first; counselors see their own."""
     async with caller.transaction() as session:
         rows = await load_stand_ins_page(session, caller.actor, cursor_id(cursor), limit + 1)
@@ -142,7 +144,7 @@ async def list_stand_ins(caller: StaffCaller, limit: Limit = 50, cursor: Cursor 
 
 
 @router.post("/leave-stand-ins", status_code=201, responses=problem_responses(401, 403, 404, 422))
-async def post_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
+async def appoint_leave_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
     """指定代审人 · Name a colleague who decides on leave in my place for a period."""
     command = NameStandIn(body.stand_in_id, body.starts_at, body.ends_at)
     async with caller.transaction() as session:
@@ -155,7 +157,7 @@ async def post_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_stand_in_end(caller: StaffCaller, stand_in_id: UUID) -> StandInOut:
+async def end_leave_stand_in(caller: StaffCaller, stand_in_id: UUID) -> StandInOut:
     """提前结束代审 · End a stand-in now; decisions already made stay valid."""
     async with caller.transaction() as session:
         stand_in = await end_stand_in(session, caller.actor, stand_in_id, caller.at)

@@ -32,7 +32,7 @@ async def list_notices(caller: StaffCaller, limit: Limit = 20, cursor: Cursor = 
 
 
 @router.post("/notices/{notice_id}/read", responses=problem_responses(401, 403, 404, 422))
-async def read_notice(caller: StaffCaller, notice_id: UUID) -> Opened:
+async def mark_notice_read(caller: StaffCaller, notice_id: UUID) -> Opened:
     """标记通知已读 · Record that I opened a notice; repeating it changes nothing."""
     async with caller.transaction() as session:
         opened_at = await open_notice(session, caller.actor, notice_id, caller.at)
@@ -40,7 +40,7 @@ async def read_notice(caller: StaffCaller, notice_id: UUID) -> Opened:
 
 
 @router.get("/notice-groups/{group_id}", responses=problem_responses(401, 403, 404, 422))
-async def show_notice_group(caller: StaffCaller, group_id: UUID) -> NoticeGroup:
+async def get_notice_group(caller: StaffCaller, group_id: UUID) -> NoticeGroup:
     """一次通知的送达统计 · Delivery statistics of the notices of one cause."""
     async with caller.transaction() as session:
         statistics = await load_group_statistics(session, caller.actor, group_id)
@@ -54,7 +54,7 @@ async def show_notice_group(caller: StaffCaller, group_id: UUID) -> NoticeGroup:
 
 
 @router.post("/callbacks/sms-reports/{token}", responses=problem_responses(404, 422))
-async def post_sms_reports(
+async def receive_sms_reports(
     app_context: AppContextDep,
     token: Annotated[str, Path(max_length=200, description="回执地址中的密钥 · the secret in the address")],
     reports: Annotated[list[AliyunSmsReport], Field(max_length=1000)],

@@ -17,8 +17,6 @@ pytestmark = pytest.mark.xdist_group(
 
 MAX_MODULES = 25
 """Modules of one folder, `__init__.py` not counted."""
-DUPLICATE_CLASSES: dict[str, set[str]] = {"backend.standing": {"StatusOut"}}
-"""Package → class names that several of its modules still define. Remove entries; do not add any."""
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 DOCUMENTED_PATH = re.compile(
     r"`((?:backend|mobile_api|geo|biometrics|migrations|policies|tests|docs)/[\w./-]*)`"
@@ -49,11 +47,7 @@ def duplicate_classes() -> dict[str, set[str]]:
 
 
 def test_a_class_name_means_one_thing_within_a_package() -> None:
-    allowed = DUPLICATE_CLASSES
-    unexpected = {
-        package: names - allowed.get(package, set()) for package, names in duplicate_classes().items()
-    }
-    assert {package: names for package, names in unexpected.items() if names} == {}
+    assert {package: names for package, names in duplicate_classes().items() if names} == {}
 
 
 def test_folders_have_at_most_25_modules() -> None:

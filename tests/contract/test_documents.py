@@ -89,6 +89,15 @@ def test_operations_have_a_chinese_description_and_a_unique_id(api: str) -> None
     assert len({operation["operationId"] for _, operation in all_operations}) == len(all_operations)
 
 
+@pytest.mark.parametrize("api", ROWS)
+def test_operation_ids_are_camel_case_verbs_with_an_object(api: str) -> None:
+    """Clients name their functions after them: `launchRollCall`."""
+    for route, operation in operations(api):
+        name = operation["operationId"]
+        assert re.fullmatch("[a-z]+([A-Z][a-z]*)+", name), (route, name)
+        assert not name.startswith(("post", "put", "delete")), (route, name)
+
+
 def test_missing_example_raises_an_error() -> None:
     schema = {"type": "object", "required": ["size"], "properties": {"size": {"type": "integer"}}}
     with pytest.raises(ExampleMissing, match="size"):
@@ -122,6 +131,19 @@ def test_every_operation_documents_its_sign_in() -> None:
     assert by_route["POST /v1/registrations"]["security"] == [{"proof": []}]
     envelopes = by_route["POST /v1/roll-calls/{roll_call_id}/envelopes"]
     assert envelopes["security"] == [{"token": [], "proof": []}]
+
+
+@pytest.mark.parametrize("api", ROWS)
+def test_every_operation_that_needs_a_proof_has_its_header(api: str) -> None:
+    for route, operation in operations(api):
+        headers = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "header"}
+        assert ("DPoP" in headers) == any("proof" in each for each in operation["security"]), route
+
+
+@pytest.mark.parametrize("api", ROWS)
+def test_schemas_have_plain_unique_names(api: str) -> None:
+    """FastAPI adds the module to the name of a schema if two have the same, and pydantic adds type arguments."""
+    assert [name for name in document(api)["components"]["schemas"] if "_" in name] == []
 
 
 def test_only_posts_of_staff_document_the_idempotency_key() -> None:

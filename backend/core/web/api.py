@@ -22,6 +22,15 @@ ASSETS = Path(fastapi_offline.__file__).parent / "static"
 ASSETS_PATH = "/docs/assets"
 
 
+def operation_id(route: APIRoute) -> str:
+    """The operation id of a route: the name of its function in camelCase, `list_terms` → `listTerms`.
+
+    Clients name their functions after it, so a change of a route function's name is a change of the API.
+    """
+    first, *others = route.name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
 class PrefixRouter(APIRouter):
     """A router that tries its routes only for a path that starts like one of them.
 
@@ -49,6 +58,7 @@ class Api(FastAPI):
             redoc_url=None,
             openapi_url="/openapi.json",
             redirect_slashes=False,
+            generate_unique_id_function=operation_id,
             dependencies=[Depends(check_request)],
         )
         self.state.app_context = app_context

@@ -1,5 +1,6 @@
 """Completes the OpenAPI documents: problem responses, examples of bodies, and security schemes."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from backend.core.web.problems import Problem, problem_responses
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 EXAMPLE_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+_PAGE = re.compile(r"\bPage_(\w+)_$")
 _VALIDATION = ("HTTPValidationError", "ValidationError")
 
 
@@ -25,6 +27,8 @@ class Security:
     schemes: Mapping[str, dict[str, str]] = field(default_factory=dict)
     required_by: dict[Callable[..., Any], Requirement] = field(default_factory=dict)
     """By dependency, or by endpoint for one that authenticates its requests itself."""
+    parameters: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """By scheme, the header parameter that carries it, listed with the operations for tools that ignore schemes."""
 
     def requirement_of(self, route: APIRoute) -> Requirement | None:
         """The requirement of the first dependency of a route that has one; None if it needs no sign-in."""
@@ -47,7 +51,8 @@ def complete_document(
     """Add problem responses for errors that FastAPI raises itself, examples of bodies, and security requirements."""
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schemas["Problem"] = Problem.model_json_schema()
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs"), Problem=problem)
     for operations in document["paths"].values():
         for method, operation in operations.items():
             _complete_operation(operation, schemas)
@@ -57,10 +62,21 @@ def complete_document(
                 _remove_parameter(operation, IDEMPOTENCY_HEADER)
     for name in _VALIDATION:
         schemas.pop(name, None)
+    document = _name_pages(document)
+    components = document["components"]
     if security is not None and security.schemes:
         components["securitySchemes"] = dict(security.schemes)
         _add_requirements(document, routes, security)
     return document
+
+
+def _name_pages(value: Any) -> Any:
+    """Rename the schemas of pages, in references too: `Page_LeaveOut_` becomes `LeaveOutPage`."""
+    if isinstance(value, dict):
+        return {_PAGE.sub(r"\1Page", name): _name_pages(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_name_pages(each) for each in value]
+    return _PAGE.sub(r"\1Page", value) if isinstance(value, str) and "Page_" in value else value
 
 
 def _add_requirements(document: dict[str, Any], routes: Sequence[APIRoute], security: Security) -> None:
@@ -70,6 +86,10 @@ def _add_requirements(document: dict[str, Any], routes: Sequence[APIRoute], secu
             operation = document["paths"].get(route.path, {}).get(method.lower())
             if operation is not None:
                 operation["security"] = [] if requirement is None else [requirement]
+                headers = [
+                    security.parameters[name] for name in requirement or () if name in security.parameters
+                ]
+                operation["parameters"] = operation.get("parameters", []) + headers
 
 
 def _complete_idempotent_operation(operation: dict[str, Any]) -> None:
@@ -85,9 +105,7 @@ def _remove_parameter(operation: dict[str, Any], name: str) -> None:
 
 def _complete_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     responses = operation["responses"]
-    statuses: list[int] = []
-    if "422" in responses:
-        statuses.append(422)
+    statuses = [422]  # a query parameter that is unknown or given twice
     if "requestBody" in operation:
         statuses += [400, 413, 415]
         body = operation["requestBody"]["content"].get("application/json")

@@ -21,6 +21,15 @@ log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 
 
+class FieldProblem(BaseModel):
+    """What is wrong with one field of a malformed request."""
+
+    field: str = Field(description="`body.`, `query.` or `path.` and the field", examples=["body.starts_on"])
+    message: str = Field(description="in the requested language", examples=["缺少此项，请补填"])
+    message_zh: str = Field(examples=["缺少此项，请补填"])
+    message_en: str = Field(examples=["Field required"])
+
+
 class Problem(BaseModel):
     """The body of every error response (RFC 9457)."""
 
@@ -36,7 +45,7 @@ class Problem(BaseModel):
     detail_zh: str = Field(examples=["没有找到，或您无权查看。请核对编号。"])
     detail_en: str = Field(examples=["Not found, or not yours to see. Check the identifier."])
     instance: str = Field(examples=["/v1/…"])
-    errors: list[dict[str, Any]] | None = Field(default=None, description="per field, for malformed requests")
+    errors: list[FieldProblem] | None = Field(default=None, description="per field, for malformed requests")
     server_time: str | None = Field(
         default=None,
         description="with proof_clock_wrong: the server's time (RFC 3339), for the `iat` of the next proof",

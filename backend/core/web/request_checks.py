@@ -63,11 +63,11 @@ def require_media_type(request: Request, expected: str, *, required: bool = Fals
         raise MediaTypeUnsupported(expected)
 
 
-def refuse_form(request: Request) -> None:
+def refuse_form(request: Request, expected: str = "application/octet-stream") -> None:
     """Raise `MediaTypeUnsupported` for a form where the endpoint reads the bytes of one file."""
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        raise MediaTypeUnsupported("application/octet-stream")
+        raise MediaTypeUnsupported(expected)
 
 
 def list_query_parameters(route: APIRoute) -> tuple[str, ...]:

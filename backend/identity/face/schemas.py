@@ -13,7 +13,7 @@ from backend.identity.face.review.shared_picture_reports import SharedPictureRow
 from backend.identity.tables import FaceEnrolment, Portrait
 
 
-class ReasonOut(BaseModel):
+class PictureReasonOut(BaseModel):
     """Why a picture was refused; `shot` counts from 0 and is null for all shots together."""
 
     shot: int | None
@@ -26,7 +26,7 @@ class PictureStateOut(BaseModel):
     """The state of submitted pictures: none, pending, accepted, review or refused."""
 
     state: Literal["none", "pending", "accepted", "review", "refused"]
-    reasons: list[ReasonOut] = []
+    reasons: list[PictureReasonOut] = []
     submitted_at: datetime | None = None
     decided_at: datetime | None = None
 
@@ -38,7 +38,7 @@ def picture_state_out(row: FaceEnrolment | Portrait | None) -> PictureStateOut:
     return PictureStateOut.model_validate(
         {
             "state": row.status,
-            "reasons": [ReasonOut.model_validate(reason) for reason in row.reasons],
+            "reasons": [PictureReasonOut.model_validate(reason) for reason in row.reasons],
             "submitted_at": row.submitted_at,
             "decided_at": row.decided_at,
         }
@@ -121,7 +121,7 @@ class PortraitOut(BaseModel):
     class_name: str = Field(examples=["2024级1班"])
     state: Literal["pending", "review", "accepted", "refused", "replaced"]
     score: float | None = Field(description="与采集人脸的相似度 · similarity to the enrolled face")
-    reasons: list[ReasonOut]
+    reasons: list[PictureReasonOut]
     submitted_at: datetime
     decided_at: datetime | None
 

@@ -34,7 +34,7 @@ StatusFilter = Annotated[AccountStatus | None, Query(description="账号状态 �
 
 
 @router.post("", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def invite_account(body: InvitationIn, caller: StaffCaller) -> InvitationOut:
+async def invite_staff_account(body: InvitationIn, caller: StaffCaller) -> InvitationOut:
     """邀请下级账号 · Create an account directly below one's own."""
     command = staff_accounts.InviteAccount(body.kind, body.org_id, body.login, body.display_name, body.phone)
     policy = province_policy(caller.app_context, caller.at)
@@ -61,7 +61,7 @@ async def list_accounts(
 
 
 @router.post("/{account_id}/invitation", responses=problem_responses(401, 403, 404, 409, 422))
-async def renew(account_id: UUID, caller: StaffCaller) -> InvitationOut:
+async def renew_invitation(account_id: UUID, caller: StaffCaller) -> InvitationOut:
     """重新发放激活码 · Issue a new activation code; the old one stops working."""
     policy = province_policy(caller.app_context, caller.at)
     async with caller.transaction() as session:
@@ -98,7 +98,9 @@ async def enable_account(account_id: UUID, body: EnableIn, caller: StaffCaller) 
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def request_reset(account_id: UUID, body: ResetRequestIn, caller: StaffCaller) -> ResetOut:
+async def request_authenticator_reset(
+    account_id: UUID, body: ResetRequestIn, caller: StaffCaller
+) -> ResetOut:
     """申请重置验证器 · Request the reset of a lost second factor; another person must approve it."""
     async with caller.transaction() as session:
         view = await authenticator_resets.request_reset(

@@ -37,7 +37,7 @@ StatusFilter = Annotated[
     status_code=204,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def assign(counselor_id: UUID, body: ClassesIn, caller: StaffCaller) -> Response:
+async def assign_classes_to_counselor(counselor_id: UUID, body: ClassesIn, caller: StaffCaller) -> Response:
     """分配班级 · Assign classes to a counselor, who replaces the previous counselor of each class."""
     command = AssignClasses(counselor_id, frozenset(body.class_ids))
     async with caller.transaction() as session:
@@ -46,7 +46,7 @@ async def assign(counselor_id: UUID, body: ClassesIn, caller: StaffCaller) -> Re
 
 
 @router.get("/readiness", responses=problem_responses(401, 422))
-async def readiness(caller: StaffCaller, cursor: Cursor = None, limit: Limit = 50) -> Page[ReadinessOut]:
+async def list_readiness(caller: StaffCaller, cursor: Cursor = None, limit: Limit = 50) -> Page[ReadinessOut]:
     """准备情况 · List which schools are ready for roll calls; a school sees itself."""
     async with caller.transaction() as session:
         rows = await load_readiness_page(session, caller.actor, cursor_id(cursor), limit + 1)
@@ -54,7 +54,7 @@ async def readiness(caller: StaffCaller, cursor: Cursor = None, limit: Limit = 5
 
 
 @router.get("/students/{student_id}/activation", responses=problem_responses(401, 403, 404, 422))
-async def student_activation(student_id: UUID, caller: StaffCaller) -> StudentActivationOut:
+async def get_student_activation(student_id: UUID, caller: StaffCaller) -> StudentActivationOut:
     """学生激活进度 · Get a student's activation steps and the bound phone."""
     async with caller.transaction() as session:
         row = await load_student(session, caller.actor, caller.app_context.keys, student_id)
@@ -68,7 +68,7 @@ async def student_activation(student_id: UUID, caller: StaffCaller) -> StudentAc
     status_code=204,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def revoke(student_id: UUID, body: RevocationIn, caller: StaffCaller) -> Response:
+async def revoke_student_device(student_id: UUID, body: RevocationIn, caller: StaffCaller) -> Response:
     """解绑学生手机 · Revoke a student's phone; it is refused at its next request."""
     async with caller.transaction() as session:
         await revoke_device(session, caller.actor, RevokeDevice(student_id, body.reason), caller.at)
@@ -76,7 +76,7 @@ async def revoke(student_id: UUID, body: RevocationIn, caller: StaffCaller) -> R
 
 
 @router.get("/record-corrections", responses=problem_responses(401, 403, 422))
-async def list_corrections(
+async def list_record_corrections(
     caller: StaffCaller, status: StatusFilter = "open", cursor: Cursor = None, limit: Limit = 50
 ) -> Page[CorrectionOut]:
     """学籍信息更正申请 · List the corrections that students requested, oldest first; a counselor's own classes only."""
@@ -92,7 +92,9 @@ async def list_corrections(
 
 
 @router.post("/record-corrections/{check_id}/decision", responses=problem_responses(401, 403, 404, 409, 422))
-async def decide(check_id: UUID, body: CorrectionDecisionIn, caller: StaffCaller) -> CorrectionOut:
+async def decide_record_correction(
+    check_id: UUID, body: CorrectionDecisionIn, caller: StaffCaller
+) -> CorrectionOut:
     """处理更正申请 · Accept or decline a correction; contact data change at once, the legal record only by the roster."""
     command, keys = DecideCorrection(check_id, body.decision, body.note), caller.app_context.keys
     async with caller.transaction() as session:

@@ -17,7 +17,9 @@ router = APIRouter(prefix="/v1/authenticator-resets", tags=["账号 · accounts"
 
 
 @router.get("", responses=problem_responses(401, 403, 422))
-async def list_resets(caller: StaffCaller, cursor: Cursor = None, limit: Limit = 50) -> Page[ResetOut]:
+async def list_authenticator_resets(
+    caller: StaffCaller, cursor: Cursor = None, limit: Limit = 50
+) -> Page[ResetOut]:
     """重置验证器申请（新的在前） · List the requests of the own unit and below, newest first."""
     async with caller.transaction() as session:
         views = await load_resets_page(session, caller.actor, cursor_id(cursor), limit + 1)
@@ -25,7 +27,7 @@ async def list_resets(caller: StaffCaller, cursor: Cursor = None, limit: Limit =
 
 
 @router.post("/{reset_id}/decision", responses=problem_responses(401, 403, 404, 409, 422))
-async def post_decision(reset_id: UUID, body: ResetDecisionIn, caller: StaffCaller) -> ResetOut:
+async def decide_authenticator_reset(reset_id: UUID, body: ResetDecisionIn, caller: StaffCaller) -> ResetOut:
     """复核重置验证器 · Approve or refuse the request of another person; the approval returns an activation code once."""
     command = DecideReset(reset_id, body.outcome, body.note)
     policy = province_policy(caller.app_context, caller.at)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
+from backend.identity.phone_changes import service as phone_change_service
 from backend.identity.phone_changes.queries import (
     PhoneChangeSearch,
     load_phone_change,
@@ -17,7 +18,6 @@ from backend.identity.phone_changes.schemas import PhoneChangeDecisionIn, PhoneC
 from backend.identity.phone_changes.service import (
     DecidePhoneChange,
     ProposeNumber,
-    decide_phone_change,
     propose_number,
 )
 from backend.staff_api.caller import StaffCaller
@@ -45,7 +45,7 @@ async def list_phone_changes(
 
 
 @router.post("/phone-changes", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def post_phone_change(body: PhoneChangeIn, caller: StaffCaller) -> PhoneChangeOut:
+async def request_phone_change(body: PhoneChangeIn, caller: StaffCaller) -> PhoneChangeOut:
     """提出联系电话变更 · Propose a number for a student who has bound a phone.
 
     It takes effect when the student confirms it on the bound phone or a superior of the school approves it.
@@ -58,12 +58,12 @@ async def post_phone_change(body: PhoneChangeIn, caller: StaffCaller) -> PhoneCh
 
 
 @router.post("/phone-changes/{change_id}/decision", responses=problem_responses(401, 403, 404, 409, 422))
-async def post_phone_change_decision(
+async def decide_phone_change(
     change_id: UUID, body: PhoneChangeDecisionIn, caller: StaffCaller
 ) -> PhoneChangeOut:
     """处理联系电话变更 · Approve or refuse a number as a superior of the school, or withdraw it as the school."""
     command = DecidePhoneChange(change_id, body.outcome, body.reasons)
     async with caller.transaction() as session:
-        await decide_phone_change(session, caller.actor, command, caller.at)
+        await phone_change_service.decide_phone_change(session, caller.actor, command, caller.at)
         view = await load_phone_change(session, change_id)
     return PhoneChangeOut.of(view)

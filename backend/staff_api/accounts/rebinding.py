@@ -30,7 +30,9 @@ router = APIRouter(prefix="/v1", tags=["换绑 · change of phone"])
     status_code=201,
     responses=problem_responses(401, 403, 404, 422),
 )
-async def post_binding_code(student_id: UUID, body: BindingCodeIn, caller: StaffCaller) -> BindingCodeOut:
+async def issue_student_binding_code(
+    student_id: UUID, body: BindingCodeIn, caller: StaffCaller
+) -> BindingCodeOut:
     """发放当面绑定码 · Give a code to a student whose identity was checked in person; shown once."""
     lifetime = province_policy(caller.app_context, caller.at).duration("identity.binding_code.lifetime")
     command = IssueBindingCode(student_id, body.identity_check, lifetime)
@@ -40,7 +42,7 @@ async def post_binding_code(student_id: UUID, body: BindingCodeIn, caller: Staff
 
 
 @router.get("/rebinding-objections", responses=problem_responses(401, 422))
-async def list_objections(
+async def list_rebinding_objections(
     caller: StaffCaller, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[StaffObjectionOut]:
     """换绑异议（新的在前） · List objections to new phones, newest first; a counselor's own classes only."""
@@ -52,7 +54,7 @@ async def list_objections(
 @router.post(
     "/rebinding-objections/{objection_id}/decision", responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_objection_decision(
+async def decide_rebinding_objection(
     objection_id: UUID, body: ObjectionDecisionIn, caller: StaffCaller
 ) -> StaffObjectionOut:
     """处理换绑异议 · Decide an objection after seeing the student in person; upheld, the new phone is revoked."""

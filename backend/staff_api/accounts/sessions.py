@@ -56,20 +56,20 @@ def _tokens_out(tokens: staff_sign_in.SessionTokens) -> TokensOut:
 
 
 @router.post("/sessions", status_code=201, responses=problem_responses(401, 422, 429))
-async def open_session(body: SignInIn, app_context: AppContextDep, client: ClientDep) -> TokensOut:
+async def sign_in(body: SignInIn, app_context: AppContextDep, client: ClientDep) -> TokensOut:
     """登录 · Sign in with password and second factor."""
     command = staff_sign_in.SignIn(body.login, body.password, body.totp, body.device_token)
     return _tokens_out(await staff_sign_in.sign_in(app_context, command, client))
 
 
 @router.post("/sessions/refresh", responses=problem_responses(401, 422))
-async def refresh_session(body: RefreshIn, app_context: AppContextDep) -> TokensOut:
+async def refresh_tokens(body: RefreshIn, app_context: AppContextDep) -> TokensOut:
     """刷新令牌 · Exchange the refresh token for new tokens."""
     return _tokens_out(await staff_sign_in.refresh_session(app_context, body.refresh_token))
 
 
 @router.delete("/sessions/current", status_code=204, responses=problem_responses(401))
-async def close_session(caller: StaffCaller, sign_in: StaffSignIn) -> Response:
+async def sign_out(caller: StaffCaller, sign_in: StaffSignIn) -> Response:
     """退出登录 · Sign out; the tokens are refused at the next request."""
     async with caller.transaction() as session:
         await staff_sign_in.sign_out(session, caller.actor, sign_in.session_id, caller.at)
@@ -85,7 +85,7 @@ async def list_sessions(caller: StaffCaller, sign_in: StaffSignIn) -> list[Sessi
 
 
 @router.delete("/sessions", status_code=204, responses=problem_responses(401))
-async def close_other_sessions(caller: StaffCaller, sign_in: StaffSignIn) -> Response:
+async def sign_out_other_sessions(caller: StaffCaller, sign_in: StaffSignIn) -> Response:
     """结束其他登录 · End every own session but this one."""
     async with caller.transaction() as session:
         await end_other_sessions(session, caller.actor, sign_in.session_id, caller.at)
@@ -93,7 +93,7 @@ async def close_other_sessions(caller: StaffCaller, sign_in: StaffSignIn) -> Res
 
 
 @router.delete("/sessions/{session_id}", status_code=204, responses=problem_responses(401, 404, 422))
-async def close_own_session(session_id: UUID, caller: StaffCaller) -> Response:
+async def sign_out_session(session_id: UUID, caller: StaffCaller) -> Response:
     """结束某次登录 · End one own session."""
     async with caller.transaction() as session:
         await end_own_session(session, caller.actor, session_id, caller.at)
@@ -151,7 +151,7 @@ async def confirm_activation(
 
 
 @router.post("/me/password", status_code=204, responses=problem_responses(401, 422, 429))
-async def post_password(
+async def set_own_password(
     body: PasswordChangeIn, caller: StaffCaller, sign_in: StaffSignIn, client: ClientDep
 ) -> Response:
     """修改密码 · Change the own password; every other session and device is signed out."""
@@ -161,7 +161,7 @@ async def post_password(
 
 
 @router.get("/me", responses=problem_responses(401))
-async def me(caller: StaffCaller) -> StaffMeOut:
+async def get_me(caller: StaffCaller) -> StaffMeOut:
     """当前账号 · Get the signed-in account."""
     async with caller.transaction() as session:
         account, unit = await staff_accounts.load_own_account(session, caller.actor)

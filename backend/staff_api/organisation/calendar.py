@@ -30,7 +30,7 @@ async def get_calendar(caller: StaffCaller) -> CalendarOut:
 
 
 @router.post("", status_code=201, responses=problem_responses(400, 401, 403, 422))
-async def post_calendar_year(caller: StaffCaller, body: CalendarYearIn) -> CalendarYearOut:
+async def publish_calendar_year(caller: StaffCaller, body: CalendarYearIn) -> CalendarYearOut:
     """载入一年的节假日安排 · Load the official calendar of a year. Only the province may do so."""
     year = CalendarYear(body.year, frozenset(body.holidays), frozenset(body.makeup_workdays), body.source)
     async with caller.transaction() as session:

@@ -56,7 +56,7 @@ async def get_candidate_portrait(
 
 
 @router.post("/{candidate_id}/answer", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def post_candidate_answer(
+async def answer_duplicate_candidate(
     caller: StaffCaller, candidate_id: UUID, body: DuplicateAnswerIn
 ) -> DuplicateAnsweredOut:
     """答复是否同一人（一次） · Answer whether the two students are one person; once."""

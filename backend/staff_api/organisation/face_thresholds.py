@@ -31,7 +31,7 @@ async def list_face_thresholds(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_threshold_approval(
+async def approve_face_threshold(
     caller: StaffCaller, threshold_id: UUID, body: ThresholdApprovalIn
 ) -> FaceThresholdOut:
     """批准阈值版本生效（省级管理员） · Put a proposed version in force, as a province administrator."""

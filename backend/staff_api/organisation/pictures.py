@@ -86,9 +86,7 @@ async def get_portrait_picture(caller: StaffCaller, portrait_id: UUID) -> Respon
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_portrait_decision(
-    caller: StaffCaller, portrait_id: UUID, body: PortraitDecisionIn
-) -> PortraitOut:
+async def review_portrait(caller: StaffCaller, portrait_id: UUID, body: PortraitDecisionIn) -> PortraitOut:
     """审核证件照（学校管理员） · Accept or refuse a portrait in review, as the registrar."""
     command = DecidePortrait(portrait_id, body.accepted, body.reasons)
     async with caller.transaction() as session:
@@ -125,7 +123,7 @@ async def get_replacement_picture(
     status_code=201,
     responses=problem_responses(401, 404, 409, 422),
 )
-async def post_replacement_answer(
+async def answer_face_replacement(
     caller: StaffCaller, enrolment_id: UUID, body: ReplacementIn
 ) -> ReplacementOut:
     """审核人脸更换（学校一人、上级一人） · Answer a replacement: one person of the school, one of its superior."""

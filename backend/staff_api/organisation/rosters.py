@@ -68,7 +68,7 @@ BINARY_BODY: dict[str, Any] = {
     openapi_extra=BINARY_BODY,
     responses=problem_responses(401, 403, 409, 413, 415, 422),
 )
-async def post_roster_import(
+async def import_roster_file(
     request: Request,
     caller: StaffCaller,
     file_name: FileName,
@@ -131,7 +131,7 @@ async def _import_students(caller: Caller, roster: ValidatedRoster) -> ImportRep
     response_class=Response,
     responses={200: {"content": {XLSX: {}}, "description": "xlsx"}, **problem_responses(401, 422)},
 )
-def get_roster_template(caller: StaffCaller, variant: Variant = "national") -> Response:
+def download_roster_template(caller: StaffCaller, variant: Variant = "national") -> Response:
     """空白模板 · The empty template with drop-down lists and instructions."""
     del caller  # any signed-in account
     with TemporaryDirectory() as folder:

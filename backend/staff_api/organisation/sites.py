@@ -20,14 +20,14 @@ from backend.campus.schemas import (
     AreaExceptionIn,
     AreaExceptionOut,
     AreaExceptionsOut,
-    DecisionIn,
-    DecisionOut,
     FilingIn,
     FilingStatus,
     OutlineCheckIn,
     OutlineCheckOut,
     OutlineProblem,
     OutlineWarningOut,
+    SiteDecisionIn,
+    SiteDecisionOut,
     SiteDetailOut,
     SiteIn,
     SiteOut,
@@ -79,7 +79,7 @@ async def list_sites(
 
 
 @router.post("/sites", status_code=201, responses=problem_responses(400, 401, 403, 409, 422))
-async def post_site(caller: StaffCaller, body: SiteIn) -> SiteDetailOut:
+async def propose_new_site(caller: StaffCaller, body: SiteIn) -> SiteDetailOut:
     """备案新的办学地址 · File a new site; by the school's registrar."""
     at = caller.at
     filing = await _filing(caller, body, at)
@@ -91,7 +91,7 @@ async def post_site(caller: StaffCaller, body: SiteIn) -> SiteDetailOut:
 
 
 @router.post("/sites/validation", responses=problem_responses(400, 401, 403, 422))
-async def post_validation(caller: StaffCaller, body: OutlineCheckIn) -> OutlineCheckOut:
+async def check_site_outline(caller: StaffCaller, body: OutlineCheckIn) -> OutlineCheckOut:
     """试验范围 · Validate an outline: flaws, area and location. Nothing is stored."""
     try:
         parsed = await _parse(caller, body.outline.outline(), caller.at)
@@ -128,7 +128,7 @@ async def get_site(caller: StaffCaller, site_id: UUID) -> SiteDetailOut:
 @router.post(
     "/sites/{site_id}/versions", status_code=201, responses=problem_responses(400, 401, 403, 404, 422)
 )
-async def post_version(caller: StaffCaller, site_id: UUID, body: FilingIn) -> VersionOut:
+async def propose_site_version(caller: StaffCaller, site_id: UUID, body: FilingIn) -> VersionOut:
     """提交新版本 · File another version of a site; earlier versions are kept."""
     at = caller.at
     filing = await _filing(caller, body, at)
@@ -142,12 +142,12 @@ async def post_version(caller: StaffCaller, site_id: UUID, body: FilingIn) -> Ve
     status_code=201,
     responses=problem_responses(400, 401, 403, 404, 409, 422),
 )
-async def post_decision(caller: StaffCaller, version_id: UUID, body: DecisionIn) -> DecisionOut:
+async def decide_site_version(caller: StaffCaller, version_id: UUID, body: SiteDecisionIn) -> SiteDecisionOut:
     """审核备案 · Approve or reject a filing, once; by a superior of the school."""
     decision = FilingDecision(body.outcome, body.opinion)
     async with caller.transaction() as session:
         decided = await decide_filing(session, caller.actor, version_id, decision, caller.at)
-    return DecisionOut.model_validate(decided, from_attributes=True)
+    return SiteDecisionOut.model_validate(decided, from_attributes=True)
 
 
 @router.post(
@@ -155,7 +155,7 @@ async def post_decision(caller: StaffCaller, version_id: UUID, body: DecisionIn)
     status_code=201,
     responses=problem_responses(400, 401, 403, 404, 422),
 )
-async def post_area_exception(
+async def create_area_exception(
     caller: StaffCaller, school_id: UUID, body: AreaExceptionIn
 ) -> AreaExceptionOut:
     """批准面积例外 · Permit a school to file larger sites than policy allows; by a superior of the school."""

@@ -31,7 +31,7 @@ async def list_terms(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = No
 
 
 @router.post("", status_code=201, responses=problem_responses(400, 401, 403, 404, 409, 422, 503))
-async def post_term(caller: StaffCaller, body: TermIn) -> TermOut:
+async def create_term(caller: StaffCaller, body: TermIn) -> TermOut:
     """设置学期 · Open a term. The unit's own account and authorities above it may do so."""
     vacations = tuple(map(_vacation, body.vacations))
     new = NewTerm(body.org_id, body.code, body.starts_on, body.ends_on, vacations)
@@ -41,7 +41,7 @@ async def post_term(caller: StaffCaller, body: TermIn) -> TermOut:
 
 
 @router.post("/{term_id}/vacations", status_code=201, responses=problem_responses(400, 401, 403, 404, 422))
-async def post_vacation(caller: StaffCaller, term_id: UUID, body: VacationIn) -> TermOut:
+async def add_term_vacation(caller: StaffCaller, term_id: UUID, body: VacationIn) -> TermOut:
     """补充假期 · Add a vacation to a term of the caller's unit or of a unit below it."""
     async with caller.transaction() as session:
         term = await declare_vacation(session, caller.actor, term_id, _vacation(body), caller.at)

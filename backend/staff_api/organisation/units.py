@@ -38,7 +38,7 @@ async def list_units(
 
 
 @router.post("/schools", status_code=201, responses=problem_responses(400, 401, 403, 404, 409, 422))
-async def post_school(caller: StaffCaller, body: SchoolIn) -> UnitOut:
+async def create_school(caller: StaffCaller, body: SchoolIn) -> UnitOut:
     """建立学校 · Create a school. The province and the bureaus above it may do so."""
     new = NewSchool(code=body.code, name=body.name, parent_id=body.parent_id)
     async with caller.transaction() as session:
@@ -47,7 +47,7 @@ async def post_school(caller: StaffCaller, body: SchoolIn) -> UnitOut:
 
 
 @router.post("/counties", status_code=201, responses=problem_responses(400, 401, 403, 404, 409, 422))
-async def post_county(caller: StaffCaller, body: CountyIn) -> UnitOut:
+async def create_county(caller: StaffCaller, body: CountyIn) -> UnitOut:
     """建立县（市、区）机构 · Create a county bureau under its city."""
     divisions = Divisions.of(installed_policy())
     async with caller.transaction() as session:

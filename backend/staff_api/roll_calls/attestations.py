@@ -26,11 +26,11 @@ from backend.roll_call.staff_schemas import (
     AttestationSampleOut,
     AttestIn,
     CodeOut,
+    DeterminedOutcomeOut,
     DetermineIn,
-    OutcomeOut,
     ReviewIn,
     ReviewOut,
-    SiteOut,
+    RollCallSiteOut,
 )
 from backend.roll_call.tables import RollCallSite
 from backend.staff_api.caller import StaffCaller
@@ -42,7 +42,7 @@ router = APIRouter(prefix="/v1", tags=["人工核验 · checks by people"])
 @router.post(
     "/students/{student_id}/card-code", status_code=201, responses=problem_responses(401, 403, 404, 422)
 )
-async def post_card_code(caller: StaffCaller, student_id: UUID) -> CodeOut:
+async def issue_student_card_code(caller: StaffCaller, student_id: UUID) -> CodeOut:
     """制发学生卡核验码（只显示一次） · Issue the code of a student's card; shown only once, the old one stops working."""
     async with caller.transaction() as session:
         code = await issue_student_code(session, caller.actor, student_id, caller.at, caller.app_context.keys)
@@ -50,7 +50,7 @@ async def post_card_code(caller: StaffCaller, student_id: UUID) -> CodeOut:
 
 
 @router.get("/roll-calls/{roll_call_id}/sites", responses=problem_responses(401, 403, 404, 422))
-async def list_frozen_sites(caller: StaffCaller, roll_call_id: UUID) -> list[SiteOut]:
+async def list_roll_call_sites(caller: StaffCaller, roll_call_id: UUID) -> list[RollCallSiteOut]:
     """本次核验冻结的办学地址 · List the site versions that were frozen when the roll call was launched."""
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
@@ -63,7 +63,7 @@ async def list_frozen_sites(caller: StaffCaller, roll_call_id: UUID) -> list[Sit
                 .order_by(RollCallSite.school_id, RollCallSite.site_version_id)
             )
         ).all()
-    return [SiteOut(site_version_id=row.site_version_id, school_id=row.school_id) for row in rows]
+    return [RollCallSiteOut(site_version_id=row.site_version_id, school_id=row.school_id) for row in rows]
 
 
 @router.post(
@@ -71,7 +71,7 @@ async def list_frozen_sites(caller: StaffCaller, roll_call_id: UUID) -> list[Sit
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
-async def post_attestation(caller: StaffCaller, roll_call_id: UUID, body: AttestIn) -> AttestationOut:
+async def attest_student(caller: StaffCaller, roll_call_id: UUID, body: AttestIn) -> AttestationOut:
     """现场核验（非人脸） · Attest a student's presence with the code of the student's card; by a counselor who is on the filed site."""
     assert caller.session_id is not None
     position = AttesterPosition(Fix(**body.position.model_dump()), caller.session_id)
@@ -111,7 +111,9 @@ async def list_attestation_samples(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_review(caller: StaffCaller, roll_call_id: UUID, student_id: UUID, body: ReviewIn) -> ReviewOut:
+async def review_student_attestation(
+    caller: StaffCaller, roll_call_id: UUID, student_id: UUID, body: ReviewIn
+) -> ReviewOut:
     """复核现场核验（须由另一人） · Review an attestation; by a different person."""
     command = ReviewAttestation(roll_call_id, student_id, body.upheld, body.note)
     async with caller.transaction() as session:
@@ -124,12 +126,14 @@ async def post_review(caller: StaffCaller, roll_call_id: UUID, student_id: UUID,
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_determination(caller: StaffCaller, roll_call_id: UUID, body: DetermineIn) -> OutcomeOut:
+async def determine_student_outcome(
+    caller: StaffCaller, roll_call_id: UUID, body: DetermineIn
+) -> DeterminedOutcomeOut:
     """认定待定结果（须说明理由） · Determine an undetermined result; by the authority that launched the roll call."""
     command = DetermineOutcome(roll_call_id, body.student_id, Outcome(body.outcome), body.reason)
     async with caller.transaction() as session:
         row = await determine_outcome(session, caller.actor, command, caller.at)
-    return OutcomeOut(
+    return DeterminedOutcomeOut(
         student_id=row.student_id,
         outcome=row.outcome,
         reason=row.reason,

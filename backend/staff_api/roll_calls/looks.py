@@ -60,7 +60,7 @@ async def get_look_picture(caller: StaffCaller, look_id: UUID, picture: Picture)
 
 
 @router.post("/looks/{look_id}/answer", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def post_look_answer(caller: StaffCaller, look_id: UUID, body: LookAnswerIn) -> LookAnsweredOut:
+async def answer_look_request(caller: StaffCaller, look_id: UUID, body: LookAnswerIn) -> LookAnsweredOut:
     """答复是否同一人（一次） · Answer whether the pictures show the same person; once."""
     command = AnswerLook(look_id, Same(body.same), body.note)
     async with caller.transaction() as session:

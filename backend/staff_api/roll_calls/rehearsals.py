@@ -29,7 +29,7 @@ async def get_rehearsal(caller: StaffCaller, roll_call_id: UUID) -> list[Rehears
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_rehearsal_confirmation(
+async def confirm_rehearsal_check_in(
     caller: StaffCaller, roll_call_id: UUID, body: RehearsalConfirmationIn
 ) -> RehearsalConfirmationOut:
     """确认当时在场的学生（本班辅导员） · Confirm who was in front of you at the rehearsal, as the counselor of the class."""

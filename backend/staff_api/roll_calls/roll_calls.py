@@ -20,11 +20,12 @@ from backend.core.web.problems import problem_responses
 from backend.org.paths import division_of
 from backend.org.terms import get_term
 from backend.policy.installed import policy_at
-from backend.roll_call import reason_texts, results, staff_queries
+from backend.roll_call import reason_texts, results, staff_queries, voiding
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.check_in.history import Attempt, load_attempt_history
+from backend.roll_call.launch import service as launch_service
 from backend.roll_call.launch.audience import Audience, Sample
-from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
+from backend.roll_call.launch.service import LaunchRollCall
 from backend.roll_call.reminders import send_reminder
 from backend.roll_call.staff_schemas import (
     AttemptOut,
@@ -33,7 +34,7 @@ from backend.roll_call.staff_schemas import (
     AudienceIn,
     LaunchedOut,
     LaunchIn,
-    MissingOut,
+    MissingStudentOut,
     OverdueOut,
     ReminderIn,
     ReminderSentOut,
@@ -43,7 +44,6 @@ from backend.roll_call.staff_schemas import (
     VoidIn,
 )
 from backend.roll_call.tables import RollCall, RollCallStep
-from backend.roll_call.voiding import void_roll_call
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
 from backend.standing.student_view.counting import MissCounting, judge_miss, load_positions
@@ -63,7 +63,7 @@ def _to_audience(schema: AudienceIn) -> Audience:
 
 
 @router.post("/roll-calls", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def post_roll_call(caller: StaffCaller, body: LaunchIn) -> LaunchedOut:
+async def launch_roll_call(caller: StaffCaller, body: LaunchIn) -> LaunchedOut:
     """发起点名核验；名单、办学地址、政策版本即时冻结 · Launch; audience, sites and policy are frozen immediately."""
     command = LaunchRollCall(
         kind=body.kind,
@@ -75,7 +75,7 @@ async def post_roll_call(caller: StaffCaller, body: LaunchIn) -> LaunchedOut:
         seed=body.seed,
     )
     async with caller.transaction() as session:
-        launched = await launch_roll_call(session, caller.actor, command, caller.at)
+        launched = await launch_service.launch_roll_call(session, caller.actor, command, caller.at)
     return LaunchedOut(
         id=launched.roll_call.id,
         owed=launched.owed,
@@ -140,11 +140,11 @@ async def get_roll_call(caller: StaffCaller, roll_call_id: UUID) -> StaffRollCal
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_voiding(caller: StaffCaller, roll_call_id: UUID, body: VoidIn) -> StaffRollCallOut:
+async def void_roll_call(caller: StaffCaller, roll_call_id: UUID, body: VoidIn) -> StaffRollCallOut:
     """作废（须说明理由）；已通过者不变，其余免于核验 · Void with a reason; present students stay present, all others are excused."""
     at = caller.at
     async with caller.transaction() as session:
-        roll_call = await void_roll_call(session, caller.actor, roll_call_id, body.reason, at)
+        roll_call = await voiding.void_roll_call(session, caller.actor, roll_call_id, body.reason, at)
         steps = await staff_queries.load_steps(session, [roll_call_id])
     return _to_roll_call_out(roll_call, steps[roll_call_id], at)
 
@@ -154,7 +154,7 @@ async def post_voiding(caller: StaffCaller, roll_call_id: UUID, body: VoidIn) ->
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
-async def post_reminder(caller: StaffCaller, roll_call_id: UUID, body: ReminderIn) -> ReminderSentOut:
+async def remind_students(caller: StaffCaller, roll_call_id: UUID, body: ReminderIn) -> ReminderSentOut:
     """督促尚未完成的学生（截止前） · Remind the students who are not present yet, until the close."""
     async with caller.transaction() as session:
         reminder = await send_reminder(session, caller.actor, roll_call_id, body.class_id, caller.at)
@@ -162,13 +162,13 @@ async def post_reminder(caller: StaffCaller, roll_call_id: UUID, body: ReminderI
 
 
 @router.get("/roll-calls/{roll_call_id}/missing", responses=problem_responses(401, 403, 404, 422))
-async def list_missing(
+async def list_missing_students(
     caller: StaffCaller,
     roll_call_id: UUID,
     class_id: UUID | None = None,
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> Page[MissingOut]:
+) -> Page[MissingStudentOut]:
     """尚未通过者名单，含最近一次失败原因 · Missing students, with the latest reason."""
     after: results.MissingPosition | None = None
     if cursor is not None:
@@ -180,7 +180,7 @@ async def list_missing(
     page = rows[:limit]
     last = page[-1] if len(rows) > limit else None
     next_cursor = encode_cursor(*map(str, last.position)) if last else None
-    return Page(items=[MissingOut.model_validate(row) for row in page], next_cursor=next_cursor)
+    return Page(items=[MissingStudentOut.model_validate(row) for row in page], next_cursor=next_cursor)
 
 
 Outcome = Annotated[Literal["present", "missed", "excused", "undetermined"] | None, Query()]
@@ -243,7 +243,9 @@ def _to_result_out(row: results.Result, counting: MissCounting | None) -> Result
     "/roll-calls/{roll_call_id}/results/{student_id}/attempts",
     responses=problem_responses(401, 403, 404, 422),
 )
-async def get_attempts(caller: StaffCaller, roll_call_id: UUID, student_id: UUID) -> StudentAttemptsOut:
+async def list_student_attempts(
+    caller: StaffCaller, roll_call_id: UUID, student_id: UUID
+) -> StudentAttemptsOut:
     """某学生在本次核验中的全部提交及判定依据 · A student's submissions with their verdicts and reasons."""
     async with caller.transaction() as session:
         history = await load_attempt_history(session, caller.actor, roll_call_id, student_id, caller.at)

@@ -6,11 +6,11 @@ from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
+from backend.roll_call.verification import dead_letters
 from backend.roll_call.verification.dead_letters import (
     access_launched_roll_call,
     load_dead_letters,
     retry_all_dead_letters,
-    retry_dead_letter,
 )
 from backend.roll_call.verification.metrics import load_queue_metrics
 from backend.roll_call.verification.schemas import DeadLetterOut, RetriedOut, VerificationOut
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["核验队列 · verification queue"])
 
 
 @router.get("/roll-calls/{roll_call_id}/verification", responses=problem_responses(401, 403, 404, 422))
-async def get_verification(caller: StaffCaller, roll_call_id: UUID) -> VerificationOut:
+async def get_verification_queue(caller: StaffCaller, roll_call_id: UUID) -> VerificationOut:
     """核验进度和预计完成时间（发起单位及其上级） · Verification progress and estimated time left."""
     at = caller.at
     async with caller.transaction() as session:
@@ -50,10 +50,10 @@ async def list_dead_letters(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_retry(caller: StaffCaller, submission_id: UUID) -> RetriedOut:
+async def retry_dead_letter(caller: StaffCaller, submission_id: UUID) -> RetriedOut:
     """重新核验一份提交 · Put one submission back into the queue."""
     async with caller.transaction() as session:
-        await retry_dead_letter(session, caller.actor, submission_id, caller.at)
+        await dead_letters.retry_dead_letter(session, caller.actor, submission_id, caller.at)
     return RetriedOut(retried=1)
 
 
@@ -62,7 +62,7 @@ async def post_retry(caller: StaffCaller, submission_id: UUID) -> RetriedOut:
     status_code=201,
     responses=problem_responses(401, 403, 404, 422),
 )
-async def post_retry_all(caller: StaffCaller, roll_call_id: UUID) -> RetriedOut:
+async def retry_dead_letters(caller: StaffCaller, roll_call_id: UUID) -> RetriedOut:
     """重新核验一次点名的全部此类提交 · Put all dead letters of a roll call back into the queue."""
     async with caller.transaction() as session:
         return RetriedOut(

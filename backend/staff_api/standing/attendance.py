@@ -7,7 +7,8 @@ from fastapi import APIRouter
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
 from backend.staff_api.caller import StaffCaller
-from backend.standing.attendance import RecordAttendance, load_attendance_page, record_attendance
+from backend.standing import attendance
+from backend.standing.attendance import RecordAttendance, load_attendance_page
 from backend.standing.attendance_schemas import AttendanceIn, AttendanceOut
 
 router = APIRouter(prefix="/v1", tags=["考勤 · attendance"])
@@ -16,11 +17,11 @@ router = APIRouter(prefix="/v1", tags=["考勤 · attendance"])
 @router.post(
     "/students/{student_id}/attendance", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_attendance(caller: StaffCaller, student_id: UUID, body: AttendanceIn) -> AttendanceOut:
+async def record_attendance(caller: StaffCaller, student_id: UUID, body: AttendanceIn) -> AttendanceOut:
     """登记缺勤或在校 · Record that the student was absent or present."""
     command = RecordAttendance(student_id, body.at, body.present, body.note)
     async with caller.transaction() as session:
-        row = await record_attendance(session, caller.actor, command, caller.at)
+        row = await attendance.record_attendance(session, caller.actor, command, caller.at)
     return AttendanceOut.model_validate(row)
 
 

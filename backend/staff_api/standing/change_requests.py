@@ -22,8 +22,8 @@ from backend.standing.change_requests.schemas import (
     ChangeRequestDetailOut,
     ChangeRequestIn,
     ChangeRequestOut,
+    ChangeRequestWithdrawalIn,
     OpinionIn,
-    WithdrawalIn,
 )
 from backend.standing.change_requests.service import (
     GiveOpinion,
@@ -66,7 +66,7 @@ async def get_change_request(caller: StaffCaller, request_id: UUID) -> ChangeReq
 
 
 @router.post("/change-requests", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def post_change_request(caller: StaffCaller, body: ChangeRequestIn) -> ChangeRequestOut:
+async def submit_change_request(caller: StaffCaller, body: ChangeRequestIn) -> ChangeRequestOut:
     """申报学籍异动 · File a change for a student of the own school; this fixes the chain of approval."""
     command = RequestChange(body.student_id, body.change_kind, body.reasons, tuple(body.attachment_ids))
     async with caller.transaction() as session:
@@ -79,7 +79,9 @@ async def post_change_request(caller: StaffCaller, body: ChangeRequestIn) -> Cha
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_opinion(caller: StaffCaller, request_id: UUID, body: OpinionIn) -> ChangeRequestOut:
+async def give_change_request_opinion(
+    caller: StaffCaller, request_id: UUID, body: OpinionIn
+) -> ChangeRequestOut:
     """审核学籍异动（不同意须写明意见） · Give the opinion of the current level's unit; the last agreement takes effect."""
     command = GiveOpinion(request_id, body.outcome, body.opinion)
     async with caller.transaction() as session:
@@ -92,7 +94,9 @@ async def post_opinion(caller: StaffCaller, request_id: UUID, body: OpinionIn) -
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_withdrawal(caller: StaffCaller, request_id: UUID, body: WithdrawalIn) -> ChangeRequestOut:
+async def withdraw_change_request(
+    caller: StaffCaller, request_id: UUID, body: ChangeRequestWithdrawalIn
+) -> ChangeRequestOut:
     """撤回异动申请 · Withdraw an open request of the own school."""
     async with caller.transaction() as session:
         view = await withdraw_request(session, caller.actor, request_id, body.reason, caller.at)

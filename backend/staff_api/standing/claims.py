@@ -35,7 +35,7 @@ async def list_justified_reasons(caller: StaffCaller) -> list[JustifiedReasonOut
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_claim(caller: StaffCaller, roll_call_id: UUID, body: ClaimForIn) -> ClaimOut:
+async def file_reason_claim(caller: StaffCaller, roll_call_id: UUID, body: ClaimForIn) -> ClaimOut:
     """代学生提出未核验的正当理由 · File a claim for a student, as the counselor of the class or a registrar."""
     command = FileClaim(
         roll_call_id, body.reason_code, body.text or "", body.student_id, tuple(body.attachment_ids)
@@ -46,7 +46,7 @@ async def post_claim(caller: StaffCaller, roll_call_id: UUID, body: ClaimForIn) 
 
 
 @router.get("/reason-claims", responses=problem_responses(401, 422))
-async def list_claims(
+async def list_reason_claims(
     caller: StaffCaller,
     state: ClaimState | None = None,
     roll_call_id: UUID | None = None,
@@ -62,7 +62,7 @@ async def list_claims(
 
 
 @router.get("/reason-claims/{claim_id}", responses=problem_responses(401, 404, 422))
-async def get_claim(caller: StaffCaller, claim_id: UUID) -> ClaimOut:
+async def get_reason_claim(caller: StaffCaller, claim_id: UUID) -> ClaimOut:
     """查看理由 · One claim."""
     async with caller.transaction() as session:
         view = await load_claim(session, caller.actor, claim_id)
@@ -74,7 +74,7 @@ async def get_claim(caller: StaffCaller, claim_id: UUID) -> ClaimOut:
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_decision(caller: StaffCaller, claim_id: UUID, body: ClaimDecisionIn) -> ClaimOut:
+async def decide_reason_claim(caller: StaffCaller, claim_id: UUID, body: ClaimDecisionIn) -> ClaimOut:
     """认定理由（由发起单位或其上级） · Accept or refuse a claim, once, as the launching side."""
     command = DecideClaim(claim_id, body.accepted, body.opinion)
     async with caller.transaction() as session:

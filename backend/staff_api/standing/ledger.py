@@ -34,7 +34,7 @@ MAX_SEQ = 2**63 - 1
 
 
 @router.get("/students/{student_id}/standing-entries", responses=problem_responses(401, 403, 404, 422))
-async def get_standing_entries(caller: StaffCaller, student_id: UUID) -> LedgerOut:
+async def list_standing_entries(caller: StaffCaller, student_id: UUID) -> LedgerOut:
     """学籍异动台账与锁定状态 · A student's ledger with the status before and after each change, and the lock."""
     async with caller.transaction() as session:
         ledger = await load_ledger(session, caller.actor, student_id)
@@ -42,7 +42,7 @@ async def get_standing_entries(caller: StaffCaller, student_id: UUID) -> LedgerO
 
 
 @router.get("/students/{student_id}/status", responses=problem_responses(401, 403, 404, 409, 422))
-async def get_status_on(
+async def get_student_status(
     caller: StaffCaller,
     student_id: UUID,
     on: Annotated[
@@ -105,7 +105,7 @@ def _feed_number(since: str | None) -> int:
 
 
 @router.get("/reports/conversions", responses=problem_responses(401, 403, 422))
-async def get_conversions(
+async def list_conversions(
     caller: StaffCaller, term: TermCode, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ConversionsOut]:
     """转为非全日制统计（按学校） · Students changed to part-time in the term, by school and cause."""

@@ -11,6 +11,7 @@ from backend.roll_call.access import access_roll_call
 from backend.roll_call.facts_for_standing import tolerated_gap
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
+from backend.standing.outages import service as outage_service
 from backend.standing.outages.queries import (
     OutageSearch,
     OutageState,
@@ -27,16 +28,14 @@ from backend.standing.outages.schemas import (
 from backend.standing.outages.service import (
     DecideOutage,
     DeclareOutage,
-    decide_outage,
     declare_outage,
-    end_outage,
 )
 
 router = APIRouter(prefix="/v1", tags=["中断 · outages"])
 
 
 @router.post("/outages", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def post_outage(caller: StaffCaller, body: OutageIn) -> OutageOut:
+async def report_outage(caller: StaffCaller, body: OutageIn) -> OutageOut:
     """申报系统或网络中断 · Declare an outage of the own unit or of a unit below it."""
     command = DeclareOutage(body.org_id, body.what, body.starts_at, body.ends_at)
     async with caller.transaction() as session:
@@ -70,21 +69,21 @@ async def get_outage(caller: StaffCaller, outage_id: UUID) -> OutageOut:
 @router.post(
     "/outages/{outage_id}/end", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_end(caller: StaffCaller, outage_id: UUID, body: OutageEndIn) -> OutageOut:
+async def end_outage(caller: StaffCaller, outage_id: UUID, body: OutageEndIn) -> OutageOut:
     """登记中断结束（由申报单位） · Record the end, as the declaring unit."""
     async with caller.transaction() as session:
-        view = await end_outage(session, caller.actor, outage_id, body.ends_at, caller.at)
+        view = await outage_service.end_outage(session, caller.actor, outage_id, body.ends_at, caller.at)
     return OutageOut.of(view)
 
 
 @router.post(
     "/outages/{outage_id}/decision", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_decision(caller: StaffCaller, outage_id: UUID, body: OutageDecisionIn) -> OutageOut:
+async def decide_outage(caller: StaffCaller, outage_id: UUID, body: OutageDecisionIn) -> OutageOut:
     """审核中断申报（由申报单位的上级） · Approve or refuse an outage, once, as a superior of the declaring unit."""
     command = DecideOutage(outage_id, body.approved, body.opinion)
     async with caller.transaction() as session:
-        view = await decide_outage(session, caller.actor, command, caller.at)
+        view = await outage_service.decide_outage(session, caller.actor, command, caller.at)
     return OutageOut.of(view)
 
 

@@ -9,12 +9,12 @@ from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, enc
 from backend.core.web.problems import problem_responses
 from backend.staff_api.caller import StaffCaller
 from backend.standing.engine.prompts import PromptKind, PromptState
+from backend.standing.prompts import decisions, evidence
 from backend.standing.prompts.decisions import (
     AnswerDismissal,
     DecidePrompt,
     ReverseExecution,
     answer_dismissal,
-    decide_prompt,
     reverse_execution,
 )
 from backend.standing.prompts.deliveries import RecordDelivery, receive_prompt, record_delivery
@@ -24,9 +24,7 @@ from backend.standing.prompts.evidence import (
     DetermineCheck,
     RecordNoticeDelivery,
     answer_late_leave,
-    close_prompt,
     determine_check,
-    record_notice_delivery,
 )
 from backend.standing.prompts.evidence_schemas import (
     CheckFindingIn,
@@ -36,9 +34,9 @@ from backend.standing.prompts.evidence_schemas import (
 )
 from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
 from backend.standing.prompts.schemas import (
-    DecisionIn,
     DeliveryIn,
     DismissalAnswerIn,
+    PromptDecisionIn,
     ReversalIn,
     StaffPromptDetailOut,
     StaffPromptOut,
@@ -90,7 +88,7 @@ async def get_prompt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetailO
 
 
 @router.post("/prompts/{prompt_id}/receipt", responses=problem_responses(401, 403, 404, 409, 422))
-async def post_receipt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetailOut:
+async def acknowledge_prompt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetailOut:
     """签收提示（处理期限由此起算） · Confirm the receipt as the registrar; the first receipt starts the working days."""
     async with caller.transaction() as session:
         await receive_prompt(session, caller.actor, prompt_id, caller.at)
@@ -101,7 +99,9 @@ async def post_receipt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetai
 @router.post(
     "/prompts/{prompt_id}/delivery", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_delivery(caller: StaffCaller, prompt_id: UUID, body: DeliveryIn) -> StaffPromptDetailOut:
+async def record_prompt_delivery(
+    caller: StaffCaller, prompt_id: UUID, body: DeliveryIn
+) -> StaffPromptDetailOut:
     """登记其他方式送达（送达回证） · Record a delivery outside the system as the superior; an earlier delivery stays in effect."""
     command = RecordDelivery(prompt_id, body.how, body.received_at, body.text)
     async with caller.transaction() as session:
@@ -115,13 +115,13 @@ async def post_delivery(caller: StaffCaller, prompt_id: UUID, body: DeliveryIn) 
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_notice_delivery(
+async def record_notice_delivery(
     caller: StaffCaller, prompt_id: UUID, body: NoticeDeliveryIn
 ) -> StaffPromptDetailOut:
     """补登通知送达学生的回证 · Complete the evidence as the superior: the notice reached the student in another way."""
     command = RecordNoticeDelivery(prompt_id, body.roll_call_id, body.how, body.received_at, body.text)
     async with caller.transaction() as session:
-        await record_notice_delivery(session, caller.actor, command, caller.at)
+        await evidence.record_notice_delivery(session, caller.actor, command, caller.at)
         detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
     return StaffPromptDetailOut.of_detail(detail)
 
@@ -131,7 +131,7 @@ async def post_notice_delivery(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_check_finding(
+async def record_check_finding(
     caller: StaffCaller, prompt_id: UUID, body: CheckFindingIn
 ) -> StaffPromptDetailOut:
     """认定尚无判定的核验 · Determine a missed check whose submission has no verdict, as the launching side."""
@@ -145,10 +145,10 @@ async def post_check_finding(
 @router.post(
     "/prompts/{prompt_id}/closure", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_closure(caller: StaffCaller, prompt_id: UUID, body: ClosureIn) -> StaffPromptDetailOut:
+async def close_prompt(caller: StaffCaller, prompt_id: UUID, body: ClosureIn) -> StaffPromptDetailOut:
     """因证据不足结束提示 · Close a prompt whose evidence cannot be completed; a further miss raises a new prompt."""
     async with caller.transaction() as session:
-        await close_prompt(session, caller.actor, ClosePrompt(prompt_id, body.reasons), caller.at)
+        await evidence.close_prompt(session, caller.actor, ClosePrompt(prompt_id, body.reasons), caller.at)
         detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
     return StaffPromptDetailOut.of_detail(detail)
 
@@ -158,7 +158,7 @@ async def post_closure(caller: StaffCaller, prompt_id: UUID, body: ClosureIn) ->
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_leave_answer(
+async def answer_prompt_leave(
     caller: StaffCaller, prompt_id: UUID, body: LateLeaveAnswerIn
 ) -> StaffPromptDetailOut:
     """答复事后补请的假 · Accept or refuse leave that was filed after the absence that it covers began."""
@@ -172,7 +172,7 @@ async def post_leave_answer(
 @router.post(
     "/prompts/{prompt_id}/decisions", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_decision(caller: StaffCaller, prompt_id: UUID, body: DecisionIn) -> StaffPromptDetailOut:
+async def decide_prompt(caller: StaffCaller, prompt_id: UUID, body: PromptDecisionIn) -> StaffPromptDetailOut:
     """处理提示：确认、改选或撤销 · Confirm the proposed outcome, choose another with reasons, or dismiss."""
     command = DecidePrompt(
         prompt_id=prompt_id,
@@ -183,7 +183,7 @@ async def post_decision(caller: StaffCaller, prompt_id: UUID, body: DecisionIn) 
         attachment_ids=tuple(body.attachment_ids),
     )
     async with caller.transaction() as session:
-        await decide_prompt(session, caller.actor, command, caller.at)
+        await decisions.decide_prompt(session, caller.actor, command, caller.at)
         detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
     return StaffPromptDetailOut.of_detail(detail)
 
@@ -193,7 +193,7 @@ async def post_decision(caller: StaffCaller, prompt_id: UUID, body: DecisionIn) 
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_answer(
+async def answer_prompt_decision(
     caller: StaffCaller, decision_id: UUID, body: DismissalAnswerIn
 ) -> StaffPromptDetailOut:
     """答复撤销申请 · Accept or refuse a dismissal as the superior."""
@@ -209,7 +209,9 @@ async def post_answer(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
-async def post_reversal(caller: StaffCaller, entry_id: UUID, body: ReversalIn) -> StaffPromptDetailOut:
+async def reverse_standing_entry(
+    caller: StaffCaller, entry_id: UUID, body: ReversalIn
+) -> StaffPromptDetailOut:
     """撤回自动执行（一步恢复） · Reverse an automatic execution as the superior, in one step."""
     command = ReverseExecution(entry_id, body.reasons)
     async with caller.transaction() as session:

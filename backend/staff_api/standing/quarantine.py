@@ -48,7 +48,7 @@ async def get_quarantined_enrolment(quarantine_id: UUID, caller: StaffCaller) ->
 @router.post(
     "/quarantined-enrolments/{quarantine_id}/decision", responses=problem_responses(401, 403, 404, 409, 422)
 )
-async def post_quarantine_decision(
+async def decide_quarantined_enrolment(
     quarantine_id: UUID, body: QuarantineDecisionIn, caller: StaffCaller
 ) -> QuarantinedEnrolmentOut:
     """核定重复学籍 · Decide on a quarantined row as the authority above both schools, or withdraw it as its school."""

@@ -35,7 +35,7 @@ class OpinionIn(Schema):
     opinion: LongText | None = Field(default=None, examples=["情况属实，同意"])
 
 
-class WithdrawalIn(Schema):
+class ChangeRequestWithdrawalIn(Schema):
     """Why the school withdraws its request."""
 
     reason: LongText = Field(examples=["学生已决定继续就读"])

@@ -52,7 +52,7 @@ class LabelledCodeOut(BaseModel):
 # --- requests ---
 
 
-class DecisionIn(Schema):
+class PromptDecisionIn(Schema):
     """A decision on a prompt: one of its outcomes, or `dismiss` with a justified reason of the catalogue."""
 
     outcome: Code = Field(
@@ -132,7 +132,7 @@ class DismissalAnswerOut(BaseModel):
     at: datetime
 
 
-class DecisionOut(BaseModel):
+class PromptDecisionOut(BaseModel):
     """A decision on a prompt. `role`: registrar or superior."""
 
     id: UUID
@@ -198,7 +198,7 @@ class EvidenceOut(BaseModel):
         )
 
 
-class StatusOut(BaseModel):
+class LabelledStatusOut(BaseModel):
     """Standing by its national code, and study form."""
 
     standing: LabelledCodeOut
@@ -219,8 +219,8 @@ class PromptChangeOut(BaseModel):
     at: datetime
     cause: LabelledCodeOut
     outcome: LabelledCodeOut
-    before: StatusOut
-    after: StatusOut
+    before: LabelledStatusOut
+    after: LabelledStatusOut
     reverses: UUID | None
 
     @classmethod
@@ -230,8 +230,8 @@ class PromptChangeOut(BaseModel):
             at=entry.at,
             cause=LabelledCodeOut.of(entry.cause, CAUSES[entry.cause]),
             outcome=LabelledCodeOut.of(entry.outcome, outcome_words(law, entry.outcome)),
-            before=StatusOut.of(entry.standing_before, entry.study_form_before),
-            after=StatusOut.of(entry.standing_after, entry.study_form_after),
+            before=LabelledStatusOut.of(entry.standing_before, entry.study_form_before),
+            after=LabelledStatusOut.of(entry.standing_after, entry.study_form_after),
             reverses=entry.reverses,
         )
 
@@ -298,7 +298,7 @@ class StaffPromptDetailOut(StaffPromptOut):
     event_day: date
     evidence: list[EvidenceOut]
     delivery: DeliveryOut | None
-    decisions: list[DecisionOut]
+    decisions: list[PromptDecisionOut]
     statements: list[StatementOut]
     changes: list[PromptChangeOut]
     choices: ChoicesOut
@@ -338,7 +338,7 @@ class OwnPromptDetailOut(PromptOut):
     """A prompt as its student sees it."""
 
     evidence: list[EvidenceOut]
-    decisions: list[DecisionOut]
+    decisions: list[PromptDecisionOut]
     statements: list[StatementOut]
     changes: list[PromptChangeOut]
 
@@ -381,7 +381,7 @@ def _detail_fields(detail: PromptDetail, *, with_missing: bool) -> dict[str, Any
     law = detail.row.law
     return {
         "evidence": [EvidenceOut.of(item, with_missing=with_missing) for item in detail.evidence],
-        "decisions": [DecisionOut.of(view, law) for view in detail.decisions],
+        "decisions": [PromptDecisionOut.of(view, law) for view in detail.decisions],
         "statements": [StatementOut.of(view) for view in detail.statements],
         "changes": [PromptChangeOut.of(entry, law) for entry in detail.changes],
     }

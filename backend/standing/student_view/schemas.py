@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from backend.leave.schemas import LeaveDaysOut
 from backend.standing.explanations.phrases import WARNINGS
-from backend.standing.prompts.schemas import PromptOut, StatusOut
+from backend.standing.prompts.schemas import LabelledStatusOut, PromptOut
 from backend.standing.student_view.queries import OwnStanding
 
 
@@ -32,7 +32,7 @@ class StandingWarningOut(BaseModel):
 class OwnStandingOut(BaseModel):
     """The student's standing: status, counts, warnings and open prompts."""
 
-    status: StatusOut
+    status: LabelledStatusOut
     term_code: str | None = Field(examples=["2026-autumn"])
     misses: MissesOut | None
     leave: LeaveDaysOut | None
@@ -49,7 +49,7 @@ class OwnStandingOut(BaseModel):
             cumulative_limit=standing.law.cumulative,
         )
         return cls(
-            status=StatusOut.of(standing.status.standing, standing.status.study_form),
+            status=LabelledStatusOut.of(standing.status.standing, standing.status.study_form),
             term_code=standing.term_code,
             misses=misses,
             leave=LeaveDaysOut.of(standing.leave) if standing.leave else None,

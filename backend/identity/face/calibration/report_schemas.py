@@ -9,7 +9,7 @@ from backend.identity.face.calibration.schemas import GenuineSharesOut, ShareOut
 from biometrics.matching.learned_thresholds import GenuineShares, Share
 
 
-class MissingOut(BaseModel):
+class MissingEvidenceOut(BaseModel):
     """Something that is missing, and what follows."""
 
     code: str = Field(examples=["rehearsal_not_confirmed"])
@@ -53,7 +53,7 @@ class FaceReportOut(BaseModel):
     looks: ShareOut | None = Field(
         description="每次全员点名预计需人工核对的人数 · expected students per roll call whom people must look at"
     )
-    missing: list[MissingOut]
+    missing: list[MissingEvidenceOut]
 
     @classmethod
     def of(cls, report: SchoolReport) -> "FaceReportOut":
@@ -71,7 +71,8 @@ class FaceReportOut(BaseModel):
             shares=_shares_out(report.shares),
             looks=None if report.looks is None else _share_out(report.looks),
             missing=[
-                MissingOut(code=code, zh=MISSING[code][0], en=MISSING[code][1]) for code in report.missing
+                MissingEvidenceOut(code=code, zh=MISSING[code][0], en=MISSING[code][1])
+                for code in report.missing
             ],
         )
 

@@ -55,6 +55,7 @@ from backend.people import events as people
 from backend.roll_call import events as roll_call
 from backend.roll_call.launch import notifications as roll_call_notifications
 from backend.roll_call.looks.closing import close_after_revocation
+from backend.roll_call.looks.notifications import notify_looks_requested
 from backend.roll_call.progress.changes import publish_changed
 from backend.standing import events as standing
 from backend.standing.change_requests import notifications as change_request_notifications
@@ -99,6 +100,10 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(
                 roll_call.RollCallSettled,
                 Consumer("assess_settled", org_path_scope, assess_roll_call_students),
+            ),
+            _on(
+                roll_call.LooksRequested,
+                Consumer("notify_looks_requested", org_path_scope, notify_looks_requested),
             ),
             _on(roll_call.OutcomeChanged, Consumer("assess_outcome", school_scope, assess_changed_outcome)),
             _on(roster.RosterImported),

@@ -57,3 +57,15 @@ class OutcomeChanged(Event):
     school_id: UUID
     outcome: str
     seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LooksRequested(RollCallEvent):
+    """The first looks of a side at students of a school were requested: of a class, or None for the launching side.
+
+    `until` is when the earliest of them expires.
+    """
+
+    school_id: UUID
+    class_id: UUID | None
+    until: datetime

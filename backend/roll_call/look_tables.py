@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
@@ -123,4 +123,18 @@ class LookClosing(Base):
     term_code: Mapped[str] = mapped_column(primary_key=True)
     student_id: Mapped[UUID]
     reason: Mapped[str]
+    at: Mapped[datetime]
+
+
+class LookNotice(Base):
+    """A staff account was told once that looks of a roll call wait for it (`waiting`), or that they expire (`expiring`)."""
+
+    __tablename__ = "look_notice"
+    __tenancy__ = "org"
+    __table_args__ = (CheckConstraint("kind IN ('waiting', 'expiring')", name="kind"),)
+
+    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    org_path: Mapped[str]
     at: Mapped[datetime]

@@ -26,7 +26,7 @@ from backend.roll_call.attestation_tables import (
     StudentCode,
     WrongCardCode,
 )
-from backend.roll_call.look_tables import LookAnswer, LookClosing, LookRequest
+from backend.roll_call.look_tables import LookAnswer, LookClosing, LookNotice, LookRequest
 from backend.roll_call.partitioning import (
     PARTITION_BY_TERM,
     mapper_key,
@@ -51,6 +51,7 @@ __all__ = [
     "HalfYearRegistration",
     "LookAnswer",
     "LookClosing",
+    "LookNotice",
     "LookRequest",
     "Obligation",
     "OutcomeCount",

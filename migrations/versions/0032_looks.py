@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 from migrations import partitioning
-from migrations.row_level_security import protect_student_readable_table
+from migrations.row_level_security import protect_org_table, protect_student_readable_table
 
 revision = "0032"
 down_revision = "0031"
@@ -19,8 +19,10 @@ def upgrade() -> None:
     _create_request_table()
     _create_answer_table()
     _create_closing_table()
+    _create_notice_table()
     for table in ("look_request", "look_answer", "look_closing"):
         protect_student_readable_table(table)
+    protect_org_table("look_notice", grants="SELECT, INSERT")
 
 
 def _request_key(table: str) -> sa.ForeignKeyConstraint:
@@ -117,4 +119,20 @@ def _create_closing_table() -> None:
         _request_key("look_closing"),
         sa.PrimaryKeyConstraint("request_id", "school_id", "term_code", name=op.f("pk_look_closing")),
         postgresql_partition_by=partitioning.BY_TERM,
+    )
+
+
+def _create_notice_table() -> None:
+    op.create_table(
+        "look_notice",
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("org_path", sa.String(), nullable=False),
+        sa.Column("at", TIMESTAMP, nullable=False),
+        sa.CheckConstraint("kind IN ('waiting', 'expiring')", name=op.f("ck_look_notice_kind")),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_look_notice_roll_call_id_roll_call")
+        ),
+        sa.PrimaryKeyConstraint("roll_call_id", "kind", "account_id", name=op.f("pk_look_notice")),
     )

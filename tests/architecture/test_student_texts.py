@@ -85,6 +85,8 @@ TO_OTHERS = {
     "CANDIDATE_TO_SUPERIOR",
     "rehearsal_confirmed_to_staff",
     "overdue_to_staff",
+    "look_waiting_to_staff",
+    "look_expiring_to_staff",
 }
 """Texts for staff and guardians, which the document leaves out."""
 HEAD = """\

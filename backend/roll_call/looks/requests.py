@@ -11,9 +11,11 @@ from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.core import outbox
 from backend.core.ids import new_id
 from backend.org.calendar_years import get_working_calendar
 from backend.roll_call.attestation.limits import load_class_quotas
+from backend.roll_call.events import LooksRequested
 from backend.roll_call.looks.conditions import same_request
 from backend.roll_call.looks.rules import REVIEW, Same, Side, Slots, find_side
 from backend.roll_call.policy import roll_call_policy
@@ -29,6 +31,8 @@ from backend.roll_call.tables import (
 )
 
 _Key = tuple[UUID, UUID]
+_Audience = tuple[UUID, UUID, UUID | None]
+"""Roll call, school and class; no class for the launching side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,7 @@ async def request_looks(session: AsyncSession, candidates: Sequence[LookCandidat
         taken[group] += side is Side.SCHOOL
         days = roll_call_policy(each.roll_call).integer("look.days")
         rows.append(_row(each, side, reason, at, calendar.deadline_instant(at, days)))
-    if rows:
-        await session.execute(insert(LookRequest).values(rows).on_conflict_do_nothing())
+    await insert_requests(session, {each.roll_call.id: each.roll_call for each in needed}, rows, at)
 
 
 def _row(
@@ -188,7 +191,7 @@ async def request_review(
 ) -> None:
     """Ask the launching side to look at the same pictures as the school did."""
     days = roll_call_policy(roll_call).integer("attestation.review_days")
-    await _follow_up(session, answered, at, days, reason=REVIEW, reviews=answered.id)
+    await _follow_up(session, roll_call, answered, at, days, reason=REVIEW, reviews=answered.id)
 
 
 async def ask_launcher(
@@ -196,11 +199,18 @@ async def ask_launcher(
 ) -> None:
     """Pass a request of the school to the launching side."""
     days = roll_call_policy(roll_call).integer("look.days")
-    await _follow_up(session, answered, at, days, reason=answered.reason, reviews=None)
+    await _follow_up(session, roll_call, answered, at, days, reason=answered.reason, reviews=None)
 
 
 async def _follow_up(
-    session: AsyncSession, request: LookRequest, at: datetime, days: int, *, reason: str, reviews: UUID | None
+    session: AsyncSession,
+    roll_call: RollCall,
+    request: LookRequest,
+    at: datetime,
+    days: int,
+    *,
+    reason: str,
+    reviews: UUID | None,
 ) -> None:
     row = {
         "id": new_id(),
@@ -218,4 +228,58 @@ async def _follow_up(
         "at": at,
         "expires_at": (await get_working_calendar(session)).deadline_instant(at, days),
     }
-    await session.execute(insert(LookRequest).values(row).on_conflict_do_nothing())
+    await insert_requests(session, {roll_call.id: roll_call}, [row], at)
+
+
+async def insert_requests(
+    session: AsyncSession,
+    roll_calls: Mapping[UUID, RollCall],
+    rows: Sequence[Mapping[str, Any]],
+    at: datetime,
+) -> None:
+    """Insert requests that do not exist yet. The first ones of a class, or of a launching side, are an event.
+
+    Two transactions may both find theirs to be the first: who was told once is not told again (`look_notice`).
+    """
+    if not rows:
+        return
+    asked = await _load_asked(session, roll_calls.values(), {row["class_id"] for row in rows})
+    returned = (LookRequest.roll_call_id, LookRequest.school_id, LookRequest.class_id, LookRequest.side)
+    statement = insert(LookRequest).values(list(rows)).on_conflict_do_nothing()
+    added = await session.execute(statement.returning(*returned, LookRequest.expires_at))
+    first: dict[_Audience, datetime] = {}
+    for roll_call_id, school_id, class_id, side, expires_at in added:
+        audience = roll_call_id, school_id, class_id if side == Side.SCHOOL else None
+        if audience not in asked:
+            first[audience] = min(expires_at, first.get(audience, expires_at))
+    events = [
+        LooksRequested(
+            roll_call_id=roll_call_id,
+            path=roll_calls[roll_call_id].launcher_path,
+            school_id=school_id,
+            class_id=class_id,
+            until=until,
+        )
+        for (roll_call_id, school_id, class_id), until in first.items()
+    ]
+    if events:
+        await outbox.emit_all(session, [(event, at) for event in events])
+
+
+async def _load_asked(
+    session: AsyncSession, roll_calls: Collection[RollCall], class_ids: Collection[UUID]
+) -> set[_Audience]:
+    """The classes whose schools were asked in these roll calls, and the schools about which the launching side was."""
+    rows = await session.execute(
+        select(LookRequest.roll_call_id, LookRequest.school_id, LookRequest.class_id, LookRequest.side)
+        .where(
+            LookRequest.term_code.in_({each.term_code for each in roll_calls}),
+            LookRequest.roll_call_id.in_({each.id for each in roll_calls}),
+            or_(LookRequest.side == Side.LAUNCHER.value, LookRequest.class_id.in_(class_ids)),
+        )
+        .distinct()
+    )
+    return {
+        (roll_call_id, school_id, class_id if side == Side.SCHOOL else None)
+        for roll_call_id, school_id, class_id, side in rows
+    }

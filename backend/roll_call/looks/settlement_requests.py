@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, exists, select
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.ids import new_id
 from backend.org.calendar_years import get_working_calendar
 from backend.roll_call.looks.bases import load_look_bases
+from backend.roll_call.looks.requests import insert_requests
 from backend.roll_call.looks.rules import DOUBTS, Side, choose_recorded_frames, passed_apart_from_face
 from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.rules import Outcome
@@ -30,8 +31,7 @@ async def request_looks_at_settlement(session: AsyncSession, roll_call: RollCall
     doubts = list(await _load_doubts(session, roll_call))
     for first in range(0, len(doubts), BATCH_STUDENTS):
         rows = await _build_rows(session, doubts[first : first + BATCH_STUDENTS], at, expires_at)
-        if rows:
-            await session.execute(insert(LookRequest).values(rows).on_conflict_do_nothing())
+        await insert_requests(session, {roll_call.id: roll_call}, rows, at)
 
 
 async def _load_doubts(session: AsyncSession, roll_call: RollCall) -> Sequence[_Doubt]:

@@ -1,12 +1,14 @@
-"""The periodic task that ends requests without an answer."""
+"""The periodic task that ends requests without an answer, and reminds of those that expire soon."""
 
 from procrastinate import JobContext
 
 from backend.core.app_context import AppContext
 from backend.core.jobs import DEFAULT, job_app
 from backend.core.tenancy import Scope
+from backend.identity.policy import province_policy
 from backend.org.paths import build_unit_path
 from backend.roll_call.looks.closing import close_if_ended, load_ended
+from backend.roll_call.looks.notifications import load_roll_calls_with_expiring_looks, remind_before_expiry
 
 BATCH_SIZE = 200
 
@@ -37,8 +39,27 @@ async def close_ended_looks(app_context: AppContext) -> int:
     return closed
 
 
+async def remind_of_expiring_looks(app_context: AppContext) -> int:
+    """Remind of the requests that expire within `look.reminder`; each roll call in its own transaction.
+
+    Returns the number of people reminded.
+    """
+    province = Scope.wide(build_unit_path("province", app_context.settings.province_code, None))
+    at = app_context.clock()
+    until = at + province_policy(app_context, at).duration("look.reminder")
+    async with app_context.database.transaction(province) as session:
+        roll_call_ids = await load_roll_calls_with_expiring_looks(session, at, until)
+    reminded = 0
+    for roll_call_id in roll_call_ids:
+        async with app_context.database.transaction(province) as session:
+            reminded += await remind_before_expiry(session, roll_call_id, at, until)
+    return reminded
+
+
 @job_app.periodic(cron="*/10 * * * *", periodic_id="close_looks")
 @job_app.task(queue=DEFAULT, name="close_looks", pass_context=True, queueing_lock="close_looks")
 async def close_looks(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
-    """Close ended requests every ten minutes. A run after an outage covers what was missed."""
-    await close_ended_looks(context.additional_context["app_context"])
+    """Close ended requests every ten minutes and remind of others. A run after an outage covers what was missed."""
+    app_context = context.additional_context["app_context"]
+    await close_ended_looks(app_context)
+    await remind_of_expiring_looks(app_context)

@@ -16,3 +16,30 @@ def overdue_to_staff(unit: str, expired_at: datetime) -> NoticeText:
             f"{unit} had to review a sampled look by {until} and did not. See to it that reviews are done in time; the student's result does not change.",
         ),
     )
+
+
+def look_waiting_to_staff(title: str, until: datetime) -> NoticeText:
+    """The first pictures of a roll call wait for the person. Sent once for each roll call."""
+    end = format_end(until)
+    return NoticeText(
+        Bilingual("有照片等待您核对", "Pictures wait for your look"),
+        Bilingual(
+            f"“{title}”有学生的核验照片需要人工与证件照核对，请在“照片核对”中答复，最早一项截止 {end}；到期未答复的，结果仍为待定。"
+            "同一次核验之后的照片不再逐一通知。",
+            f"In “{title}” a person has to compare pictures of students with their ID portraits. Answer under looks; the first one ends {end}."
+            " Without an answer the result stays undetermined. Later pictures of this roll call have no notice of their own.",
+        ),
+    )
+
+
+def look_expiring_to_staff(title: str, until: datetime) -> NoticeText:
+    """Pictures of a roll call still wait for the person, and soon no one may answer. Sent once for each roll call."""
+    end = format_end(until)
+    return NoticeText(
+        Bilingual("照片核对即将截止", "Looks end soon"),
+        Bilingual(
+            f"“{title}”仍有核验照片等待您核对，最早一项截止 {end}。请在“照片核对”中答复；到期未答复的，结果仍为待定。",
+            f"Pictures of “{title}” still wait for your look; the first one ends {end}. Answer under looks. Without an answer the result stays"
+            " undetermined.",
+        ),
+    )

@@ -41,7 +41,7 @@ from backend.exchange.roster import events as roster
 from backend.identity import events as identity
 from backend.identity.accounts import notifications as account_notifications
 from backend.identity.devices import notifications as device_notifications
-from backend.identity.face.calibration import notifications as calibration_notifications
+from backend.identity.face.calibration.tasks import enqueue_rehearsal_report
 from backend.identity.face.duplicates.notifications import notify_duplicate_candidate
 from backend.identity.face.review import notifications as face_notifications
 from backend.identity.face.review.shared_picture_reports import report_shared_picture
@@ -242,11 +242,7 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             ),
             _on(
                 identity.RehearsalConfirmed,
-                Consumer(
-                    "notify_rehearsal_confirmed",
-                    school_and_accounts_scope,
-                    calibration_notifications.notify_rehearsal_confirmed,
-                ),
+                Consumer("report_rehearsal", school_and_accounts_scope, enqueue_rehearsal_report),
             ),
             _on(
                 identity.DuplicateCandidateFound,

@@ -39,6 +39,7 @@ TASK_MODULES = (
     "backend.org.tasks",
     "backend.people.tasks",
     "backend.identity.face.tasks",
+    "backend.identity.face.calibration.tasks",
     "backend.identity.face.duplicates.tasks",
     "backend.identity.devices.tasks",
     "backend.identity.sign_in.tasks",

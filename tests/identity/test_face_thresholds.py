@@ -37,34 +37,18 @@ from backend.people.tables import Student
 from backend.policy import PolicyAt, load_policies
 from biometrics.engines.base import EngineKey
 from biometrics.matching.decision import Method, ThresholdsInvalid
-from tests.support.identity.rehearsals import Rehearsals
+from tests.support.identity.rehearsals import Rehearsals, engine_policy, new_school
 from tests.support.identity.scenario import IdentityScenario
 from tests.support.province import (
     PROVINCE_PATH,
     SampleSchool,
     SampleStudent,
-    create_sample_province,
     province_account,
     registrar_account,
 )
 
 PROVINCE = Scope.wide(PROVINCE_PATH)
 pytestmark = pytest.mark.xdist_group("face_thresholds")
-
-
-@dataclass(frozen=True)
-class EnginePolicy(PolicyAt):
-    """The policy with the test's engine version and a minimum of 30 people."""
-
-    engine_version: str = ""
-
-    def text(self, parameter: str) -> str:
-        if parameter == "verification.face.dlib-onnx.version":
-            return self.engine_version
-        return super().text(parameter)
-
-    def integer(self, parameter: str) -> int:
-        return 30 if parameter == "verification.face.thresholds.minimum" else super().integer(parameter)
 
 
 @pytest.fixture
@@ -77,20 +61,6 @@ async def rehearsals(scenario: IdentityScenario, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(learning, "province_policy", policy)
     return Rehearsals(scenario.app_context, scenario.owner, engine)
-
-
-def engine_policy(at: datetime, engine: EngineKey) -> EnginePolicy:
-    policy = load_policies().at(legal_day(at), "410000")
-    return EnginePolicy(policy.policy, policy.day, policy.lineage, engine.version)
-
-
-async def new_school(scenario: IdentityScenario, rehearsals: Rehearsals, students: int) -> SampleSchool:
-    """A school with students of one sex and age in two classes."""
-    world = await create_sample_province(
-        scenario.owner, scenario.app_context.keys, classes=2, students=students // 2
-    )
-    await rehearsals.make_one_group(world.school)
-    return world.school
 
 
 async def learn(rehearsals: Rehearsals, *, only_after_growth: bool = False) -> FaceThresholdVersion | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import numpy as np
@@ -21,9 +21,18 @@ from backend.identity.face.templates import store_template
 from backend.identity.policy import province_policy
 from backend.identity.tables import FaceEnrolment
 from backend.people.tables import Consent, Student
+from backend.policy import PolicyAt, load_policies
 from biometrics.engines.base import Descriptor, EngineKey, Metric
 from biometrics.matching.decision import FaceTemplate
-from tests.support.province import PROVINCE_PATH, SampleClass, SampleSchool, SampleStudent, counselor_account
+from tests.support.identity.scenario import IdentityScenario
+from tests.support.province import (
+    PROVINCE_PATH,
+    SampleClass,
+    SampleSchool,
+    SampleStudent,
+    counselor_account,
+    create_sample_province,
+)
 
 DIMENSION = 64
 
@@ -33,6 +42,26 @@ def face_of(person: int, picture: int = 0, *, likeness: float = 0.0) -> np.ndarr
     own = np.random.default_rng(person).normal(size=DIMENSION)
     noise = np.random.default_rng([person, picture]).normal(size=DIMENSION)
     return (own + likeness + 0.3 * noise).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class EnginePolicy(PolicyAt):
+    """The policy with the test's engine version and a minimum of 30 people."""
+
+    engine_version: str = ""
+
+    def text(self, parameter: str) -> str:
+        if parameter == "verification.face.dlib-onnx.version":
+            return self.engine_version
+        return super().text(parameter)
+
+    def integer(self, parameter: str) -> int:
+        return 30 if parameter == "verification.face.thresholds.minimum" else super().integer(parameter)
+
+
+def engine_policy(at: datetime, engine: EngineKey) -> EnginePolicy:
+    policy = load_policies().at(legal_day(at), "410000")
+    return EnginePolicy(policy.policy, policy.day, policy.lineage, engine.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +162,12 @@ class Rehearsals:
         rehearsal = await self.check_in(school.students, likeness=likeness)
         for klass in school.classes:
             await self.confirm(school, klass, rehearsal)
+
+
+async def new_school(scenario: IdentityScenario, rehearsals: Rehearsals, students: int) -> SampleSchool:
+    """Create a school with students of one sex and age in two classes."""
+    world = await create_sample_province(
+        scenario.owner, scenario.app_context.keys, classes=2, students=students // 2
+    )
+    await rehearsals.make_one_group(world.school)
+    return world.school

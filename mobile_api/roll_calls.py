@@ -74,6 +74,7 @@ def _render_roll_call(
         view.obligation.duty,
         outcome.outcome if outcome else None,
         sent_to_a_person=view.sent_to_a_person,
+        rehearsed=view.is_undetermined_rehearsal,
         look_until=view.look_until,
     )
     return OwnRollCallOut(

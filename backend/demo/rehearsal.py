@@ -40,7 +40,7 @@ class RehearsalScenario(Timeline):
         undecided = sum(finding == "undetermined" for finding in findings)
         self.report.check("no face is accepted before thresholds are learned", "accepted" not in findings)
         self.log(
-            f"联调测试：{len(findings)} 名有照片的学生签到，{undecided} 人动作和位置通过、人脸尚无阈值（待人工核对）"
+            f"联调测试：{len(findings)} 名有照片的学生签到，{undecided} 人动作和位置通过、人脸尚无阈值（演练不影响学生）"
         )
         for rehearsal in rehearsals.values():
             await self.wait_for_close(rehearsal["closes_at"])

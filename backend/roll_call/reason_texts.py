@@ -70,6 +70,10 @@ _REASONS = {
         "动作和位置已通过，照片需由工作人员人工核对，结果待定，不计为未核验。",
         "Actions and position passed, and a person has to compare the picture; the result is undetermined and not a miss.",
     ),
+    "rehearsal_face_unproven": (
+        "动作和位置已通过，人脸未判定。这是演练，不影响您，无须操作。",
+        "Actions and position passed, and the face is undetermined. This is a rehearsal: it has no effect, and you do not need to do anything.",
+    ),
     "look_without_portrait": (
         "动作和位置已通过，但没有已审核的证件照，无法人工核对照片，结果待定，不计为未核验。请在截止前找辅导员现场核验，并补交证件照。",
         "Actions and position passed, but without an accepted ID portrait no person can compare the picture; the result is undetermined and not a miss. See your counselor before the close, and submit a portrait.",
@@ -183,6 +187,10 @@ _ADVICE = {
         "结果待定，将由人工认定，不计为未核验。",
         "Undetermined; a person will decide. It does not count as a miss.",
     ),
+    "rehearsed": (
+        "演练：未判定，不影响您，无须操作。",
+        "Rehearsal: undetermined. It has no effect, and you do not need to do anything.",
+    ),
     "closed": ("核验已截止，结果正在结算。", "Closed; the results are being settled."),
 }
 
@@ -222,13 +230,16 @@ def what_to_do(
     outcome: str | None,
     *,
     sent_to_a_person: bool = False,
+    rehearsed: bool = False,
     look_until: datetime | None = None,
 ) -> Explanation:
-    """Return the advice to a student about a roll call right now."""
+    """Return the advice to a student about a roll call right now. `rehearsed`: an undetermined rehearsal."""
     if state == "voided":
         key = "voided"
     elif duty == "exempt":
         key = "not_asked"
+    elif rehearsed:
+        key = "rehearsed"
     elif outcome is None and duty == "owed" and state == "open" and sent_to_a_person:
         key = "see_counselor"
     else:

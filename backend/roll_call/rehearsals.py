@@ -17,9 +17,8 @@ from backend.identity.face.calibration.probes import ProbeRow, load_class_probes
 from backend.identity.face.calibration.tables import RehearsalConfirmation
 from backend.roll_call.access import access_roll_call, select_counselor_classes
 from backend.roll_call.policy import roll_call_policy
+from backend.roll_call.rules import REHEARSAL
 from backend.roll_call.tables import RollCall, RollCallClass
-
-REHEARSAL = "rehearsal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from backend.org.paths import is_below
 
 Kind = str
 SPOT_CHECK: Kind = "spot_check"
+REHEARSAL: Kind = "rehearsal"
 
 ACTIVE_STANDINGS = ("01", "05")
 """National codes of the standings that attend school: 在读 and 复学. All others are on the roll but not in school."""
@@ -177,6 +178,8 @@ PRESENCE_DOUBTFUL = "presence_doubtful"
 POSITION_DOUBTFUL = "location_doubtful"
 NEEDS_LOOK = "face_needs_look"
 """Everything else passed, but the face can only be confirmed by a person."""
+REHEARSED = "rehearsal_face_unproven"
+"""As `NEEDS_LOOK`, in a rehearsal: its result has no consequence, so no person looks at the student's pictures."""
 LOOK_BARRED = frozenset({"look_without_portrait", "look_without_consent"})
 """Everything else passed, and a person may not look at the pictures either: the counselor attests on the spot."""
 

@@ -16,6 +16,7 @@ from backend.roll_call.errors import SENT_TO_A_PERSON
 from backend.roll_call.looks.conditions import is_unanswered
 from backend.roll_call.outcomes import find_current_outcome, find_obligation, roll_call_term
 from backend.roll_call.partitioning import own_school_filter
+from backend.roll_call.rules import REHEARSAL, REHEARSED, Outcome
 from backend.roll_call.tables import (
     LookAnswer,
     LookClosing,
@@ -47,6 +48,15 @@ class StudentRollCall:
     sent_to_a_person: bool
     look_until: datetime | None = None
     """Until when a person looks at the student's pictures, if one does."""
+    rehearsed: bool = False
+    """Whether everything but the face passed in a check-in of this rehearsal."""
+
+    @property
+    def is_undetermined_rehearsal(self) -> bool:
+        """Whether this is a rehearsal that is undetermined for the student, or will be: nothing follows from it."""
+        if self.roll_call.kind != REHEARSAL:
+            return False
+        return self.rehearsed if self.outcome is None else self.outcome.outcome == Outcome.UNDETERMINED
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,7 @@ async def load_student_roll_calls(
     )
     referred = await _load_referred_roll_calls(session, student_id, page)
     looks = await _load_open_looks(session, student_id, page)
+    rehearsed = await _load_rehearsed(session, student_id, page)
     return [
         StudentRollCall(
             roll_call,
@@ -100,6 +111,7 @@ async def load_student_roll_calls(
             voided=key in voided,
             sent_to_a_person=key in referred,
             look_until=looks.get(key),
+            rehearsed=key in rehearsed,
         )
         for key, roll_call in page.items()
     ]
@@ -107,7 +119,7 @@ async def load_student_roll_calls(
 
 def _student_filter(
     session: AsyncSession,
-    table: type[Obligation | OutcomeEntry | Refusal | LookRequest],
+    table: type[Obligation | OutcomeEntry | Refusal | LookRequest | VerdictRecord],
     roll_calls: Mapping[UUID, RollCall],
     student_id: UUID,
 ) -> Sequence[ColumnElement[bool]]:
@@ -132,6 +144,7 @@ async def load_student_roll_call(
         raise NotFound
     referred = await _load_referred_roll_calls(session, obligation.student_id, {roll_call_id: roll_call})
     looks = await _load_open_looks(session, obligation.student_id, {roll_call_id: roll_call})
+    rehearsed = await _load_rehearsed(session, obligation.student_id, {roll_call_id: roll_call})
     return StudentRollCall(
         roll_call,
         obligation,
@@ -139,6 +152,7 @@ async def load_student_roll_call(
         voided=await session.get(RollCallStep, (roll_call_id, "voided")) is not None,
         sent_to_a_person=bool(referred),
         look_until=looks.get(roll_call_id),
+        rehearsed=roll_call_id in rehearsed,
     )
 
 
@@ -152,6 +166,20 @@ async def _load_referred_roll_calls(
         )
     )
     return set(roll_call_ids)
+
+
+async def _load_rehearsed(
+    session: AsyncSession, student_id: UUID, roll_calls: Mapping[UUID, RollCall]
+) -> set[UUID]:
+    """The rehearsals among the roll calls in which everything but the face of the student passed."""
+    rehearsals = {key: each for key, each in roll_calls.items() if each.kind == REHEARSAL}
+    if not rehearsals:
+        return set()
+    found = select(VerdictRecord.roll_call_id).where(
+        *_student_filter(session, VerdictRecord, rehearsals, student_id),
+        VerdictRecord.reasons.contains([REHEARSED]),
+    )
+    return set(await session.scalars(found))
 
 
 async def _load_open_looks(

@@ -15,6 +15,7 @@ from backend.org.terms import get_term
 from backend.people.tables import Student
 from biometrics.pool import FacePool
 from tests.support.province import student_account
+from tests.support.roll_call.looks import make_faces_unproven
 from tests.support.roll_call.mobile_client import MobileClient, open_mobile_client
 from tests.support.roll_call.scenario import GRACE, MICROSECOND, pattern_pool
 from tests.support.roll_call.student_phone import (
@@ -103,6 +104,26 @@ async def test_answers_never_disclose_fence_or_thresholds(
     (reason,) = answers[3].json()["reasons"]
     assert reason["code"] == "outside_site"
     assert reason["zh"]
+
+
+async def test_rehearsal_without_thresholds_says_that_it_has_no_effect(
+    api: MobileClient, student: StudentWithPhone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_faces_unproven(monkeypatch)
+    rehearsal = (await api.scenario.launch(api.scenario.registrar, kind="rehearsal")).roll_call
+    advice = (await api.get(student, f"/roll-calls/{rehearsal.id}")).json()["what_to_do_zh"]
+    assert "请在校内打开摄像头" in advice
+    await api.scenario.pass_roll_call(student, rehearsal.id)
+    expected = "演练：未判定，不影响您，无须操作。"
+    shown = (await api.get(student, f"/roll-calls/{rehearsal.id}")).json()
+    assert (shown["outcome"], shown["look_until"], shown["what_to_do_zh"]) == (None, None, expected)
+    api.scenario.clock.at = rehearsal.closes_at + GRACE + MICROSECOND
+    await api.scenario.settle(rehearsal)
+    (listed,) = (await api.get(student, "/roll-calls")).json()["items"]
+    assert (listed["outcome"], listed["what_to_do_zh"]) == ("undetermined", expected)
+    (attempt,) = (await api.get(student, f"/roll-calls/{rehearsal.id}/attempts")).json()["submissions"]
+    assert [each["code"] for each in attempt["reasons"]] == ["rehearsal_face_unproven"]
+    assert "人工" not in attempt["reasons"][0]["zh"]
 
 
 async def test_retry_answers_200_with_the_same_receipt_after_the_close(

@@ -207,7 +207,7 @@ async def test_counselor_confirms_who_was_at_the_rehearsal(
     for each in (student, mate):
         await agree_to_probes(scenario, each)
         verdict = await scenario.pass_roll_call(each, rehearsal.roll_call.id)
-        assert verdict.reasons == WAITS
+        assert verdict.reasons == ["rehearsal_face_unproven"]
     counselor = counselor_account(scenario.school, klass)
     path = f"/v1/roll-calls/{rehearsal.roll_call.id}"
     [listed] = (await api.get(counselor, f"{path}/rehearsal")).json()

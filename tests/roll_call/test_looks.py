@@ -468,7 +468,7 @@ async def test_answering_person_may_not_review_in_a_school_s_own_roll_call(
     api: StaffClient, scenario: RollCallScenario
 ) -> None:
     registrar = scenario.registrar
-    roll_call_id, _ = await check_in(scenario, actor=registrar, kind="rehearsal")
+    roll_call_id, _ = await check_in(scenario, actor=registrar, kind="school_own")
     (look,) = await api.every(registrar, LOOKS)
     assert (await answer(api, registrar, look["id"])).status_code == 201
     assert await api.every(registrar, LOOKS) == []

@@ -15,7 +15,7 @@ from backend.roll_call.looks.bases import load_look_bases
 from backend.roll_call.looks.requests import insert_requests
 from backend.roll_call.looks.rules import DOUBTS, Side, choose_recorded_frames, passed_apart_from_face
 from backend.roll_call.policy import roll_call_policy
-from backend.roll_call.rules import Outcome
+from backend.roll_call.rules import REHEARSAL, Outcome
 from backend.roll_call.tables import LookRequest, OutcomeEntry, RollCall, VerdictRecord
 
 BATCH_STUDENTS = 500
@@ -25,7 +25,12 @@ _Doubt = tuple[VerdictRecord, UUID]
 
 
 async def request_looks_at_settlement(session: AsyncSession, roll_call: RollCall, at: datetime) -> None:
-    """Ask the launching side about each student whose face is the only doubt. The caller holds the roll call's lock."""
+    """Ask the launching side about each student whose face is the only doubt. The caller holds the roll call's lock.
+
+    Not in a rehearsal: its result has no consequence.
+    """
+    if roll_call.kind == REHEARSAL:
+        return
     days = roll_call_policy(roll_call).integer("look.days")
     expires_at = (await get_working_calendar(session)).deadline_instant(at, days)
     doubts = list(await _load_doubts(session, roll_call))

@@ -25,8 +25,7 @@ from backend.roll_call.policy import (
     reuse_rules,
     roll_call_policy,
 )
-from backend.roll_call.rehearsals import REHEARSAL
-from backend.roll_call.rules import Evidence, Verdict, decide_verdict
+from backend.roll_call.rules import REHEARSAL, Evidence, Verdict, decide_verdict
 from backend.roll_call.verification.inputs import VerificationInput
 from biometrics.errors import BiometricsError
 from biometrics.liveness.actions import Action

@@ -25,8 +25,9 @@ from backend.identity.face.selfie_fingerprints import SelfieFingerprint, load_se
 from backend.identity.pictures.keys import load_picture_keys
 from backend.identity.pictures.refs import PictureRef
 from backend.roll_call.envelope import parse_stored_envelope
-from backend.roll_call.looks.bases import load_look_bases
+from backend.roll_call.looks.bases import LookBasis, load_look_bases
 from backend.roll_call.policy import position_history, roll_call_policy
+from backend.roll_call.rules import REHEARSAL, REHEARSED
 from backend.roll_call.tables import (
     Challenge,
     Obligation,
@@ -120,10 +121,14 @@ async def load_inputs(
             reused=each.id in reused,
             earlier_positions=_earlier_positions(each, context.roll_calls[each.roll_call_id], recent),
             portrait_id=look_bases[each.student_id].portrait_id,
-            look_barred=look_bases[each.student_id].barred,
+            look_barred=_find_look_bar(context.roll_calls[each.roll_call_id], look_bases[each.student_id]),
         )
         for each, reference in zip(submissions, references, strict=True)
     ]
+
+
+def _find_look_bar(roll_call: RollCall, basis: LookBasis) -> str | None:
+    return REHEARSED if roll_call.kind == REHEARSAL else basis.barred
 
 
 async def _load_rows(session: AsyncSession, query: Select[Row]) -> Sequence[Row]:

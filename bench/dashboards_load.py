@@ -35,7 +35,8 @@ class Load:
         for each in self._take_challenges(count) if path == ENVELOPES else ((n, 0) for n in range(count)):
             number, attempt = each
             handset = self._bench.handsets[number]
-            signed.append(self._bench.request(handset, attempt, path, self._tokens[number]))
+            token = self._tokens[number]
+            signed.append(self._bench.request(handset, attempt, path, token, is_own_proof=True))
         return signed
 
     def _take_challenges(self, count: int) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,6 @@
 """Benchmark of the intake of envelopes: server processes, PostgreSQL and the load generator share the cores.
 
-    python -m bench.intake [--envelopes 6000] [--connections 64] [--processes 1] [--cold]
+    python -m bench.intake [--envelopes 12000] [--rounds 10] [--connections 64] [--processes 1] [--cold]
 
 The server is the product's own, under uvicorn. The benchmark adds a route that parses the same request with the same code
 and answers at once. Students, keys and challenges are created beforehand; tokens, proofs and envelopes are signed before
@@ -9,8 +9,10 @@ since the challenge was requested with it.
 
 - `empty`: that route, closed loop. The baseline: no envelope can be accepted faster. It is the first route of the mobile
   API; `empty, last` is the same as the last route; `empty, usual` is first, but parsed by FastAPI like other routes.
-- `accepted`: envelopes, closed loop. Each one is durable and has its receipt.
-- `at 80 %`: envelopes at a constant 80 % of that rate. Latencies count from when each request was due.
+- `accepted`: envelopes that are their own proof, closed loop. Each one is durable and has its receipt.
+- `accepted, two signatures`: envelopes with a DPoP proof, as on a resend. Both forms take turns within a round, and each
+  is first in every other round.
+- `at 80 %`: envelopes that are their own proof at a constant 80 % of that rate. Latencies count from when each request was due.
 """
 
 import argparse
@@ -59,12 +61,14 @@ from backend.settings import Settings
 from bench.intake_data import ROLL_CALL, Handset, account_id, fill, nonce_of
 from bench.intake_load import Run, closed_loop, open_loop
 from bench.intake_steps import Signed, list_steps
-from bench.report import StolenTime, publish
+from bench.report import Ratio, StolenTime, publish
 from mobile_api.envelopes import ManualParsingRoute
 
 DATABASE = "bench_intake"
-ROUNDS = 5
+ROUNDS = 10
 """Each round runs every route, so that other load of the machine affects all of them alike."""
+FORMS = {"accepted": True, "accepted, two signatures": False}
+"""Runs of accepted envelopes, and whether the envelope is its own proof."""
 PROCESSES = max(1, (os.cpu_count() or 1) // 2)
 """Half of the processors serve; the database and the load generator use the others."""
 FRAMES = [
@@ -125,7 +129,7 @@ class Bench:
     dsn: str
     settings: Settings
 
-    def parts(self, handset: Handset, attempt: int, path: str, token: str) -> Signed:
+    def parts(self, handset: Handset, attempt: int, path: str, token: str, *, is_own_proof: bool) -> Signed:
         """What a phone signs for one envelope."""
         content: dict[str, Any] = {
             "roll_call": str(ROLL_CALL),
@@ -134,7 +138,6 @@ class Bench:
             "frames": FRAMES,
             "claims": {},
         }
-        envelope = jws.sign({"typ": TYPE, "kid": handset.thumbprint}, content, handset.key)
         claims = {
             "jti": str(uuid.uuid4()),
             "htm": "POST",
@@ -142,16 +145,21 @@ class Bench:
             "iat": int(time.time()),
             "ath": jws.encode_base64url(hashlib.sha256(token.encode()).digest()).decode(),
         }
+        if is_own_proof:
+            header = {"typ": TYPE, "jwk": handset.jwk}
+            return Signed(token, None, jws.sign(header, claims | content, handset.key), path)
         proof = jws.sign({"typ": "dpop+jwt", "jwk": handset.jwk}, claims, handset.key)
+        envelope = jws.sign({"typ": TYPE, "kid": handset.thumbprint}, content, handset.key)
         return Signed(token, proof, envelope, path)
 
-    def request(self, handset: Handset, attempt: int, path: str, token: str) -> bytes:
+    def request(self, handset: Handset, attempt: int, path: str, token: str, *, is_own_proof: bool) -> bytes:
         """A complete HTTP request with an envelope, as bytes."""
-        signed = self.parts(handset, attempt, path, token)
+        signed = self.parts(handset, attempt, path, token, is_own_proof=is_own_proof)
         body = json.dumps({"envelope": signed.envelope})
+        proof = "" if signed.proof is None else f"DPoP: {signed.proof}\r\n"
         return (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            f"Accept-Language: zh-CN\r\nAuthorization: DPoP {token}\r\nDPoP: {signed.proof}\r\n"
+            f"Accept-Language: zh-CN\r\nAuthorization: DPoP {token}\r\n{proof}"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
 
@@ -279,13 +287,22 @@ class Runs:
     spent: dict[str, Spent] = field(default_factory=dict)
     _tokens: list[str] = field(default_factory=list)
 
-    def run(self, name: str, path: str, attempt: int, part: slice, rate: float | None = None) -> None:
+    def run(
+        self,
+        name: str,
+        path: str,
+        attempt: int,
+        part: slice,
+        rate: float | None = None,
+        *,
+        is_own_proof: bool = True,
+    ) -> None:
         """Send the envelopes of some students: as fast as they are answered, or at a rate."""
         bench = self.bench
         if self.cold or not self._tokens:
             self._tokens = bench.tokens(bench.handsets)
         requests = [
-            bench.request(handset, attempt, path, token)
+            bench.request(handset, attempt, path, token, is_own_proof=is_own_proof)
             for handset, token in zip(bench.handsets[part], self._tokens[part], strict=True)
         ]
         server, database, stolen = bench.cpu(), bench.database_cpu(), StolenTime()
@@ -301,28 +318,58 @@ class Runs:
         spent.stolen.append(stolen.share())
         spent.rates.append(done.rate)
 
-    def ratio(self, name: str, baseline: str) -> float:
-        """The median of the ratio of both rates in each round, in which the machine has the same other load."""
+    def ratio(self, name: str, baseline: str) -> Ratio:
+        """The ratio of both rates over the rounds; within a round the machine has the same other load."""
         rates = zip(self.spent[name].rates, self.spent[baseline].rates, strict=True)
-        return statistics.median(one / other for one, other in rates)
+        return Ratio(sorted(one / other for one, other in rates))
 
 
 async def step_by_step(bench: Bench, count: int = 20 * MAX_BATCH) -> list[dict[str, Any]]:
     """The cost of each step, measured in this process with the product's code."""
     handsets = bench.handsets[:count]
     tokens = bench.tokens(handsets)
-    requests = [bench.parts(each, 3, ENVELOPES, token) for each, token in zip(handsets, tokens, strict=True)]
+    ordinary, own_proof = (
+        [
+            bench.parts(each, 4, ENVELOPES, token, is_own_proof=is_own_proof)
+            for each, token in zip(handsets, tokens, strict=True)
+        ]
+        for is_own_proof in (False, True)
+    )
     app_context = open_app_context(bench.settings)
     try:
-        return await list_steps(app_context, requests)
+        return await list_steps(app_context, ordinary, own_proof)
     finally:
         await app_context.close()
+
+
+def run_round(runs: Runs, number: int, part: slice) -> None:
+    """Run every route once; the form of envelope that is first changes with each round."""
+    for name, path in BASELINES.items():
+        runs.run(name, path, 1, part)
+    forms = list(enumerate(FORMS.items(), start=1))
+    for attempt, (name, is_own_proof) in forms if number % 2 == 0 else reversed(forms):
+        runs.run(name, ENVELOPES, attempt, part, is_own_proof=is_own_proof)
+
+
+def describe_ratios(runs: Runs, processes: int) -> str:
+    """The ratio of each form of envelope to each baseline, with the interval of its median."""
+    lines = [
+        f"{name}: " + "; ".join(f"{baseline} {runs.ratio(name, baseline)}" for baseline in BASELINES)
+        for name in FORMS
+    ]
+    one, two = FORMS
+    return (
+        f"median of the rounds (95 % interval), {processes} processes. "
+        + ". ".join(lines)
+        + f". One signature to two: {runs.ratio(one, two)}"
+    )
 
 
 def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--envelopes", type=int, default=6000)
+    parser.add_argument("--envelopes", type=int, default=12_000)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--cold", action="store_true")
@@ -331,22 +378,16 @@ def main() -> None:
     if arguments.serve:
         serve("bench.intake:application", "127.0.0.1", arguments.serve, arguments.processes, keep_alive=300)
         return
-    count = arguments.envelopes
+    count, rounds = arguments.envelopes, arguments.rounds
     uvloop.install()
-    with open_bench(Stack.from_environment(os.environ), count, 4, arguments.processes) as bench:
+    with open_bench(Stack.from_environment(os.environ), count, 5, arguments.processes) as bench:
         runs = Runs(bench, arguments.connections, arguments.cold)
         runs.run("warming up", ENVELOPES, 0, slice(count))
-        for number in range(ROUNDS):
-            part = slice(number * count // ROUNDS, (number + 1) * count // ROUNDS)
-            for name, path in {**BASELINES, "accepted": ENVELOPES}.items():
-                runs.run(name, path, 1, part)
-        runs.run("at 80 %", ENVELOPES, 2, slice(count), 0.8 * runs.spent["accepted"].run.rate)
+        for number in range(rounds):
+            run_round(runs, number, slice(number * count // rounds, (number + 1) * count // rounds))
+        runs.run("at 80 %", ENVELOPES, 3, slice(count), 0.8 * runs.spent["accepted"].run.rate)
         costs = asyncio.run(step_by_step(bench))
-    first, last, usual = (runs.ratio("accepted", name) for name in BASELINES)
-    baseline = (
-        f"the empty address of the same {arguments.processes} processes, as the framework reads it: accepted is {usual:.2f} of it,"
-        f" {first:.2f} where it is read by hand, {last:.2f} where it is found last too"
-    )
+    baseline = describe_ratios(runs, arguments.processes)
     rows = [spent.row(name) for name, spent in runs.spent.items() if name != "warming up"]
     publish("intake-cold" if arguments.cold else "intake", baseline, rows)
     publish("intake-steps", "the sum of the parts; no step waits for another member of its batch", costs)

@@ -6,12 +6,19 @@ Database steps run per batch, as under load, and are divided by its size; their 
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.identity.sign_in.access_tokens import PhoneTokenVerifier
-from backend.identity.sign_in.authentication import HttpRequest, phone_token_verifier, verify_phone_request
+from backend.identity.sign_in.authentication import (
+    HttpRequest,
+    phone_token_verifier,
+    verify_document_signer,
+    verify_phone_request,
+)
+from backend.identity.sign_in.dpop import Proof
 from backend.roll_call.check_in.evaluate import evaluate_request
 from backend.roll_call.check_in.intake import MAX_BATCH
 from backend.roll_call.check_in.repository import (
@@ -21,7 +28,7 @@ from backend.roll_call.check_in.repository import (
     load_check_in_facts,
     store_check_ins,
 )
-from backend.roll_call.envelope import open_envelope
+from backend.roll_call.envelope import open_envelope, parse_envelope, read_verified_envelope
 from bench.intake_data import ROLL_CALL
 
 
@@ -30,7 +37,7 @@ class Signed:
     """The parts of a request."""
 
     token: str
-    proof: str
+    proof: str | None
     envelope: str
     path: str
 
@@ -59,8 +66,13 @@ def _row(step: str, count: int, seconds: float, cpu: float) -> dict[str, Any]:
     }
 
 
-async def list_steps(app_context: AppContext, requests: Sequence[Signed]) -> list[dict[str, Any]]:
-    """A row for each step over all requests. Nothing is committed except by the step that measures it."""
+async def list_steps(
+    app_context: AppContext, requests: Sequence[Signed], own_proofs: Sequence[Signed]
+) -> list[dict[str, Any]]:
+    """A row for each step over all requests. Nothing is committed except by the step that measures it.
+
+    `own_proofs` are the same requests with envelopes that are their own proof.
+    """
     at, count = now(), len(requests)
     tokens = PhoneTokenVerifier(app_context.keys)
     app_context.services[phone_token_verifier] = tokens
@@ -86,11 +98,26 @@ async def list_steps(app_context: AppContext, requests: Sequence[Signed]) -> lis
             "envelope", count, lambda: opened.extend(open_envelope(e.envelope, p.key) for e, p in pairs)
         )
     )
+    rows.append(
+        measure_step(
+            "envelope that is its own proof",
+            count,
+            lambda: [open_own_proof(app_context, each, at) for each in own_proofs],
+        )
+    )
     arrivals = [
         CheckInRequest(ROLL_CALL, each.envelope, content.digest, content, proof, at, at)
         for (each, proof), content in zip(pairs, opened, strict=True)
     ]
     return rows + await _of_the_database(app_context, arrivals)
+
+
+def open_own_proof(app_context: AppContext, signed: Signed, at: datetime) -> Proof:
+    """Verify and parse an envelope that is its own proof."""
+    http = HttpRequest("POST", signed.path, f"DPoP {signed.token}", None)
+    document = parse_envelope(signed.envelope)
+    signer = verify_document_signer(app_context, http, document, at)
+    return signer.prove(read_verified_envelope(document).content.proof_claims())
 
 
 async def _of_the_database(

@@ -1,9 +1,13 @@
 """Publishes benchmark results: a table for people and a JSON file, with the machine and commit they were measured on."""
 
 import json
+import math
 import os
 import platform
+import statistics
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +49,27 @@ class StolenTime:
 
 
 _STOLEN = StolenTime()
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Ratios of two rates, one per round, in ascending order."""
+
+    sorted: Sequence[float]
+
+    def interval(self) -> tuple[float, float]:
+        """The two ratios between which the true median lies with at least 95 %, whatever their distribution."""
+        count, skipped, outside = len(self.sorted), 0, 2 / 2 ** len(self.sorted)
+        while skipped < (count - 1) // 2:
+            outside += 2 * math.comb(count, skipped + 1) / 2**count
+            if outside > 0.05:
+                break
+            skipped += 1
+        return self.sorted[skipped], self.sorted[count - 1 - skipped]
+
+    def __str__(self) -> str:
+        low, high = self.interval()
+        return f"{statistics.median(self.sorted):.2f} ({low:.2f} to {high:.2f})"
 
 
 def seed(default: int) -> int:

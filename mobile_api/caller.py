@@ -69,6 +69,6 @@ SECURITY = Security(
             "schema": {"type": "string", "title": "DPoP"},
         }
     },
-    required_by={_authenticate: TOKEN_AND_PROOF, _authenticate_key: {"proof": []}},
+    required_by={_authenticate: (TOKEN_AND_PROOF,), _authenticate_key: ({"proof": []},)},
 )
 """The authentication of phones, for the OpenAPI document."""

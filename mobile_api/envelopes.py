@@ -89,6 +89,9 @@ router = APIRouter(prefix="/v1", tags=["核验 · roll calls"], route_class=Manu
 async def submit_envelope(request: Request, roll_call_id: UUID, body: EnvelopeIn) -> Response:
     """提交签名信封 · Submit the signed envelope. The receipt is returned once the envelope is durably stored.
 
+    An envelope with the claims of a proof and the phone's `jwk` needs no header `DPoP` on its first send. Each later send
+    of the same envelope needs a new proof.
+
     Under too much load the answer is 503 with `Retry-After` and `attempted`. Send `attempted` along with the retry of the
     same envelope, and the time of the first attempt counts.
     """
@@ -107,4 +110,5 @@ async def submit_envelope(request: Request, roll_call_id: UUID, body: EnvelopeIn
     return JSONResponse(receipt, 201 if answer.first else 200)
 
 
-SECURITY.required_by[submit_envelope] = TOKEN_AND_PROOF
+SECURITY.required_by[submit_envelope] = (TOKEN_AND_PROOF, {"token": []})
+"""Without a proof, the envelope is sent for the first time and carries its proof."""

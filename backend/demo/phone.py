@@ -35,6 +35,7 @@ class Phone:
         self.clock = clock
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.token: str | None = None
+        self._unsent: set[str] = set()
 
     @property
     def jwk(self) -> dict[str, str]:
@@ -51,6 +52,11 @@ class Phone:
 
     def proof(self, method: str, path: str, token: str | None = None) -> str:
         """Create a DPoP proof for one request (RFC 9449, 4.2)."""
+        claims = self.proof_claims(method, path, token)
+        return jwt.encode(claims, self.key, algorithm="ES256", headers={"typ": "dpop+jwt", "jwk": self.jwk})
+
+    def proof_claims(self, method: str, path: str, token: str | None = None) -> dict[str, Any]:
+        """The claims of a proof for one request, for a proof or for an envelope that carries them."""
         claims: dict[str, Any] = {
             "jti": str(uuid.uuid4()),
             "htm": method,
@@ -59,11 +65,33 @@ class Phone:
         }
         if token is not None:
             claims["ath"] = _base64url(hashlib.sha256(token.encode()).digest())
-        return jwt.encode(claims, self.key, algorithm="ES256", headers={"typ": "dpop+jwt", "jwk": self.jwk})
+        return claims
 
     def sign(self, payload: dict[str, Any], **header: Any) -> str:
         """Sign `payload` as a compact JWS (ES256) with the thumbprint as `kid`, as the envelope of a check-in."""
         return jwt.encode(payload, self.key, algorithm="ES256", headers={"kid": self.thumbprint, **header})
+
+    def sign_with_proof(self, payload: dict[str, Any], path: str, **header: Any) -> str:
+        """Sign an envelope for a POST to `path` so that it is its own proof on its first send. Needs a token."""
+        assert self.token is not None
+        claims = self.proof_claims("POST", path, self.token)
+        envelope = self.sign({**claims, **payload}, jwk=self.jwk, **header)
+        self._unsent.add(envelope)
+        return envelope
+
+    async def send_envelope(self, path: str, envelope: str, attempted: str | None = None) -> httpx.Response:
+        """Send an envelope: the first time without a proof if it carries one, and each later time with a new proof.
+
+        A refused proof (an old token, a wrong clock) is repeated at once with a new proof. The envelope is never signed again.
+        """
+        body = {"envelope": envelope} if attempted is None else {"envelope": envelope, "attempted": attempted}
+        if envelope in self._unsent:
+            self._unsent.remove(envelope)
+            headers = {"Authorization": f"DPoP {self.token}"}
+            response = await self.client.post(path, headers=headers, json=body)
+            if response.status_code != httpx.codes.UNAUTHORIZED:
+                return response
+        return await self.post(path, json=body)
 
     async def prove(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request with a proof but without a token."""

@@ -147,6 +147,10 @@ class CheckInResult:
     envelope: str
 
 
+def _envelope_path(roll_call_id: str) -> str:
+    return f"/v1/roll-calls/{roll_call_id}/envelopes"
+
+
 @dataclass(slots=True)
 class DemoStudent:
     """One student of a roster, with a phone and a face."""
@@ -267,13 +271,11 @@ class DemoStudent:
             "frames": declared,
             "claims": {"app": "demo", "liveness": 1},
         }
-        return self.phone.sign(payload, typ=ENVELOPE_TYPE)
+        return self.phone.sign_with_proof(payload, _envelope_path(roll_call_id), typ=ENVELOPE_TYPE)
 
     async def send_envelope(self, roll_call_id: str, envelope: str) -> CheckInResult:
         """Submit an envelope and return the server's response."""
-        response = await self.phone.post(
-            f"/v1/roll-calls/{roll_call_id}/envelopes", json={"envelope": envelope}
-        )
+        response = await self.phone.send_envelope(_envelope_path(roll_call_id), envelope)
         body = response.json()
         if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise UnexpectedResponse(response)

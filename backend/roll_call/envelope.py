@@ -1,10 +1,13 @@
 """The signed envelope of a check-in: a JWS (ES256) by the phone's key over its location fixes and frame hashes.
 
-Pure: text in, values out.
+An envelope can carry its proof of possession: the public key in the header (`jwk`) and the claims of a DPoP proof
+(RFC 9449). On its first send it then needs no proof of its own. Pure: text in, values out.
 """
 
 import hashlib
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -61,6 +64,16 @@ class Envelope(_StrictModel):
     fixes: Annotated[list[FixPart], Field(max_length=100)]
     frames: Annotated[list[FramePart], Field(max_length=100)]
     claims: Annotated[dict[str, Any], Field(default_factory=dict, max_length=40)]
+    jti: str | None = None
+    htm: str | None = None
+    htu: str | None = None
+    iat: float | None = None
+    ath: str | None = None
+    """The claims of a DPoP proof for the first send. Any later send has a proof of its own, and they are ignored."""
+
+    def proof_claims(self) -> dict[str, Any]:
+        """The claims of the proof that the envelope carries."""
+        return {"jti": self.jti, "htm": self.htm, "htu": self.htu, "iat": self.iat, "ath": self.ath}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +92,34 @@ def open_envelope(compact: str, key: ec.EllipticCurvePublicKey) -> OpenedEnvelop
 
     Raises EnvelopeMalformed, EnvelopeSignatureInvalid or FixIncomplete.
     """
-    token = _parse_jws(compact)
-    if token.header.get("typ") != TYPE:
-        raise EnvelopeMalformed(reason="header")
+    document = parse_envelope(compact)
     try:
-        token.verify(key)
+        document.verify(key)
     except jws.SignatureWrong as error:
         raise EnvelopeSignatureInvalid from error
-    return OpenedEnvelope(_parse_content(token.payload), hashlib.sha256(token.signed).digest())
+    return read_verified_envelope(document)
+
+
+def parse_envelope(compact: str) -> jws.Jws:
+    """Parse the JWS without verifying it. Raises EnvelopeMalformed unless it is an envelope."""
+    document = _parse_jws(compact)
+    if document.header.get("typ") != TYPE:
+        raise EnvelopeMalformed(reason="header")
+    return document
+
+
+def read_verified_envelope(document: jws.Jws) -> OpenedEnvelope:
+    """Parse the content of an envelope whose signature is verified. Raises EnvelopeMalformed or FixIncomplete."""
+    return OpenedEnvelope(_parse_content(document.payload), hashlib.sha256(document.signed).digest())
+
+
+def read_proof_claims(document: jws.Jws) -> Mapping[str, Any]:
+    """The claims of the proof in an envelope whose other content is malformed; empty if it is not a JSON object."""
+    try:
+        claims = json.loads(document.payload)
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def parse_stored_envelope(compact: str) -> Envelope:

@@ -38,6 +38,6 @@ SECURITY = Security(
             "description": "POST /v1/sessions 返回的 access_token · the access token of POST /v1/sessions",
         }
     },
-    required_by={_authenticate: {"session": []}},
+    required_by={_authenticate: ({"session": []},)},
 )
 """The sign-in of the staff API, for its OpenAPI document."""

@@ -170,16 +170,19 @@ class Student(RecordingClient):
         payload = make_envelope_content(
             UUID(roll_call_id), nonce, frames, fixes=make_fixes(INSIDE if honest else OUTSIDE)
         )
-        return nonce, self.phone.sign(payload, typ=TYPE), frames
+        path = f"/v1/roll-calls/{roll_call_id}/envelopes"
+        return nonce, self.phone.sign_with_proof(payload, path, typ=TYPE), frames
 
     async def send(self, roll_call_id: str, nonce: str, compact: str, *, honest: bool) -> Answer:
         """Send the envelope until the server accepts or rejects it, with the retry token of a busy response."""
-        body: dict[str, Any] = {"envelope": compact}
+        attempted: str | None = None
 
         async def post() -> httpx.Response:
-            response = await self.phone.post(f"/v1/roll-calls/{roll_call_id}/envelopes", json=body)
+            nonlocal attempted
+            path = f"/v1/roll-calls/{roll_call_id}/envelopes"
+            response = await self.phone.send_envelope(path, compact, attempted)
             if response.headers.get("content-type", "").startswith("application/problem+json"):
-                body.update({name: value for name, value in response.json().items() if name == "attempted"})
+                attempted = response.json().get("attempted", attempted)
             return response
 
         return await self.send_until_answered(

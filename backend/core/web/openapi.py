@@ -18,6 +18,8 @@ _VALIDATION = ("HTTPValidationError", "ValidationError")
 
 Requirement = dict[str, list[str]]
 """A security requirement of OpenAPI: the schemes that a request must satisfy together."""
+Alternatives = tuple[Requirement, ...]
+"""Requirements of which a request must satisfy one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +27,16 @@ class Security:
     """The security schemes of an API, and which dependency of a route requires which of them."""
 
     schemes: Mapping[str, dict[str, str]] = field(default_factory=dict)
-    required_by: dict[Callable[..., Any], Requirement] = field(default_factory=dict)
+    required_by: dict[Callable[..., Any], Alternatives] = field(default_factory=dict)
     """By dependency, or by endpoint for one that authenticates its requests itself."""
     parameters: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """By scheme, the header parameter that carries it, listed with the operations for tools that ignore schemes."""
 
-    def requirement_of(self, route: APIRoute) -> Requirement | None:
-        """The requirement of the first dependency of a route that has one; None if it needs no sign-in."""
+    def requirements_of(self, route: APIRoute) -> Alternatives:
+        """The requirements of the first dependency of a route that has some; empty if it needs no sign-in."""
         return next(
             (self.required_by[call] for call in _iter_calls(route.dependant) if call in self.required_by),
-            None,
+            (),
         )
 
 
@@ -81,14 +83,13 @@ def _name_pages(value: Any) -> Any:
 
 def _add_requirements(document: dict[str, Any], routes: Sequence[APIRoute], security: Security) -> None:
     for route in routes:
-        requirement = security.requirement_of(route)
+        requirements = security.requirements_of(route)
         for method in route.methods or ():
             operation = document["paths"].get(route.path, {}).get(method.lower())
             if operation is not None:
-                operation["security"] = [] if requirement is None else [requirement]
-                headers = [
-                    security.parameters[name] for name in requirement or () if name in security.parameters
-                ]
+                operation["security"] = list(requirements)
+                names = {name for requirement in requirements for name in requirement}
+                headers = [each for name, each in security.parameters.items() if name in names]
                 operation["parameters"] = operation.get("parameters", []) + headers
 
 

@@ -1,10 +1,13 @@
 """Authentication of requests: one or two signature checks, and one round trip to the database."""
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
+from backend.core import jws
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.clock import legal_day
@@ -20,7 +23,7 @@ from backend.identity.errors import (
     TokenMissing,
 )
 from backend.identity.sign_in.access_tokens import PhoneTokenVerifier, read_session_id
-from backend.identity.sign_in.dpop import ExpectedRequest, Proof, check_proof
+from backend.identity.sign_in.dpop import ExpectedRequest, Proof, Signer, check_proof, read_signer
 from backend.policy.installed import policy_at
 
 
@@ -73,6 +76,34 @@ def verify_phone_request(app_context: AppContext, request: HttpRequest, at: date
     return proof
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentSigner:
+    """The phone that signed a document of its request. Its claims are not checked yet."""
+
+    signer: Signer
+    request: ExpectedRequest
+
+    def prove(self, claims: Mapping[str, Any]) -> Proof:
+        """The proof that the document contains; raises `ProofInvalid` unless its claims are for this request."""
+        return self.signer.prove(claims, self.request)
+
+
+def verify_document_signer(
+    app_context: AppContext, request: HttpRequest, document: jws.Jws, at: datetime
+) -> DocumentSigner:
+    """Verify the token, and the signature of a document that carries its own proof, without the database.
+
+    The caller still has to check the document's claims and to mark the proof as used.
+    """
+    token = phone_token(request)
+    phone_token_claims = app_context.service(phone_token_verifier).read(token, at)
+    signer = read_signer(document)
+    if not hmac.compare_digest(signer.jkt, phone_token_claims.jkt):
+        raise ProofInvalid(reason="cnf")
+    signer.verify(document)
+    return DocumentSigner(signer, _expected_request(app_context, request, token, at))
+
+
 def phone_token(request: HttpRequest) -> str:
     """The access token in a phone's request; raises `PhoneTokenMissing`."""
     token = _parse_credential(request.authorization, "dpop")
@@ -87,17 +118,20 @@ def phone_token_verifier(app_context: AppContext) -> PhoneTokenVerifier:
 
 
 def _check_proof(app_context: AppContext, request: HttpRequest, token: str | None, at: datetime) -> Proof:
+    return check_proof(request.dpop or "", _expected_request(app_context, request, token, at))
+
+
+def _expected_request(
+    app_context: AppContext, request: HttpRequest, token: str | None, at: datetime
+) -> ExpectedRequest:
     public_url, *other_urls = app_context.settings.accepted_urls
-    return check_proof(
-        request.dpop or "",
-        ExpectedRequest(
-            method=request.method,
-            url=public_url + request.path,
-            other_urls=tuple(url + request.path for url in other_urls),
-            at=at,
-            max_age=_proof_age(legal_day(at), app_context.settings.province_code),
-            access_token=token,
-        ),
+    return ExpectedRequest(
+        method=request.method,
+        url=public_url + request.path,
+        other_urls=tuple(url + request.path for url in other_urls),
+        at=at,
+        max_age=_proof_age(legal_day(at), app_context.settings.province_code),
+        access_token=token,
     )
 
 

@@ -1,6 +1,9 @@
 """DPoP proofs (RFC 9449) and key thumbprints (RFC 7638). Pure: the time is an argument.
 
 The coordinates of a key must be in canonical base64url, so that one key has exactly one thumbprint.
+
+A proof is a JWS of its own (`check_proof`), or a signed document of the request that names its key and has the claims of
+a proof (`read_signer`): then one signature proves both.
 """
 
 import base64
@@ -8,6 +11,7 @@ import binascii
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -44,6 +48,27 @@ class Proof:
     jti: str
     jwk: dict[str, str]
     key: ec.EllipticCurvePublicKey = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """The key that the header of a signed document names."""
+
+    jkt: str
+    jwk: dict[str, str]
+    key: ec.EllipticCurvePublicKey = field(compare=False, repr=False)
+
+    def verify(self, document: jws.Jws) -> None:
+        """Raise `ProofSignatureWrong` unless this key signed the document."""
+        try:
+            document.verify(self.key)
+        except jws.SignatureWrong as error:
+            raise ProofSignatureWrong from error
+
+    def prove(self, claims: Mapping[str, Any], request: "ExpectedRequest") -> Proof:
+        """The proof in a verified document; raises `ProofInvalid` unless its claims are for this request."""
+        _check_claims(claims, request)
+        return Proof(self.jkt, claims["jti"], self.jwk, self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +151,22 @@ def check_proof(token: str, request: ExpectedRequest) -> Proof:
         raise ProofInvalid(reason="form") from error
     if proof.header.get("typ") != "dpop+jwt":
         raise ProofInvalid(reason="typ")
-    x, y = _read_coordinates(proof.header.get("jwk"))
-    key, jkt = _load_key(x, y)
-    try:
-        proof.verify(key)
-    except jws.SignatureWrong as error:
-        raise ProofSignatureWrong from error
+    signer = read_signer(proof)
+    signer.verify(proof)
     try:
         claims = json.loads(proof.payload)
     except (ValueError, RecursionError) as error:
         raise ProofInvalid(reason="form") from error
     if not isinstance(claims, dict):
         raise ProofInvalid(reason="form")
-    _check_claims(claims, request)
-    return Proof(jkt, claims["jti"], _build_jwk(x, y), key)
+    return signer.prove(claims, request)
+
+
+def read_signer(document: jws.Jws) -> Signer:
+    """The key in the document's header; raises `ProofInvalid` unless it is a P-256 key in canonical form."""
+    x, y = _read_coordinates(document.header.get("jwk"))
+    key, jkt = _load_key(x, y)
+    return Signer(jkt, _build_jwk(x, y), key)
 
 
 @lru_cache(maxsize=KEY_CACHE_SIZE)
@@ -149,7 +176,7 @@ def _load_key(x: str, y: str) -> tuple[ec.EllipticCurvePublicKey, str]:
     return public_key(jwk), thumbprint(jwk)
 
 
-def _check_claims(claims: dict[str, Any], request: ExpectedRequest) -> None:
+def _check_claims(claims: Mapping[str, Any], request: ExpectedRequest) -> None:
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 0 < len(jti) <= _MAX_JTI or not jti.isprintable():
         raise ProofInvalid(reason="jti")

@@ -115,6 +115,8 @@ def evaluate_request(
         if facts.earlier_id is not None:
             if facts.earlier_digest != request.digest:
                 raise errors.NonceUsed
+            if request.is_own_proof:  # it was accepted before, so this is not its first send
+                return UnrecordedRefusal(ProofReplayed())
             return Acknowledgement(facts.earlier_id, facts.earlier_receipt, facts.earlier_due, first=False)
         _check_envelope(request, opened.content, facts, figures)
     except errors.CheckInRefusal as refusal:

@@ -3,7 +3,8 @@
 `CheckInIntake` is called once per request. It runs in this order:
 
 1. `submit` rejects the request with a signed retry token if the queues are too long.
-2. `_verify` checks the access token, the DPoP proof and the envelope's signature. It needs no database.
+2. `_verify` checks the access token, the DPoP proof and the envelope's signature, without the database. An envelope
+   that is sent for the first time can be its own proof: then there is one signature to check.
 3. `_write_batch` evaluates and stores up to `MAX_BATCH` requests in one transaction (`evaluate.receive_batch`).
 4. A request whose locks are held by another transaction is written alone, by `_write_alone`, which waits for them.
 """
@@ -19,12 +20,15 @@ from backend.core.batching.batch_writer import BatchLimits, BatchWriter, Deferre
 from backend.core.batching.fair_queue import FairQueue
 from backend.core.errors import DomainError
 from backend.core.jws import signed_digest
+from backend.identity.errors import ProofReplayed
 from backend.identity.sign_in.authentication import (
     HttpRequest,
     phone_token,
     phone_token_verifier,
+    verify_document_signer,
     verify_phone_request,
 )
+from backend.identity.sign_in.dpop import Proof
 from backend.roll_call.check_in.evaluate import Answer, UnrecordedRefusal, receive_batch
 from backend.roll_call.check_in.repository import CheckInRequest
 from backend.roll_call.check_in.retry_token import (
@@ -33,7 +37,13 @@ from backend.roll_call.check_in.retry_token import (
     read_first_attempt,
     sign_retry_token,
 )
-from backend.roll_call.envelope import OpenedEnvelope, open_envelope
+from backend.roll_call.envelope import (
+    OpenedEnvelope,
+    open_envelope,
+    parse_envelope,
+    read_proof_claims,
+    read_verified_envelope,
+)
 from backend.roll_call.errors import CheckInRefusal, IntakeBusy
 
 MAX_BATCH = 32
@@ -83,20 +93,46 @@ class CheckInIntake:
 
     def _verify(self, request: EnvelopeRequest) -> CheckInRequest | UnrecordedRefusal:
         """Check everything that needs no database: access token, DPoP proof, envelope signature."""
+        is_own_proof = request.http.dpop is None
         try:
-            proof = verify_phone_request(self._app_context, request.http, request.arrived_at)
+            proof, opened = self._open_own_proof(request) if is_own_proof else self._open(request)
         except DomainError as error:
             return UnrecordedRefusal(error)
-        opened: OpenedEnvelope | CheckInRefusal
-        try:
-            opened = open_envelope(request.compact, proof.key)
-            digest = opened.digest
-        except CheckInRefusal as refusal:
-            opened, digest = refusal, signed_digest(request.compact)
+        digest = opened.digest if isinstance(opened, OpenedEnvelope) else signed_digest(request.compact)
         at = self._effective_time(request, digest)
         return CheckInRequest(
-            request.roll_call_id, request.compact, digest, opened, proof, at, request.arrived_at
+            request.roll_call_id, request.compact, digest, opened, proof, at, request.arrived_at, is_own_proof
         )
+
+    def _open(self, request: EnvelopeRequest) -> tuple[Proof, OpenedEnvelope | CheckInRefusal]:
+        """Check the request's DPoP proof, then the envelope. Raises the errors of `verify_phone_request`."""
+        proof = verify_phone_request(self._app_context, request.http, request.arrived_at)
+        try:
+            return proof, open_envelope(request.compact, proof.key)
+        except CheckInRefusal as refusal:
+            return proof, refusal
+
+    def _open_own_proof(self, request: EnvelopeRequest) -> tuple[Proof, OpenedEnvelope | CheckInRefusal]:
+        """Check an envelope that is sent without a DPoP proof, which it must then carry itself.
+
+        A retry token shows that the envelope was sent before. A resend needs a proof of its own, so that nobody else
+        can repeat a captured request with the captured answer to it.
+        """
+        app_context, http, at = self._app_context, request.http, request.arrived_at
+        try:
+            document = parse_envelope(request.compact)
+        except CheckInRefusal:
+            document = None
+        if document is None or "jwk" not in document.header:
+            return self._open(request)  # raises: there is no proof
+        signer = verify_document_signer(app_context, http, document, at)
+        if request.retry_token is not None:
+            raise ProofReplayed
+        try:
+            opened = read_verified_envelope(document)
+        except CheckInRefusal as refusal:
+            return signer.prove(read_proof_claims(document)), refusal
+        return signer.prove(opened.content.proof_claims()), opened
 
     def _effective_time(self, request: EnvelopeRequest, digest: bytes) -> datetime:
         """Return the time that decides lateness: that of the first attempt if a valid retry token proves one."""

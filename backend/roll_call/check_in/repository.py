@@ -26,7 +26,7 @@ class CheckInRequest:
     """A request whose access token and proof are valid, with the opened envelope or the reason it cannot be opened.
 
     `at` is the time that decides lateness, `arrived_at` when this request arrived. They differ only if a retry token
-    proves an earlier attempt.
+    proves an earlier attempt. `is_own_proof` means that the envelope is its own proof, as on its first send only.
     """
 
     roll_call_id: UUID
@@ -36,6 +36,7 @@ class CheckInRequest:
     proof: Proof
     at: datetime
     arrived_at: datetime
+    is_own_proof: bool = False
 
     @property
     def nonce(self) -> str | None:

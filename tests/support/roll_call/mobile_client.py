@@ -16,6 +16,7 @@ from backend.core.database import Database
 from backend.core.web.problems import install_problem_handlers
 from backend.core.web.requests import Caller
 from backend.identity.sign_in.access_tokens import issue_phone_token
+from backend.roll_call.envelope import TYPE
 from biometrics.pool import FacePool
 from mobile_api import envelopes
 from mobile_api.caller import PhoneCaller
@@ -25,6 +26,11 @@ from tests.support.roll_call.scenario import RollCallScenario, create_scenario
 from tests.support.roll_call.student_phone import StudentWithPhone
 
 ACCOUNT = "x-test-account"
+
+
+def envelope_path(roll_call_id: UUID) -> str:
+    """The path of the envelopes of a roll call."""
+    return f"/v1/roll-calls/{roll_call_id}/envelopes"
 
 
 @dataclass(slots=True)
@@ -53,17 +59,25 @@ class MobileClient:
         self, student: StudentWithPhone, roll_call_id: UUID, compact: str, **more: Any
     ) -> httpx.Response:
         """Post an envelope with a real access token and DPoP proof."""
-        path, at, phone = f"/v1/roll-calls/{roll_call_id}/envelopes", self.scenario.clock(), student.phone
-        phone.clock = at.timestamp
-        life = timedelta(minutes=10)
-        token = issue_phone_token(
-            self.scenario.app_context.keys, student.actor.account_id, phone.thumbprint, at, life
-        )
-        headers = {
-            "Authorization": f"DPoP {token.value}",
-            "DPoP": phone.proof("POST", path, token.value),
-        }
+        path, token = envelope_path(roll_call_id), self.issue_token(student)
+        headers = {"Authorization": f"DPoP {token}", "DPoP": student.phone.proof("POST", path, token)}
         return await self.http.post(path, headers=headers, json={"envelope": compact, **more})
+
+    async def envelope_alone(
+        self, student: StudentWithPhone, roll_call_id: UUID, compact: str, **more: Any
+    ) -> httpx.Response:
+        """Post an envelope without a DPoP proof, with the newest access token of the student's phone."""
+        headers = {"Authorization": f"DPoP {student.phone.token}"}
+        body = {"envelope": compact, **more}
+        return await self.http.post(envelope_path(roll_call_id), headers=headers, json=body)
+
+    def issue_token(self, student: StudentWithPhone) -> str:
+        """Give the student's phone a new access token, and the clock of the scenario."""
+        at, phone = self.scenario.clock(), student.phone
+        phone.clock = at.timestamp
+        keys, life = self.scenario.app_context.keys, timedelta(minutes=10)
+        phone.token = issue_phone_token(keys, student.actor.account_id, phone.thumbprint, at, life).value
+        return phone.token
 
     async def frame(
         self, student: StudentWithPhone, submission_id: str, position: int, data: bytes
@@ -72,11 +86,27 @@ class MobileClient:
         return await self.call(student.actor, "PUT", path, content=data)
 
     async def signed(self, student: StudentWithPhone, roll_call_id: UUID, **changes: Any) -> str:
+        nonce = await self._perform(student, roll_call_id)
+        return student_phone.envelope(student, roll_call_id, nonce, self.frames, **changes)
+
+    async def signed_with_proof(
+        self, student: StudentWithPhone, roll_call_id: UUID, /, **changes: Any
+    ) -> str:
+        """Sign an envelope that carries its proof, for a new access token. `changes` replace its fields and claims."""
+        nonce = await self._perform(student, roll_call_id)
+        self.issue_token(student)
+        content = student_phone.make_envelope_content(roll_call_id, nonce, self.frames, **changes)
+        return student.phone.sign_with_proof(content, envelope_path(roll_call_id), typ=TYPE)
+
+    async def _perform(self, student: StudentWithPhone, roll_call_id: UUID) -> str:
+        """Request a challenge and render its frames; returns the nonce."""
         answer = await self.challenge(student, roll_call_id)
         assert answer.status_code == 201, answer.text
-        nonce, actions = answer.json()["nonce"], answer.json()["actions"]
-        self.frames = student_phone.render_actions(student.person, [each["action"] for each in actions])
-        return student_phone.envelope(student, roll_call_id, nonce, self.frames, **changes)
+        self.frames = student_phone.render_actions(
+            student.person, [each["action"] for each in answer.json()["actions"]]
+        )
+        nonce: str = answer.json()["nonce"]
+        return nonce
 
     async def submitted(self, student: StudentWithPhone, roll_call_id: UUID, **changes: Any) -> str:
         compact = await self.signed(student, roll_call_id, **changes)

@@ -1,0 +1,39 @@
+import { DeviceSession, loadKey, ServerClock } from '@dianming/device'
+import { createMobileClient } from '@dianming/api/mobile'
+import { defineStore } from 'pinia'
+import { ref } from 'vue'
+
+import { language } from '../i18n.ts'
+
+/** Whether this phone is registered, its credentials, the server's clock, and the API. */
+export const useSession = defineStore('session', () => {
+  const isRegistered = ref<boolean>()
+  const lostBecause = ref<string>()
+  const clock = new ServerClock()
+  const device = new DeviceSession(clock, {
+    language,
+    onKeyLost(code) {
+      isRegistered.value = false
+      lostBecause.value = code
+    },
+  })
+  const api = createMobileClient(device)
+
+  /** Look once whether this phone has a key of a confirmed registration. Rejects with `StorageRefused`. */
+  async function load(): Promise<boolean> {
+    isRegistered.value ??= localStorage.getItem(REGISTERED) !== null && (await loadKey()) !== undefined
+    return isRegistered.value
+  }
+
+  /** Take the token of a confirmed registration. */
+  function register(token: { access_token: string; expires_in: number }): void {
+    device.accept(token)
+    localStorage.setItem(REGISTERED, 'yes')
+    isRegistered.value = true
+    lostBecause.value = undefined
+  }
+
+  return { isRegistered, lostBecause, clock, api, load, register }
+})
+
+const REGISTERED = 'dianming.registered'

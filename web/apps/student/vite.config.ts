@@ -1,0 +1,13 @@
+import { defineApp } from '../../build/app.ts'
+
+const COUNSELOR = process.env['DIANMING_DEV_COUNSELOR'] ?? 'http://127.0.0.1:5174'
+
+export default defineApp({
+  base: '/m/',
+  name: '点名 · 学生',
+  shortName: '点名',
+  description: '在校核验、请假与消息',
+  port: Number(process.env['DIANMING_DEV_PORT'] ?? 5173),
+  // Proofs name the origin, so in development both apps share the one of the student app.
+  proxy: { '/c/': { target: COUNSELOR, ws: true } },
+})

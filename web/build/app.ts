@@ -1,0 +1,78 @@
+import { fileURLToPath } from 'node:url'
+
+import vue from '@vitejs/plugin-vue'
+import { defineConfig, type ProxyOptions, type UserConfig } from 'vite'
+import { VitePWA } from 'vite-plugin-pwa'
+
+import { noForeignFont, vantComponents } from './vant.ts'
+
+/** What differs between the apps. */
+export interface AppOptions {
+  /** The path under which the server publishes the app, with slashes: `/m/`. */
+  base: `/${string}/`
+  name: string
+  shortName: string
+  description: string
+  /** Port of the development server. */
+  port: number
+  /** Further proxies of the development server. */
+  proxy?: Record<string, ProxyOptions>
+}
+
+const API = process.env['DIANMING_DEV_API'] ?? 'http://127.0.0.1:8000'
+
+/** The Vite configuration of an app: the build goes to `web/dist/<base>`. */
+export function defineApp(options: AppOptions): UserConfig {
+  return defineConfig({
+    base: options.base,
+    plugins: [
+      noForeignFont(),
+      vue(),
+      vantComponents(),
+      VitePWA({
+        strategies: 'injectManifest',
+        srcDir: 'src',
+        filename: 'sw.ts',
+        injectRegister: false,
+        manifest: {
+          id: options.base,
+          name: options.name,
+          short_name: options.shortName,
+          description: options.description,
+          lang: 'zh-CN',
+          dir: 'ltr',
+          start_url: options.base,
+          scope: options.base,
+          display: 'standalone',
+          theme_color: '#0b57a4',
+          background_color: '#ffffff',
+          icons: [
+            { src: 'icon-192.png', sizes: '192x192', type: 'image/png' },
+            { src: 'icon-512.png', sizes: '512x512', type: 'image/png' },
+            { src: 'icon-512.png', sizes: '512x512', type: 'image/png', purpose: 'maskable' },
+          ],
+        },
+        injectManifest: { globPatterns: ['**/*.{js,css,html,svg,woff2}'] },
+      }),
+    ],
+    publicDir: fileURLToPath(new URL('../public', import.meta.url)),
+    define: {
+      __VUE_OPTIONS_API__: false,
+      __VUE_I18N_LEGACY_API__: false,
+      __VUE_I18N_FULL_INSTALL__: false,
+      __INTLIFY_PROD_DEVTOOLS__: false,
+    },
+    build: {
+      outDir: fileURLToPath(new URL(`../dist${options.base}`, import.meta.url)),
+      emptyOutDir: true,
+      target: ['chrome87', 'safari14.1'],
+      modulePreload: { polyfill: false },
+    },
+    server: {
+      host: '127.0.0.1',
+      port: options.port,
+      strictPort: true,
+      proxy: { '/mobile': { target: API }, '/staff': { target: API }, ...options.proxy },
+    },
+  })
+}

@@ -1,0 +1,2 @@
+export { type ClientHooks, content, createApiClient, send } from './client.ts'
+export { ApiError, clientError, type FieldProblem, readProblem, type SentenceLanguage } from './errors.ts'

@@ -1,0 +1,85 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+
+import { clientError } from '../src/index.ts'
+import { StaffSession } from '../src/staff.ts'
+
+const onEnd = vi.fn()
+const TOKENS = {
+  access_token: 'a1',
+  refresh_token: 'r1',
+  expires_in: 600,
+  device_token: 'd1',
+  token_type: 'Bearer',
+}
+
+function answers(...bodies: [number, object][]) {
+  const asked = vi.fn(async (_path: string, _init: RequestInit) => {
+    const [status, body] = bodies.shift() ?? [500, {}]
+    const type = status < 400 ? 'application/json' : 'application/problem+json'
+    return new Response(JSON.stringify(body), { status, headers: { 'Content-Type': type } })
+  })
+  vi.stubGlobal('fetch', asked)
+  return asked
+}
+
+const sent = (asked: ReturnType<typeof answers>, n: number) =>
+  JSON.parse(String(asked.mock.calls[n]?.[1].body)) as Record<string, unknown>
+const newSession = () => new StaffSession({ language: () => 'zh-CN', onEnd })
+const refused = (token: string) =>
+  new Request('http://localhost:3000/x', { headers: { Authorization: `Bearer ${token}` } })
+const expired = () => clientError('answer_unreadable', 401)
+
+async function bearer(session: StaffSession) {
+  const request = new Request('http://localhost:3000/staff/v1/me')
+  await session.authorize(request)
+  return request.headers.get('Authorization')
+}
+
+beforeEach(() => localStorage.clear())
+afterEach(() => {
+  vi.unstubAllGlobals()
+  vi.clearAllMocks()
+})
+
+describe('a session of staff', () => {
+  it('signs in, and sends the token of the device the next time', async () => {
+    const asked = answers([200, TOKENS], [200, TOKENS])
+    const session = newSession()
+    await session.signIn({ login: 'a.b', password: 'p', totp: '123456' })
+    await session.signIn({ login: 'a.b', password: 'p', totp: '123457' })
+    expect(await bearer(session)).toBe('Bearer a1')
+    expect(sent(asked, 0)['device_token']).toBeUndefined()
+    expect(sent(asked, 1)['device_token']).toBe('d1')
+  })
+
+  it('goes on after a reload without the access token in the storage', async () => {
+    const asked = answers(
+      [200, TOKENS],
+      [200, { ...TOKENS, access_token: 'a2', refresh_token: 'r2', device_token: null }],
+    )
+    await newSession().signIn({ login: 'a.b', password: 'p', totp: '123456' })
+    expect(JSON.stringify({ ...localStorage })).not.toContain('a1')
+    const reloaded = newSession()
+    expect(reloaded.isSignedIn).toBe(true)
+    expect(await bearer(reloaded)).toBe('Bearer a2')
+    expect(sent(asked, 1)).toEqual({ refresh_token: 'r1' })
+  })
+
+  it('renews once for requests that are refused together', async () => {
+    const asked = answers([200, TOKENS], [200, { ...TOKENS, access_token: 'a2', refresh_token: 'r2' }])
+    const session = newSession()
+    await session.signIn({ login: 'a.b', password: 'p', totp: '123456' })
+    const both = [session.recover(expired(), refused('a1')), session.recover(expired(), refused('a1'))]
+    expect(await Promise.all(both)).toEqual([true, true])
+    expect(asked).toHaveBeenCalledTimes(2)
+    expect(await bearer(session)).toBe('Bearer a2')
+  })
+
+  it('ends when the server refuses to renew it', async () => {
+    answers([200, TOKENS], [401, { code: 'session_revoked' }])
+    const session = newSession()
+    await session.signIn({ login: 'a.b', password: 'p', totp: '123456' })
+    expect(await session.recover(expired(), refused('a1'))).toBe(false)
+    expect([session.isSignedIn, onEnd.mock.calls.length]).toEqual([false, 1])
+  })
+})

@@ -1,0 +1,43 @@
+import { CompactSign } from 'jose'
+
+import type { Fix } from './position.ts'
+
+const TYPE = 'dianming-check-in+jws'
+
+/** A picture that will follow the envelope: the hex SHA-256 and size of its bytes, milliseconds since the burst began. */
+export interface FrameDigest {
+  sha256: string
+  size: number
+  at_ms: number
+}
+
+/** What a check-in claims: the answered challenge, where the phone is, and which pictures will follow. */
+export interface CheckIn {
+  rollCallId: string
+  nonce: string
+  fixes: readonly Fix[]
+  frames: readonly FrameDigest[]
+  /** What the app says about itself; never trusted. */
+  claims: Readonly<Record<string, unknown>>
+}
+
+/** Sign a check-in. The result is sent as it is, also when it is sent again: another signature is another envelope. */
+export async function signEnvelope(
+  pair: CryptoKeyPair,
+  checkIn: CheckIn,
+  signedAtMs: number,
+): Promise<string> {
+  const content = {
+    roll_call: checkIn.rollCallId,
+    nonce: checkIn.nonce,
+    fixes: checkIn.fixes.map(({ takenAtMs, ...fix }) => ({
+      ...fix,
+      age_s: Math.max(0, signedAtMs - takenAtMs) / 1000,
+    })),
+    frames: checkIn.frames.map(({ sha256, size, at_ms }) => ({ sha256, size, at_ms })),
+    claims: checkIn.claims,
+  }
+  return new CompactSign(new TextEncoder().encode(JSON.stringify(content)))
+    .setProtectedHeader({ typ: TYPE, alg: 'ES256' })
+    .sign(pair.privateKey)
+}

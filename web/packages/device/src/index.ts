@@ -1,0 +1,38 @@
+export {
+  CameraProblem,
+  type CameraFailure,
+  closeCamera,
+  type Frame,
+  type FrameLimits,
+  openCamera,
+  sha256Hex,
+  showCamera,
+  takeFrame,
+} from './camera.ts'
+export { ServerClock } from './clock.ts'
+export { type CheckIn, type FrameDigest, signEnvelope } from './envelope.ts'
+export { deleteKey, ensureKey, keepStorage, loadKey, publicJwk, thumbprint } from './key.ts'
+export {
+  addToOutbox,
+  loadOutbox,
+  type OutboxItem,
+  type OutboxResult,
+  type OutboxTransport,
+  type Receipt,
+  removeFromOutbox,
+  retryDelayMs,
+  sendItem,
+} from './outbox.ts'
+export {
+  accuracyBand,
+  type AccuracyBand,
+  type Fix,
+  PositionProblem,
+  type PositionFailure,
+  samplePositions,
+  type SamplingRules,
+  takeFix,
+} from './position.ts'
+export { randomId, signProof } from './proof.ts'
+export { DeviceSession, type SessionEvents } from './session.ts'
+export { StorageRefused } from './store.ts'

@@ -1,0 +1,124 @@
+import { openStore } from './store.ts'
+
+/** A signed check-in on its way to the server. It survives reloads, and its bytes never change. */
+export interface OutboxItem {
+  /** Identifier on this device. */
+  id: string
+  rollCallId: string
+  envelope: string
+  /** The first signed time of an `intake_busy` answer, with which a retry counts as arrived then. */
+  attempted?: string
+  /** Pictures in the order of the envelope. */
+  frames: ArrayBuffer[]
+  framesSent: number
+  submissionId?: string
+  receipt?: string
+  /** The end of the grace period of frames, RFC 3339. */
+  framesDueAt?: string
+  createdAtMs: number
+  /** The next try, in milliseconds since the epoch of this device's clock. */
+  retryAtMs: number
+  tries: number
+}
+
+export interface Receipt {
+  submissionId: string
+  receipt: string
+  framesDueAt: string
+}
+
+/** How items reach the server. Each method rejects with an error like `ApiError`. */
+export interface OutboxTransport {
+  sendEnvelope(rollCallId: string, body: { envelope: string; attempted?: string }): Promise<Receipt>
+  sendFrame(submissionId: string, position: number, bytes: ArrayBuffer): Promise<void>
+}
+
+/** The parts of `ApiError` that decide about a retry. */
+interface SendError {
+  isTemporary?: boolean
+  retryAfterS?: number | undefined
+  attempted?: string | undefined
+}
+
+/** What became of an item: still waiting, complete, or refused with the error that says why. */
+export type OutboxResult =
+  | { state: 'waiting'; item: OutboxItem }
+  | { state: 'done'; item: OutboxItem }
+  | { state: 'refused'; item: OutboxItem; error: unknown }
+
+const FIRST_RETRY_MS = 2000
+const LONGEST_RETRY_MS = 30_000
+
+/** Store a signed check-in before its first try. */
+export async function addToOutbox(
+  item: Pick<OutboxItem, 'id' | 'rollCallId' | 'envelope' | 'frames'>,
+  nowMs = Date.now(),
+): Promise<OutboxItem> {
+  const stored = { ...item, framesSent: 0, createdAtMs: nowMs, retryAtMs: nowMs, tries: 0 }
+  await save(stored)
+  return stored
+}
+
+/** Every item that is not complete, oldest first. */
+export async function loadOutbox(): Promise<OutboxItem[]> {
+  const items = await (await openStore()).getAll('outbox')
+  return items.sort((one, other) => one.createdAtMs - other.createdAtMs)
+}
+
+/** Forget an item: it is complete, or its roll call is over. */
+export async function removeFromOutbox(id: string): Promise<void> {
+  await (await openStore()).delete('outbox', id)
+}
+
+/**
+ * Try once to send what is missing of an item, and store each step. A temporary failure puts the item off; a refusal
+ * removes it. `onStep` is told after each step.
+ */
+export async function sendItem(
+  item: OutboxItem,
+  transport: OutboxTransport,
+  onStep: (item: OutboxItem) => void = () => undefined,
+): Promise<OutboxResult> {
+  let current = item
+  const step = async (change: Partial<OutboxItem>) => {
+    current = { ...current, ...change }
+    await save(current)
+    onStep(current)
+  }
+  try {
+    if (current.submissionId === undefined) {
+      const { envelope, attempted } = current
+      const body = attempted === undefined ? { envelope } : { envelope, attempted }
+      await step(await transport.sendEnvelope(current.rollCallId, body))
+    }
+    for (let n = current.framesSent; n < current.frames.length; n += 1) {
+      await transport.sendFrame(current.submissionId as string, n, current.frames[n] as ArrayBuffer)
+      await step({ framesSent: n + 1 })
+    }
+  } catch (error) {
+    const { isTemporary, retryAfterS, attempted } = error as SendError
+    if (isTemporary !== true) {
+      await removeFromOutbox(current.id)
+      return { state: 'refused', item: current, error }
+    }
+    const first = current.attempted ?? attempted // the first signed time counts, so a later one is ignored
+    await step({
+      tries: current.tries + 1,
+      retryAtMs: Date.now() + retryDelayMs(current.tries, retryAfterS),
+      ...(first === undefined ? {} : { attempted: first }),
+    })
+    return { state: 'waiting', item: current }
+  }
+  await removeFromOutbox(current.id)
+  return { state: 'done', item: current }
+}
+
+/** Milliseconds until the next try: what the server asks for, otherwise twice as long each time. */
+export function retryDelayMs(tries: number, retryAfterS?: number): number {
+  if (retryAfterS !== undefined) return retryAfterS * 1000
+  return Math.min(FIRST_RETRY_MS * 2 ** tries, LONGEST_RETRY_MS)
+}
+
+async function save(item: OutboxItem): Promise<void> {
+  await (await openStore()).put('outbox', item)
+}

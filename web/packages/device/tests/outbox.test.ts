@@ -1,0 +1,83 @@
+import 'fake-indexeddb/auto'
+
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+
+import {
+  addToOutbox,
+  loadOutbox,
+  type OutboxTransport,
+  removeFromOutbox,
+  retryDelayMs,
+  sendItem,
+} from '../src/outbox.ts'
+
+const RECEIPT = { submissionId: 's', receipt: 'r', framesDueAt: '2026-03-02T00:02:00Z' }
+const busy = (attempted: string) => ({ isTemporary: true, retryAfterS: 7, attempted })
+
+function transport(over: Partial<OutboxTransport> = {}): OutboxTransport {
+  return { sendEnvelope: vi.fn(async () => RECEIPT), sendFrame: vi.fn(async () => undefined), ...over }
+}
+
+async function newItem() {
+  const frames = [new Uint8Array([1]).buffer, new Uint8Array([2]).buffer]
+  return addToOutbox({ id: 'one', rollCallId: 'call', envelope: 'a.b.c', frames }, 1000)
+}
+
+beforeEach(async () => {
+  for (const { id } of await loadOutbox()) await removeFromOutbox(id)
+})
+
+describe('an item of the outbox', () => {
+  it('is stored until envelope and frames have arrived', async () => {
+    const item = await newItem()
+    const sender = transport()
+    expect(await loadOutbox()).toHaveLength(1)
+    const result = await sendItem(item, sender)
+    expect(result.state).toBe('done')
+    expect(sender.sendFrame).toHaveBeenNthCalledWith(2, 's', 1, item.frames[1])
+    expect(await loadOutbox()).toEqual([])
+  })
+
+  it('is sent again with the same bytes and the first signed time', async () => {
+    const sendEnvelope = vi.fn().mockRejectedValueOnce(busy('first')).mockRejectedValueOnce(busy('second'))
+    sendEnvelope.mockResolvedValue(RECEIPT)
+    const sender = transport({ sendEnvelope })
+    let { item } = await sendItem(await newItem(), sender)
+    expect(item.retryAtMs).toBeGreaterThanOrEqual(Date.now() + 6000)
+    ;({ item } = await sendItem(item, sender))
+    await sendItem((await loadOutbox())[0] ?? item, sender)
+    expect(sendEnvelope.mock.calls.map(([, body]) => body)).toEqual([
+      { envelope: 'a.b.c' },
+      { envelope: 'a.b.c', attempted: 'first' },
+      { envelope: 'a.b.c', attempted: 'first' },
+    ])
+  })
+
+  it('goes on after a reload with the frame that is missing', async () => {
+    const sendFrame = vi.fn().mockResolvedValueOnce(undefined).mockRejectedValueOnce({ isTemporary: true })
+    const first = transport({ sendFrame })
+    expect((await sendItem(await newItem(), first)).state).toBe('waiting')
+    const [stored] = await loadOutbox()
+    if (!stored) throw new Error('not stored')
+    expect(stored.framesSent).toBe(1)
+    const second = transport()
+    expect((await sendItem(stored, second)).state).toBe('done')
+    expect(second.sendEnvelope).not.toHaveBeenCalled()
+    expect(second.sendFrame).toHaveBeenCalledTimes(1)
+  })
+
+  it('is removed by a refusal, which is reported', async () => {
+    const error = { isTemporary: false, code: 'window_closed' }
+    const result = await sendItem(
+      await newItem(),
+      transport({ sendEnvelope: vi.fn().mockRejectedValue(error) }),
+    )
+    expect(result).toMatchObject({ state: 'refused', error })
+    expect(await loadOutbox()).toEqual([])
+  })
+})
+
+it('waits as long as the server asks for, otherwise longer each time up to a limit', () => {
+  expect(retryDelayMs(3, 12)).toBe(12_000)
+  expect([0, 1, 2, 9].map((tries) => retryDelayMs(tries))).toEqual([2000, 4000, 8000, 30_000])
+})

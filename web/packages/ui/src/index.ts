@@ -1,0 +1,7 @@
+export { default as CountdownText } from './CountdownText.vue'
+export { default as EmptyState } from './EmptyState.vue'
+export { default as ErrorScreen } from './ErrorScreen.vue'
+export { default as LoadingState } from './LoadingState.vue'
+export { default as PageShell } from './PageShell.vue'
+export { default as UpdateBar } from './UpdateBar.vue'
+export { durationParts } from './countdown.ts'

@@ -1,0 +1,15 @@
+import vue from '@vitejs/plugin-vue'
+import { defineConfig } from 'vitest/config'
+
+import { noForeignFont, vantComponents } from './build/vant.ts'
+
+export default defineConfig({
+  plugins: [noForeignFont(), vue(), vantComponents()],
+  test: {
+    environment: 'happy-dom',
+    include: ['packages/*/tests/**/*.test.ts', 'apps/*/tests/**/*.test.ts'],
+    css: { include: /theme\.css/ },
+    restoreMocks: true,
+    server: { deps: { inline: ['vant'] } },
+  },
+})

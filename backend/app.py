@@ -4,6 +4,7 @@ import asyncio
 import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Literal
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -18,6 +19,8 @@ from backend.core.web.fast_route import fast_route
 from backend.core.web.openapi import Security
 from backend.core.web.problems import install_problem_handlers, problem_response
 from backend.core.web.requests import BodyLimitMiddleware
+from backend.core.web.security_headers import SecurityHeadersMiddleware
+from backend.core.web.web_apps import mount_web_app
 from backend.staff_api.caller import SECURITY as STAFF_SECURITY
 from backend.staff_api.organisation.rosters import LARGER_BODIES
 from biometrics.errors import BiometricsError
@@ -78,10 +81,24 @@ STAFF_ROUTERS = (
     "backend.staff_api.notices",
 )
 MOBILE_PREFIX, STAFF_PREFIX = "/mobile", "/staff"
+WEB_APPS = ("m", "c")
+"""The paths of the student app and of the counselor page."""
 
 
-def _create_api(title: str, routers: tuple[str, ...], app_context: AppContext, security: Security) -> Api:
-    """One API with its own OpenAPI document."""
+ApiName = Literal["mobile", "staff"]
+
+
+def create_api(name: ApiName, app_context: AppContext | None = None) -> Api:
+    """One API with its own OpenAPI document. Without a context it serves no request and only has its document."""
+    if name == "mobile":
+        security: Security = importlib.import_module("mobile_api.caller").SECURITY
+        return _create_api("点名 · 学生端 Mobile API", MOBILE_ROUTERS, app_context, security)
+    return _create_api("点名 · 管理端 Staff API", STAFF_ROUTERS, app_context, STAFF_SECURITY)
+
+
+def _create_api(
+    title: str, routers: tuple[str, ...], app_context: AppContext | None, security: Security
+) -> Api:
     api = Api(title, app_context, security)
 
     # `geo` and `biometrics` import nothing of `backend`: their errors have the attributes of DomainError, not its type.
@@ -100,7 +117,7 @@ def _create_api(title: str, routers: tuple[str, ...], app_context: AppContext, s
 
 
 def create_app(app_context: AppContext) -> FastAPI:
-    """The application: the mobile API at /mobile, the staff API at /staff, and /healthz."""
+    """The application: the mobile API at /mobile, the staff API at /staff, the web apps, and /healthz."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -122,15 +139,20 @@ def create_app(app_context: AppContext) -> FastAPI:
     app.state.app_context = app_context
     install_problem_handlers(app)
     larger = {STAFF_PREFIX + path: limit for path, limit in LARGER_BODIES.items()}
-    phones: Security = importlib.import_module("mobile_api.caller").SECURITY
-    mobile = _create_api("点名 · 学生端 Mobile API", MOBILE_ROUTERS, app_context, phones)
+    mobile = create_api("mobile", app_context)
     (envelopes,) = importlib.import_module(MOBILE_ROUTERS[0]).router.routes
     app.router.routes.append(fast_route(MOBILE_PREFIX, mobile, envelopes))
     app.add_middleware(BodyLimitMiddleware, limit=app_context.settings.request_body_limit, larger=larger)
+    app.add_middleware(
+        SecurityHeadersMiddleware,
+        https=app_context.settings.public_url.startswith("https://"),
+        private_prefixes=(MOBILE_PREFIX + "/v", STAFF_PREFIX + "/v"),
+    )
     trust_proxies(app, app_context.settings)
     app.mount(MOBILE_PREFIX, mobile)
-    staff = _create_api("点名 · 管理端 Staff API", STAFF_ROUTERS, app_context, STAFF_SECURITY)
-    app.mount(STAFF_PREFIX, staff)
+    app.mount(STAFF_PREFIX, create_api("staff", app_context))
+    for base in WEB_APPS:
+        mount_web_app(app, base, app_context.settings.web_directory / base)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:

@@ -44,6 +44,7 @@ SUBCOMMANDS = (
     "env",
     "audit",
     "events",
+    "openapi",
     "law",
     "terms",
     "explain",

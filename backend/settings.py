@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_CHECKOUT = Path(__file__).resolve().parents[1]
 _LOOPBACK_TWINS = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
 
 
@@ -100,6 +101,12 @@ class Settings(BaseSettings):
         description="seconds for which a retry token keeps the time of the rejected attempt: the length of the shortest"
         " window, in which every student can be served once",
     )
+    web_dir: Path | None = Field(
+        default=None, description="folder of the built web apps; default: web/dist of the checkout"
+    )
+    api_documents: bool = Field(
+        default=False, description="serve the API documents (/staff/docs, /mobile/docs) in production too"
+    )
     request_body_limit: int = Field(default=8 * 1024 * 1024, description="largest accepted body, in bytes")
 
     @field_validator("trusted_proxies")
@@ -112,6 +119,16 @@ class Settings(BaseSettings):
     def proxy_networks(self) -> tuple[str, ...]:
         """The networks in `trusted_proxies`."""
         return tuple(part for part in self.trusted_proxies.split(",") if part)
+
+    @property
+    def web_directory(self) -> Path:
+        """The folder of the built web apps."""
+        return self.web_dir or _CHECKOUT / "web" / "dist"
+
+    @property
+    def serves_documents(self) -> bool:
+        """Whether the API serves its OpenAPI documents and their pages."""
+        return self.env != "production" or self.api_documents
 
     @cached_property
     def accepted_urls(self) -> tuple[str, ...]:

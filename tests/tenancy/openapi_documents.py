@@ -1,6 +1,7 @@
 """The OpenAPI documents of the application, created without starting a server."""
 
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,16 +10,16 @@ from starlette.routing import Mount
 from backend.app import create_app
 from backend.core.app_context import AppContext
 from backend.core.web.api import Api
+from backend.settings import Settings
 
 
 @cache
 def apis() -> dict[str, Api]:
     """Return both APIs by name. They have no services, so their routes cannot be called."""
-    app_context = cast(
-        "AppContext", SimpleNamespace(settings=SimpleNamespace(request_body_limit=0, trusted_proxies=""))
-    )
+    settings = Settings(env="test", database_url="", redis_url="", evidence_dir=Path(), keys_file=Path())
+    app_context = cast("AppContext", SimpleNamespace(settings=settings))
     mounts = [route for route in create_app(app_context).routes if isinstance(route, Mount)]
-    return {mount.path.strip("/"): cast("Api", mount.app) for mount in mounts}
+    return {mount.path.strip("/"): mount.app for mount in mounts if isinstance(mount.app, Api)}
 
 
 @cache

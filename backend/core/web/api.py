@@ -5,8 +5,8 @@ from typing import Any
 
 import fastapi_offline
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.routing import APIRoute
+from starlette.responses import HTMLResponse
 from starlette.routing import Match, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -20,6 +20,33 @@ from backend.core.web.request_checks import check_request
 ASSETS = Path(fastapi_offline.__file__).parent / "static"
 """Swagger UI, as the package distributes it."""
 ASSETS_PATH = "/docs/assets"
+START_PATH = "/docs/start.js"
+_PAGE = """\
+<!doctype html>
+<html lang="zh-CN">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="{assets}/favicon.png">
+<link rel="stylesheet" href="{assets}/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="{assets}/swagger-ui-bundle.js"></script>
+<script src="{start}"></script>
+</body>
+</html>
+"""
+"""FastAPI's own page starts Swagger UI in an inline script, which the content security policy forbids."""
+_START = """\
+SwaggerUIBundle({
+  url: new URL('../openapi.json', document.currentScript.src).href,
+  dom_id: '#swagger-ui',
+  deepLinking: true,
+  presets: [SwaggerUIBundle.presets.apis],
+})
+"""
 
 
 def operation_id(route: APIRoute) -> str:
@@ -48,27 +75,36 @@ class PrefixRouter(APIRouter):
 
 
 class Api(FastAPI):
-    """One API with its own OpenAPI document. A path with an additional slash is not found, and not redirected."""
+    """One API with its own OpenAPI document. A path with an additional slash is not found, and not redirected.
 
-    def __init__(self, title: str, app_context: AppContext, security: Security | None = None) -> None:
+    Without a context it serves no request and only has its document.
+    """
+
+    def __init__(
+        self, title: str, app_context: AppContext | None = None, security: Security | None = None
+    ) -> None:
+        has_documents = app_context is not None and app_context.settings.serves_documents
         super().__init__(
             title=title,
             version="1",
             docs_url=None,
             redoc_url=None,
-            openapi_url="/openapi.json",
+            openapi_url="/openapi.json" if has_documents else None,
             redirect_slashes=False,
             generate_unique_id_function=operation_id,
             dependencies=[Depends(check_request)],
         )
         self.state.app_context = app_context
         install_problem_handlers(self)
-        self.add_middleware(IdempotencyMiddleware, app_context=app_context)
+        if app_context is not None:
+            self.add_middleware(IdempotencyMiddleware, app_context=app_context)
         self.add_exception_handler(ReplayedResponse, _replay)
         self._security = security
         self._secured_routes: list[APIRoute] = []
-        self.mount(ASSETS_PATH, StaticFiles(directory=ASSETS), name="docs-assets")
-        self.add_route("/docs", self._show_documents, include_in_schema=False)
+        if has_documents:
+            self.mount(ASSETS_PATH, StaticFiles(directory=ASSETS), name="docs-assets")
+            self.add_route(START_PATH, _start_documents, include_in_schema=False)
+            self.add_route("/docs", self._show_documents, include_in_schema=False)
 
     def include_endpoints(self, router: APIRouter) -> None:
         """Include a router by the prefixes of its paths, and document which sign-in its endpoints need."""
@@ -78,19 +114,18 @@ class Api(FastAPI):
     async def _show_documents(self, request: Request) -> Response:
         """Swagger UI, with its files from this server, because a school's network may not reach others."""
         root = request.scope.get("root_path", "")
-        return get_swagger_ui_html(
-            openapi_url=root + "/openapi.json",
-            title=self.title,
-            swagger_js_url=f"{root}{ASSETS_PATH}/swagger-ui-bundle.js",
-            swagger_css_url=f"{root}{ASSETS_PATH}/swagger-ui.css",
-            swagger_favicon_url=f"{root}{ASSETS_PATH}/favicon.png",
-        )
+        page = _PAGE.format(title=self.title, assets=root + ASSETS_PATH, start=root + START_PATH)
+        return HTMLResponse(page)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, generated once."""
         if self.openapi_schema is None:
             self.openapi_schema = complete_document(super().openapi(), self._secured_routes, self._security)
         return self.openapi_schema
+
+
+async def _start_documents(_: Request) -> Response:
+    return Response(_START, media_type="text/javascript")
 
 
 async def _replay(_: Request, replayed: Exception) -> Response:

@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+WEB_SCRIPT := $(BIN)/python -m backend.devstack.web npm --silent run
 
 # Keep compiled modules even if the shell disables them, so that new processes start faster.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test redteam lint faults demo bench bench-face sample-faces clean-local
+.PHONY: help setup web run dev test redteam lint faults demo bench bench-face sample-faces clean-local
 
 help: ## 显示本帮助 · show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -15,13 +16,17 @@ help: ## 显示本帮助 · show this help
 setup: ## 安装所需的一切 · install all missing dependencies
 	@$(PYTHON) -m backend.devstack.bootstrap setup
 
-run: setup ## 启动（PORT=8000），Ctrl-C 停止 · start; Ctrl-C stops
+web: setup ## 构建网页 · build the web apps, if their sources changed
+	@$(BIN)/python -m backend.devstack.web
+
+run: setup web ## 启动（PORT=8000），Ctrl-C 停止 · start; Ctrl-C stops
 	@exec $(BIN)/python -m backend.devstack.supervisor
 
 sample-faces: setup
 	@$(BIN)/python -m backend.devstack.sample_faces
 
-test: setup sample-faces ## 运行测试（ARGS="tests/geo -k x"）· run the tests
+# Without ARGS all tests run, so build first and show the progress; a test that needs the web apps builds them itself.
+test: setup sample-faces $(if $(ARGS),,web) ## 运行测试（ARGS="tests/geo -k x"）· run the tests
 	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest -n 2 --dist loadgroup $(ARGS)
 
 faults: setup ## 故障演练（ARGS="--seed 7 --kills 200"）· long fault-injection run: kill processes, then check for lost data
@@ -31,11 +36,15 @@ faults: setup ## 故障演练（ARGS="--seed 7 --kills 200"）· long fault-inje
 redteam: setup sample-faces ## 攻击演练 · play every attack of tests/redteam and print whether its verdict held
 	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest -n 2 --dist loadgroup tests/redteam $(ARGS)
 
-lint: setup ## 静态检查 · ruff, mypy strict, import-linter
+lint: setup ## 静态检查 · ruff, mypy strict, import-linter; vue-tsc, eslint, prettier, generated types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(WEB_SCRIPT) types:check
+	$(WEB_SCRIPT) typecheck
+	$(WEB_SCRIPT) lint
+	$(WEB_SCRIPT) format:check
 
 demo: setup sample-faces ## 演示一次完整点名 · run a full roll call, from launch to settlement
 	@exec $(BIN)/python -m backend.devstack.supervisor --purpose demo -- $(BIN)/dianming demo $(ARGS)

@@ -74,7 +74,7 @@ def test_every_image_is_pinned_to_a_version() -> None:
     images = [service["image"] for service in SERVICES.values() if "build" not in service]
     images += re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
     images += re.findall(r"--from=(\S+/\S+)", DOCKERFILE)
-    assert len(images) == 5
+    assert len(images) == 6
     assert all(re.search(r":\d", image) for image in images)
 
 
@@ -88,6 +88,11 @@ def test_copied_paths_exist_and_are_allowed_by_the_ignore_file() -> None:
     sources = {source for line in copied for source in line.split()[:-1]}
     assert sources == allowed
     assert all((ROOT / source).exists() for source in sources)
+
+
+def test_image_contains_the_web_apps_where_the_setting_names_them() -> None:
+    (directory,) = re.findall(r"^COPY --from=web /src/web/dist (\S+)$", DOCKERFILE, re.MULTILINE)
+    assert f"DIANMING_WEB_DIR={directory}" in DOCKERFILE
 
 
 def test_image_does_not_run_as_root_and_has_a_health_check() -> None:

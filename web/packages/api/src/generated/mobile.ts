@@ -10,12 +10,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Attachment
+         * Upload Attachment
          * @description 上传附件（JPEG、PNG 或 PDF），随后在请假、陈述等请求中引用 · Upload a file, for use in a later request.
          *
          *     Files that no request uses within a day are deleted.
          */
-        post: operations["post_attachment_v1_attachments_post"];
+        post: operations["uploadAttachment"];
         delete?: never;
         options?: never;
         head?: never;
@@ -30,10 +30,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Attachment
+         * Download Attachment
          * @description 下载附件 · Download a file about oneself.
          */
-        get: operations["get_attachment_v1_attachments__attachment_id__get"];
+        get: operations["downloadAttachment"];
         put?: never;
         post?: never;
         delete?: never;
@@ -53,7 +53,7 @@ export interface paths {
          * List Justified Reasons
          * @description 正当理由目录 · The catalogue of justified reasons in force today.
          */
-        get: operations["list_justified_reasons_v1_justified_reasons_get"];
+        get: operations["listJustifiedReasons"];
         put?: never;
         post?: never;
         delete?: never;
@@ -70,16 +70,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Leave
+         * List Leave Requests
          * @description 我的请假（新的在前） · My requests, newest first.
          */
-        get: operations["list_leave_v1_leave_requests_get"];
+        get: operations["listLeaveRequests"];
         put?: never;
         /**
-         * Post Leave
+         * Submit Leave Request
          * @description 申请请假 · Request leave. It exempts from nothing until it is approved.
          */
-        post: operations["post_leave_v1_leave_requests_post"];
+        post: operations["submitLeaveRequest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -94,10 +94,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Leave
+         * Get Leave Request
          * @description 查看请假 · One request of mine.
          */
-        get: operations["get_leave_v1_leave_requests__leave_id__get"];
+        get: operations["getLeaveRequest"];
         put?: never;
         post?: never;
         delete?: never;
@@ -116,10 +116,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Cancellation
+         * Cancel Leave Request
          * @description 撤销请假（未审批或未开始） · Cancel a request that is undecided or has not started.
          */
-        post: operations["post_cancellation_v1_leave_requests__leave_id__cancellation_post"];
+        post: operations["cancelLeaveRequest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -136,10 +136,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Return
+         * Confirm Leave Return
          * @description 销假 · I am back: the leave ends now, by the server's clock.
          */
-        post: operations["post_return_v1_leave_requests__leave_id__return_post"];
+        post: operations["confirmLeaveReturn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -154,10 +154,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Me
+         * Get Me
          * @description 激活进度 · Get the own activation steps.
          */
-        get: operations["me_v1_me_get"];
+        get: operations["getMe"];
         put?: never;
         post?: never;
         delete?: never;
@@ -177,7 +177,7 @@ export interface paths {
          * Get Aid
          * @description 我的资助：申请、各月金额、发放、撤回及原因 · The student's own applications, amounts, payments and withdrawals.
          */
-        get: operations["get_aid_v1_me_aid_get"];
+        get: operations["getAid"];
         put?: never;
         post?: never;
         delete?: never;
@@ -196,10 +196,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Application
+         * Submit Aid Application
          * @description 申请资助（每学期每项一次） · Apply for aid of the current term, once for each kind.
          */
-        post: operations["post_application_v1_me_aid_applications_post"];
+        post: operations["submitAidApplication"];
         delete?: never;
         options?: never;
         head?: never;
@@ -217,13 +217,13 @@ export interface paths {
          * List Appeals
          * @description 与我有关的申诉（新的在前） · Appeals about me, filed by me or by the school; newest first.
          */
-        get: operations["list_appeals_v1_me_appeals_get"];
+        get: operations["listAppeals"];
         put?: never;
         /**
-         * Post Appeal
+         * Submit Appeal
          * @description 提出申诉（核验结果、学籍异动或报名资格） · File an appeal; until it is decided nothing is executed automatically.
          */
-        post: operations["post_appeal_v1_me_appeals_post"];
+        post: operations["submitAppeal"];
         delete?: never;
         options?: never;
         head?: never;
@@ -241,7 +241,7 @@ export interface paths {
          * Get Appeal
          * @description 查看申诉及被申诉事项 · One appeal with its subject.
          */
-        get: operations["get_appeal_v1_me_appeals__appeal_id__get"];
+        get: operations["getAppeal"];
         put?: never;
         post?: never;
         delete?: never;
@@ -258,16 +258,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Messages
+         * List Appeal Messages
          * @description 申诉中的消息（旧的在前；第一条为申诉理由） · Messages, oldest first; the first one holds the grounds.
          */
-        get: operations["list_messages_v1_me_appeals__appeal_id__messages_get"];
+        get: operations["listAppealMessages"];
         put?: never;
         /**
-         * Post Appeal Message
+         * Send Appeal Message
          * @description 向受理单位补充说明 · Post a message to the deciding unit.
          */
-        post: operations["post_appeal_message_v1_me_appeals__appeal_id__messages_post"];
+        post: operations["sendAppealMessage"];
         delete?: never;
         options?: never;
         head?: never;
@@ -284,10 +284,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Next Level
+         * File Next Appeal
          * @description 被驳回后向上一级申诉（一次） · Take my rejected appeal to the next level, once.
          */
-        post: operations["post_next_level_v1_me_appeals__appeal_id__next_level_post"];
+        post: operations["fileNextAppeal"];
         delete?: never;
         options?: never;
         head?: never;
@@ -304,10 +304,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Read
+         * Mark Appeal Read
          * @description 标记受理单位的消息已读 · Mark the messages of the deciding unit as read.
          */
-        post: operations["post_read_v1_me_appeals__appeal_id__read_post"];
+        post: operations["markAppealRead"];
         delete?: never;
         options?: never;
         head?: never;
@@ -324,10 +324,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Withdrawal
+         * Withdraw Own Appeal
          * @description 撤回申诉（同一事项不能再提出） · Withdraw my appeal; the same matter cannot be appealed again.
          */
-        post: operations["post_withdrawal_v1_me_appeals__appeal_id__withdrawal_post"];
+        post: operations["withdrawOwnAppeal"];
         delete?: never;
         options?: never;
         head?: never;
@@ -342,10 +342,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Consent Text
+         * Get Consent Text
          * @description 同意书文本（含旧版） · Get a version of a consent text, also an earlier one.
          */
-        get: operations["consent_text_v1_me_consent_texts__text_version__get"];
+        get: operations["getConsentText"];
         put?: never;
         post?: never;
         delete?: never;
@@ -362,16 +362,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * My Consents
+         * List Consents
          * @description 同意书 · List each kind of consent with its current text and the newest answer.
          */
-        get: operations["my_consents_v1_me_consents_get"];
+        get: operations["listConsents"];
         put?: never;
         /**
-         * Consent
+         * Answer Own Consent
          * @description 同意或撤回 · Give or revoke one consent; revoking is as easy as giving.
          */
-        post: operations["consent_v1_me_consents_post"];
+        post: operations["answerOwnConsent"];
         delete?: never;
         options?: never;
         head?: never;
@@ -389,7 +389,7 @@ export interface paths {
          * Get Explanation
          * @description 查看与我有关的说明 · The rule and facts behind a result, what comes next, and what I can do now.
          */
-        get: operations["get_explanation_v1_me_explanations__kind___case_id__get"];
+        get: operations["getExplanation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -406,18 +406,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * My Face
+         * Get Face
          * @description 人脸采集结果 · Get the state of the last enrolment, with a reason for each refused shot.
          */
-        get: operations["my_face_v1_me_face_get"];
+        get: operations["getFace"];
         put?: never;
         /**
-         * Enrol Face
+         * Enrol Own Face
          * @description 采集人脸 · Submit several shots of one's own face; they are judged in the background.
          *
          *     After a withdrawn consent, the state becomes `review`: two persons must approve the new face.
          */
-        post: operations["enrol_face_v1_me_face_post"];
+        post: operations["enrolOwnFace"];
         delete?: never;
         options?: never;
         head?: never;
@@ -434,12 +434,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Replace Face
+         * Replace Own Face
          * @description 更换人脸 · Submit new shots to replace the enrolled face; two persons must approve them.
          *
          *     One person of the school and one of its superior. Until then the earlier face stays in use.
          */
-        post: operations["replace_face_v1_me_face_replacement_post"];
+        post: operations["replaceOwnFace"];
         delete?: never;
         options?: never;
         head?: never;
@@ -456,10 +456,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Face Route
+         * Take Face Route
          * @description 改回人脸方式 · Go back to verification by face; it needs both consents and an enrolled face.
          */
-        post: operations["face_route_v1_me_face_route_post"];
+        post: operations["takeFaceRoute"];
         delete?: never;
         options?: never;
         head?: never;
@@ -477,7 +477,7 @@ export interface paths {
          * Get Gaokao Eligibility
          * @description 我在某日的高考报名资格及理由 · My eligibility for the gaokao on a day, and why.
          */
-        get: operations["get_gaokao_eligibility_v1_me_gaokao_eligibility_get"];
+        get: operations["getGaokaoEligibility"];
         put?: never;
         post?: never;
         delete?: never;
@@ -496,10 +496,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Registration
+         * Register Half Year
          * @description 非全日制学生学籍注册（每学期注册期内一次） · A part-time student's registration, once in each term's period (HN334-2.2).
          */
-        post: operations["post_registration_v1_me_half_year_registrations_post"];
+        post: operations["registerHalfYear"];
         delete?: never;
         options?: never;
         head?: never;
@@ -517,7 +517,7 @@ export interface paths {
          * Get Leave Days
          * @description 本学期请假天数与上限 · Leave days in the term, and the limit.
          */
-        get: operations["get_leave_days_v1_me_leave_days_get"];
+        get: operations["getLeaveDays"];
         put?: never;
         post?: never;
         delete?: never;
@@ -536,10 +536,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Non Face Route
+         * Take Non Face Route
          * @description 选择非人脸方式 · Choose verification without a face, on equal terms.
          */
-        post: operations["non_face_route_v1_me_non_face_route_post"];
+        post: operations["takeNonFaceRoute"];
         delete?: never;
         options?: never;
         head?: never;
@@ -554,10 +554,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * My Phone Changes
+         * List Phone Changes
          * @description 学校提出的联系电话变更 · The numbers that the school proposed for me, newest first.
          */
-        get: operations["my_phone_changes_v1_me_phone_changes_get"];
+        get: operations["listPhoneChanges"];
         put?: never;
         post?: never;
         delete?: never;
@@ -576,10 +576,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Answer Phone Change
+         * Answer Own Phone Change
          * @description 确认或拒绝 · Confirm the number, which then receives codes, or refuse it.
          */
-        post: operations["answer_phone_change_v1_me_phone_changes__change_id__answer_post"];
+        post: operations["answerOwnPhoneChange"];
         delete?: never;
         options?: never;
         head?: never;
@@ -594,10 +594,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * My Picture Views
+         * List Picture Views
          * @description 谁看过我的照片（新的在前） · Who looked at my pictures, when and why, newest first: role and unit, no names.
          */
-        get: operations["my_picture_views_v1_me_picture_views_get"];
+        get: operations["listPictureViews"];
         put?: never;
         post?: never;
         delete?: never;
@@ -614,16 +614,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * My Portrait
+         * Get Portrait
          * @description 学籍证件照结果 · Get the state of the last portrait.
          */
-        get: operations["my_portrait_v1_me_portrait_get"];
+        get: operations["getPortrait"];
         put?: never;
         /**
-         * Submit Portrait
+         * Submit Own Portrait
          * @description 提交学籍证件照 · Submit the ID portrait; it is judged in the background.
          */
-        post: operations["submit_portrait_v1_me_portrait_post"];
+        post: operations["submitOwnPortrait"];
         delete?: never;
         options?: never;
         head?: never;
@@ -641,7 +641,7 @@ export interface paths {
          * List Prompts
          * @description 我的提示（新的在前） · Prompts about me, newest first.
          */
-        get: operations["list_prompts_v1_me_prompts_get"];
+        get: operations["listPrompts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -661,7 +661,7 @@ export interface paths {
          * Get Prompt
          * @description 查看提示 · One prompt about me: evidence, decisions, and my statements.
          */
-        get: operations["get_prompt_v1_me_prompts__prompt_id__get"];
+        get: operations["getPrompt"];
         put?: never;
         post?: never;
         delete?: never;
@@ -680,10 +680,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Statement
+         * Submit Statement
          * @description 陈述意见（可多次） · Make a statement on an open prompt, any number of times.
          */
-        post: operations["post_statement_v1_me_prompts__prompt_id__statements_post"];
+        post: operations["submitStatement"];
         delete?: never;
         options?: never;
         head?: never;
@@ -698,10 +698,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * My Record
+         * Get Record
          * @description 我的学籍信息 · Get the own record, to check it for correctness.
          */
-        get: operations["my_record_v1_me_record_get"];
+        get: operations["getRecord"];
         put?: never;
         post?: never;
         delete?: never;
@@ -718,16 +718,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * My Checks
+         * List Record Checks
          * @description 更正申请进度 · List the own checks of the record, newest first, with the decisions on corrections.
          */
-        get: operations["my_checks_v1_me_record_checks_get"];
+        get: operations["listRecordChecks"];
         put?: never;
         /**
-         * Check Record
+         * Check Own Record
          * @description 核对学籍信息 · Confirm the record, or request the correction of a field.
          */
-        post: operations["check_record_v1_me_record_checks_post"];
+        post: operations["checkOwnRecord"];
         delete?: never;
         options?: never;
         head?: never;
@@ -745,7 +745,7 @@ export interface paths {
          * Get Standing
          * @description 我的学籍与核验情况 · My standing: counts of the term and their limits, warnings and open prompts.
          */
-        get: operations["get_standing_v1_me_standing_get"];
+        get: operations["getStanding"];
         put?: never;
         post?: never;
         delete?: never;
@@ -762,10 +762,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get My Standing Entries
+         * List Standing Entries
          * @description 我的学籍异动 · My current status and every change of it.
          */
-        get: operations["get_my_standing_entries_v1_me_standing_entries_get"];
+        get: operations["listStandingEntries"];
         put?: never;
         post?: never;
         delete?: never;
@@ -785,7 +785,7 @@ export interface paths {
          * List Notices
          * @description 我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now.
          */
-        get: operations["list_notices_v1_notices_get"];
+        get: operations["listNotices"];
         put?: never;
         post?: never;
         delete?: never;
@@ -804,10 +804,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Read Notice
+         * Mark Notice Read
          * @description 标记通知已读 · Record that I opened a notice; repeating it changes nothing.
          */
-        post: operations["read_notice_v1_notices__notice_id__read_post"];
+        post: operations["markNoticeRead"];
         delete?: never;
         options?: never;
         head?: never;
@@ -822,10 +822,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Claims
+         * List Reason Claims
          * @description 我提出的理由（新的在前） · My claims, newest first.
          */
-        get: operations["list_claims_v1_reason_claims_get"];
+        get: operations["listReasonClaims"];
         put?: never;
         post?: never;
         delete?: never;
@@ -842,10 +842,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Claim
+         * Get Reason Claim
          * @description 查看理由 · One claim of mine.
          */
-        get: operations["get_claim_v1_reason_claims__claim_id__get"];
+        get: operations["getReasonClaim"];
         put?: never;
         post?: never;
         delete?: never;
@@ -864,10 +864,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Objection
+         * Object To New Phone
          * @description 对换绑提出异议（原手机） · Object, on the old phone, to its replacement.
          */
-        post: operations["post_objection_v1_rebinding_objections_post"];
+        post: operations["objectToNewPhone"];
         delete?: never;
         options?: never;
         head?: never;
@@ -884,10 +884,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Register
+         * Start Registration
          * @description 申请绑定本机 · Ask to bind this phone; if all data match, a code is sent to the number on the roster.
          */
-        post: operations["register_v1_registrations_post"];
+        post: operations["startRegistration"];
         delete?: never;
         options?: never;
         head?: never;
@@ -902,10 +902,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Registration State
+         * Get Registration
          * @description 绑定进度 · Get how far the registration of this phone is.
          */
-        get: operations["registration_state_v1_registrations__registration_id__get"];
+        get: operations["getRegistration"];
         put?: never;
         post?: never;
         delete?: never;
@@ -924,10 +924,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Confirm
+         * Confirm Registration
          * @description 提交验证码 · Bind this phone. A change of phone needs a face or a code given in person as well.
          */
-        post: operations["confirm_v1_registrations__registration_id__confirmation_post"];
+        post: operations["confirmRegistration"];
         delete?: never;
         options?: never;
         head?: never;
@@ -944,10 +944,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Rebinding Face
+         * Submit Rebinding Pictures
          * @description 换绑时核对人脸 · Submit pictures of the own face, which are compared with the enrolled one and then deleted.
          */
-        post: operations["post_rebinding_face_v1_registrations__registration_id__face_post"];
+        post: operations["submitRebindingPictures"];
         delete?: never;
         options?: never;
         head?: never;
@@ -965,7 +965,7 @@ export interface paths {
          * List Roll Calls
          * @description 我的核验（新的在前） · This student's roll calls, newest first.
          */
-        get: operations["list_roll_calls_v1_roll_calls_get"];
+        get: operations["listRollCalls"];
         put?: never;
         post?: never;
         delete?: never;
@@ -985,7 +985,7 @@ export interface paths {
          * Get Roll Call
          * @description 一次核验的详情 · One roll call.
          */
-        get: operations["get_roll_call_v1_roll_calls__roll_call_id__get"];
+        get: operations["getRollCall"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1002,10 +1002,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Attempts
+         * List Attempts
          * @description 我的提交及结果 · Submissions of this student with their verdicts, and refusals.
          */
-        get: operations["get_attempts_v1_roll_calls__roll_call_id__attempts_get"];
+        get: operations["listAttempts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1024,10 +1024,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Challenge
+         * Request Challenge
          * @description 获取核验口令和要做的动作 · Request a nonce and actions. An unanswered challenge keeps its actions until it expires.
          */
-        post: operations["post_challenge_v1_roll_calls__roll_call_id__challenges_post"];
+        post: operations["requestChallenge"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1044,13 +1044,16 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Envelope
+         * Submit Envelope
          * @description 提交签名信封 · Submit the signed envelope. The receipt is returned once the envelope is durably stored.
+         *
+         *     An envelope with the claims of a proof and the phone's `jwk` needs no header `DPoP` on its first send. Each later send
+         *     of the same envelope needs a new proof.
          *
          *     Under too much load the answer is 503 with `Retry-After` and `attempted`. Send `attempted` along with the retry of the
          *     same envelope, and the time of the first attempt counts.
          */
-        post: operations["post_envelope_v1_roll_calls__roll_call_id__envelopes_post"];
+        post: operations["submitEnvelope"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1067,10 +1070,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Claim
+         * Submit Reason Claim
          * @description 对未按时核验提出正当理由 · Claim a justified reason for a missed roll call, once.
          */
-        post: operations["post_claim_v1_roll_calls__roll_call_id__reason_claims_post"];
+        post: operations["submitReasonClaim"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1088,7 +1091,7 @@ export interface paths {
          * Get Submission
          * @description 一次提交的结果 · One submission and its verdict.
          */
-        get: operations["get_submission_v1_submissions__submission_id__get"];
+        get: operations["getSubmission"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1106,10 +1109,10 @@ export interface paths {
         };
         get?: never;
         /**
-         * Put Frame
+         * Upload Frame
          * @description 上传一帧图片（与信封中声明的摘要一致） · Upload one frame; it must match the hash declared in the envelope.
          */
-        put: operations["put_frame_v1_submissions__submission_id__frames__position__put"];
+        put: operations["uploadFrame"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1127,10 +1130,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Token
+         * Issue Access Token
          * @description 获取访问令牌 · Get a new token; the bound key is the credential.
          */
-        post: operations["token_v1_token_post"];
+        post: operations["issueAccessToken"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1387,6 +1390,32 @@ export interface components {
             withdrawn_at: string | null;
         };
         /**
+         * AppealedOutcomeOut
+         * @description One result of a roll call; the last one is in effect. Only authorities see `trace`.
+         */
+        AppealedOutcomeOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Method */
+            method: string;
+            /**
+             * Outcome
+             * @example missed
+             */
+            outcome: string;
+            /** Reason En */
+            reason_en: string;
+            /** Reason Zh */
+            reason_zh: string;
+            /** Trace */
+            trace: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * AppealIn
          * @description An appeal: what it is against, and its grounds.
          */
@@ -1447,6 +1476,16 @@ export interface components {
             side: string;
             /** Text */
             text: string;
+        };
+        /** Page[AppealMessageOut] */
+        AppealMessageOutPage: {
+            /** Items */
+            items: components["schemas"]["AppealMessageOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * AppealOut
@@ -1524,6 +1563,27 @@ export interface components {
             /** Withdrawn At */
             withdrawn_at: string | null;
         };
+        /** Page[AppealOut] */
+        AppealOutPage: {
+            /** Items */
+            items: components["schemas"]["AppealOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * AppealWithdrawalIn
+         * @description The optional reason for withdrawing the appeal.
+         */
+        AppealWithdrawalIn: {
+            /**
+             * Reason
+             * @example 学校已说明情况
+             */
+            reason?: string | null;
+        };
         /**
          * AttachmentOut
          * @description A file attached to a fact; its content is at GET /v1/attachments/{id}.
@@ -1574,112 +1634,6 @@ export interface components {
              * @example 2026-autumn
              */
             term_code: string;
-        };
-        /**
-         * ReasonOut
-         * @description A reason code with its text in both languages.
-         */
-        backend__appeal__schemas__ReasonOut: {
-            /**
-             * Code
-             * @example not_full_time
-             */
-            code: string;
-            /** En */
-            en: string;
-            /** Zh */
-            zh: string;
-        };
-        /**
-         * RegistrationOut
-         * @description The same answer for every request, whether or not the person is on a roster.
-         */
-        backend__identity__devices__schemas__RegistrationOut: {
-            /**
-             * Expires In
-             * @description 验证码有效秒数 · seconds for which the code can be used
-             * @example 300
-             */
-            expires_in: number;
-            /**
-             * Registration Id
-             * Format: uuid
-             */
-            registration_id: string;
-        };
-        /**
-         * ReasonOut
-         * @description Why a picture was refused; `shot` counts from 0 and is null for all shots together.
-         */
-        backend__identity__face__schemas__ReasonOut: {
-            /**
-             * Code
-             * @example too_dark
-             */
-            code: string;
-            /**
-             * En
-             * @example It is too dark. Go where there is more light.
-             */
-            en: string;
-            /** Shot */
-            shot: number | null;
-            /**
-             * Zh
-             * @example 光线太暗。请到明亮处再拍。
-             */
-            zh: string;
-        };
-        /**
-         * RegistrationOut
-         * @description A part-time student's registration for a term; `number` counts those of the year (HN334-2.2).
-         */
-        backend__roll_call__student_schemas__RegistrationOut: {
-            /**
-             * At
-             * Format: date-time
-             */
-            at: string;
-            /**
-             * Number
-             * @example 1
-             */
-            number: number;
-            /**
-             * Term Code
-             * @example 2026-spring
-             */
-            term_code: string;
-            /**
-             * Year
-             * @example 2026
-             */
-            year: number;
-        };
-        /**
-         * StatusOut
-         * @description The national code of the standing (01 在读 …) and the study form.
-         */
-        backend__standing__ledger__schemas__StatusOut: {
-            /**
-             * Standing
-             * @example 01
-             */
-            standing: string;
-            /**
-             * Study Form
-             * @description full_time or part_time
-             * @example full_time
-             */
-            study_form: string;
-        };
-        /**
-         * StatusOut
-         * @description Standing by its national code, and study form.
-         */
-        backend__standing__prompts__schemas__StatusOut: {
-            standing: components["schemas"]["LabelledCodeOut"];
-            study_form: components["schemas"]["LabelledCodeOut"];
         };
         /**
          * BilingualOut
@@ -1898,6 +1852,16 @@ export interface components {
              */
             text: string;
         };
+        /** Page[ClaimOut] */
+        ClaimOutPage: {
+            /** Items */
+            items: components["schemas"]["ClaimOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * ConfirmationIn
          * @description The code from the SMS, the code that staff gave in person, or both.
@@ -2021,43 +1985,6 @@ export interface components {
             title_zh: string;
         };
         /**
-         * DecisionOut
-         * @description A decision on a prompt. `role`: registrar or superior.
-         */
-        DecisionOut: {
-            /** @description 上级对撤销的答复 · the answer to a dismissal */
-            answer: components["schemas"]["DismissalAnswerOut"] | null;
-            /**
-             * At
-             * Format: date-time
-             */
-            at: string;
-            /** Attachments */
-            attachments: components["schemas"]["AttachmentOut"][];
-            found_reason: components["schemas"]["LabelledCodeOut"] | null;
-            /**
-             * Found Text
-             * @example
-             */
-            found_text: string;
-            /**
-             * Id
-             * Format: uuid
-             */
-            id: string;
-            outcome: components["schemas"]["LabelledCodeOut"];
-            /**
-             * Reasons
-             * @example 情况属实
-             */
-            reasons: string;
-            /**
-             * Role
-             * @example registrar
-             */
-            role: string;
-        };
-        /**
          * DismissalAnswerOut
          * @description The superior's answer to a dismissal.
          */
@@ -2094,6 +2021,21 @@ export interface components {
             change_id: string;
             /** Outcome */
             outcome: string;
+        };
+        /**
+         * EligibilityReasonOut
+         * @description A reason code with its text in both languages.
+         */
+        EligibilityReasonOut: {
+            /**
+             * Code
+             * @example not_full_time
+             */
+            code: string;
+            /** En */
+            en: string;
+            /** Zh */
+            zh: string;
         };
         /**
          * EnvelopeIn
@@ -2202,6 +2144,34 @@ export interface components {
              */
             key: string;
             words: components["schemas"]["BilingualOut"];
+        };
+        /**
+         * FieldProblem
+         * @description What is wrong with one field of a malformed request.
+         */
+        FieldProblem: {
+            /**
+             * Field
+             * @description `body.`, `query.` or `path.` and the field
+             * @example body.starts_on
+             */
+            field: string;
+            /**
+             * Message
+             * @description in the requested language
+             * @example 缺少此项，请补填
+             */
+            message: string;
+            /**
+             * Message En
+             * @example Field required
+             */
+            message_en: string;
+            /**
+             * Message Zh
+             * @example 缺少此项，请补填
+             */
+            message_zh: string;
         };
         /**
          * FigureOut
@@ -2389,7 +2359,7 @@ export interface components {
              */
             on: string;
             /** Reasons */
-            reasons: components["schemas"]["backend__appeal__schemas__ReasonOut"][];
+            reasons: components["schemas"]["EligibilityReasonOut"][];
             /**
              * Standing
              * @example 01
@@ -2400,6 +2370,32 @@ export interface components {
              * @example full_time
              */
             study_form: string;
+        };
+        /**
+         * HalfYearRegistrationOut
+         * @description A part-time student's registration for a term; `number` counts those of the year (HN334-2.2).
+         */
+        HalfYearRegistrationOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Number
+             * @example 1
+             */
+            number: number;
+            /**
+             * Term Code
+             * @example 2026-spring
+             */
+            term_code: string;
+            /**
+             * Year
+             * @example 2026
+             */
+            year: number;
         };
         /**
          * Inbox
@@ -2508,6 +2504,14 @@ export interface components {
              * @example 学习形式变更为非全日制
              */
             zh: string;
+        };
+        /**
+         * LabelledStatusOut
+         * @description Standing by its national code, and study form.
+         */
+        LabelledStatusOut: {
+            standing: components["schemas"]["LabelledCodeOut"];
+            study_form: components["schemas"]["LabelledCodeOut"];
         };
         /**
          * LeaveDaysOut
@@ -2705,6 +2709,16 @@ export interface components {
              */
             student_id: string;
         };
+        /** Page[LeaveOut] */
+        LeaveOutPage: {
+            /** Items */
+            items: components["schemas"]["LeaveOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * LedgerOut
          * @description A student's status, the lock, and every change in order.
@@ -2723,7 +2737,7 @@ export interface components {
              * @description 锁定学籍的异动 · the entry that locks the record
              */
             locked_by: string | null;
-            status: components["schemas"]["backend__standing__ledger__schemas__StatusOut"];
+            status: components["schemas"]["StatusOut"];
             /**
              * Student Id
              * Format: uuid
@@ -2894,32 +2908,6 @@ export interface components {
             opened_at: string;
         };
         /**
-         * OutcomeOut
-         * @description One result of a roll call; the last one is in effect. Only authorities see `trace`.
-         */
-        OutcomeOut: {
-            /**
-             * At
-             * Format: date-time
-             */
-            at: string;
-            /** Method */
-            method: string;
-            /**
-             * Outcome
-             * @example missed
-             */
-            outcome: string;
-            /** Reason En */
-            reason_en: string;
-            /** Reason Zh */
-            reason_zh: string;
-            /** Trace */
-            trace: {
-                [key: string]: unknown;
-            } | null;
-        };
-        /**
          * OwnAttemptsOut
          * @description All attempts of this student in a roll call.
          */
@@ -2998,6 +2986,16 @@ export interface components {
              */
             unit_name: string;
         };
+        /** Page[OwnPictureViewOut] */
+        OwnPictureViewOutPage: {
+            /** Items */
+            items: components["schemas"]["OwnPictureViewOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * OwnPromptDetailOut
          * @description A prompt as its student sees it.
@@ -3013,7 +3011,7 @@ export interface components {
             /** Closed At */
             closed_at: string | null;
             /** Decisions */
-            decisions: components["schemas"]["DecisionOut"][];
+            decisions: components["schemas"]["PromptDecisionOut"][];
             /**
              * Delivered At
              * @description 学校签收 · when the school received it
@@ -3165,6 +3163,16 @@ export interface components {
             /** What To Do Zh */
             what_to_do_zh: string;
         };
+        /** Page[OwnRollCallOut] */
+        OwnRollCallOutPage: {
+            /** Items */
+            items: components["schemas"]["OwnRollCallOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * OwnStandingOut
          * @description The student's standing: status, counts, warnings and open prompts.
@@ -3182,7 +3190,7 @@ export interface components {
              * @description 未结束的提示 · open prompts
              */
             prompts: components["schemas"]["PromptOut"][];
-            status: components["schemas"]["backend__standing__prompts__schemas__StatusOut"];
+            status: components["schemas"]["LabelledStatusOut"];
             /**
              * Term Code
              * @example 2026-autumn
@@ -3190,76 +3198,6 @@ export interface components {
             term_code: string | null;
             /** Warnings */
             warnings: components["schemas"]["StandingWarningOut"][];
-        };
-        /** Page[AppealMessageOut] */
-        Page_AppealMessageOut_: {
-            /** Items */
-            items: components["schemas"]["AppealMessageOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[AppealOut] */
-        Page_AppealOut_: {
-            /** Items */
-            items: components["schemas"]["AppealOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[ClaimOut] */
-        Page_ClaimOut_: {
-            /** Items */
-            items: components["schemas"]["ClaimOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[LeaveOut] */
-        Page_LeaveOut_: {
-            /** Items */
-            items: components["schemas"]["LeaveOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[OwnPictureViewOut] */
-        Page_OwnPictureViewOut_: {
-            /** Items */
-            items: components["schemas"]["OwnPictureViewOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[OwnRollCallOut] */
-        Page_OwnRollCallOut_: {
-            /** Items */
-            items: components["schemas"]["OwnRollCallOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[PromptOut] */
-        Page_PromptOut_: {
-            /** Items */
-            items: components["schemas"]["PromptOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
         };
         /**
          * PaymentOut
@@ -3338,6 +3276,29 @@ export interface components {
          */
         PicturePurpose: "portrait_review" | "face_replacement" | "check_in_look" | "check_in_look_review" | "duplicate_search";
         /**
+         * PictureReasonOut
+         * @description Why a picture was refused; `shot` counts from 0 and is null for all shots together.
+         */
+        PictureReasonOut: {
+            /**
+             * Code
+             * @example too_dark
+             */
+            code: string;
+            /**
+             * En
+             * @example It is too dark. Go where there is more light.
+             */
+            en: string;
+            /** Shot */
+            shot: number | null;
+            /**
+             * Zh
+             * @example 光线太暗。请到明亮处再拍。
+             */
+            zh: string;
+        };
+        /**
          * PictureStateOut
          * @description The state of submitted pictures: none, pending, accepted, review or refused.
          */
@@ -3348,7 +3309,7 @@ export interface components {
              * Reasons
              * @default []
              */
-            reasons?: components["schemas"]["backend__identity__face__schemas__ReasonOut"][];
+            reasons?: components["schemas"]["PictureReasonOut"][];
             /**
              * State
              * @enum {string}
@@ -3395,9 +3356,7 @@ export interface components {
              * @description per field, for malformed requests
              * @default null
              */
-            errors?: {
-                [key: string]: unknown;
-            }[] | null;
+            errors?: components["schemas"]["FieldProblem"][] | null;
             /**
              * Instance
              * @example /v1/…
@@ -3432,13 +3391,13 @@ export interface components {
          * @description A ledger entry that the prompt caused. `reverses` is the entry that it reverses.
          */
         PromptChangeOut: {
-            after: components["schemas"]["backend__standing__prompts__schemas__StatusOut"];
+            after: components["schemas"]["LabelledStatusOut"];
             /**
              * At
              * Format: date-time
              */
             at: string;
-            before: components["schemas"]["backend__standing__prompts__schemas__StatusOut"];
+            before: components["schemas"]["LabelledStatusOut"];
             cause: components["schemas"]["LabelledCodeOut"];
             /**
              * Id
@@ -3448,6 +3407,43 @@ export interface components {
             outcome: components["schemas"]["LabelledCodeOut"];
             /** Reverses */
             reverses: string | null;
+        };
+        /**
+         * PromptDecisionOut
+         * @description A decision on a prompt. `role`: registrar or superior.
+         */
+        PromptDecisionOut: {
+            /** @description 上级对撤销的答复 · the answer to a dismissal */
+            answer: components["schemas"]["DismissalAnswerOut"] | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Attachments */
+            attachments: components["schemas"]["AttachmentOut"][];
+            found_reason: components["schemas"]["LabelledCodeOut"] | null;
+            /**
+             * Found Text
+             * @example
+             */
+            found_text: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            outcome: components["schemas"]["LabelledCodeOut"];
+            /**
+             * Reasons
+             * @example 情况属实
+             */
+            reasons: string;
+            /**
+             * Role
+             * @example registrar
+             */
+            role: string;
         };
         /**
          * PromptOut
@@ -3497,6 +3493,16 @@ export interface components {
              */
             term_code: string;
             withdrawn_because: components["schemas"]["LabelledCodeOut"] | null;
+        };
+        /** Page[PromptOut] */
+        PromptOutPage: {
+            /** Items */
+            items: components["schemas"]["PromptOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * PurposeOut
@@ -3704,6 +3710,23 @@ export interface components {
             name: string;
         };
         /**
+         * RegistrationOut
+         * @description The same answer for every request, whether or not the person is on a roster.
+         */
+        RegistrationOut: {
+            /**
+             * Expires In
+             * @description 验证码有效秒数 · seconds for which the code can be used
+             * @example 300
+             */
+            expires_in: number;
+            /**
+             * Registration Id
+             * Format: uuid
+             */
+            registration_id: string;
+        };
+        /**
          * RegistrationStateOut
          * @description How far a registration is. A person who is not on a roster gets `open`.
          */
@@ -3748,7 +3771,7 @@ export interface components {
              */
             opens_at: string;
             /** Outcomes */
-            outcomes: components["schemas"]["OutcomeOut"][];
+            outcomes: components["schemas"]["AppealedOutcomeOut"][];
             /**
              * Roll Call Id
              * Format: uuid
@@ -3764,14 +3787,14 @@ export interface components {
          * @description One change of the record, with the status before and after it.
          */
         StandingEntryOut: {
-            after: components["schemas"]["backend__standing__ledger__schemas__StatusOut"];
+            after: components["schemas"]["StatusOut"];
             /**
              * At
              * Format: date-time
              * @description 生效时间 · when it took effect
              */
             at: string;
-            before: components["schemas"]["backend__standing__ledger__schemas__StatusOut"];
+            before: components["schemas"]["StatusOut"];
             /**
              * Cause
              * @description decision 处理, expiry 到期自动执行, appeal 申诉恢复, reversal 撤回, edit 其他异动
@@ -3885,6 +3908,23 @@ export interface components {
              * @example 当天在医院陪护家人，附住院证明
              */
             text: string;
+        };
+        /**
+         * StatusOut
+         * @description The national code of the standing (01 在读 …) and the study form.
+         */
+        StatusOut: {
+            /**
+             * Standing
+             * @example 01
+             */
+            standing: string;
+            /**
+             * Study Form
+             * @description full_time or part_time
+             * @example full_time
+             */
+            study_form: string;
         };
         /**
          * StudentMeOut
@@ -4005,17 +4045,6 @@ export interface components {
              */
             rule: string;
         };
-        /**
-         * WithdrawalIn
-         * @description The optional reason for withdrawing the appeal.
-         */
-        WithdrawalIn: {
-            /**
-             * Reason
-             * @example 学校已说明情况
-             */
-            reason?: string | null;
-        };
     };
     responses: never;
     parameters: never;
@@ -4025,10 +4054,13 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    post_attachment_v1_attachments_post: {
+    uploadAttachment: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4059,10 +4091,13 @@ export interface operations {
             };
         };
     };
-    get_attachment_v1_attachments__attachment_id__get: {
+    downloadAttachment: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 attachment_id: string;
             };
@@ -4082,10 +4117,13 @@ export interface operations {
             };
         };
     };
-    list_justified_reasons_v1_justified_reasons_get: {
+    listJustifiedReasons: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4112,7 +4150,7 @@ export interface operations {
             };
         };
     };
-    list_leave_v1_leave_requests_get: {
+    listLeaveRequests: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -4120,7 +4158,10 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
             };
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4164,15 +4205,18 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_LeaveOut_"];
+                    "application/json": components["schemas"]["LeaveOutPage"];
                 };
             };
         };
     };
-    post_leave_v1_leave_requests_post: {
+    submitLeaveRequest: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4229,10 +4273,13 @@ export interface operations {
             };
         };
     };
-    get_leave_v1_leave_requests__leave_id__get: {
+    getLeaveRequest: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 leave_id: string;
             };
@@ -4278,10 +4325,13 @@ export interface operations {
             };
         };
     };
-    post_cancellation_v1_leave_requests__leave_id__cancellation_post: {
+    cancelLeaveRequest: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 leave_id: string;
             };
@@ -4336,10 +4386,13 @@ export interface operations {
             };
         };
     };
-    post_return_v1_leave_requests__leave_id__return_post: {
+    confirmLeaveReturn: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 leave_id: string;
             };
@@ -4385,10 +4438,13 @@ export interface operations {
             };
         };
     };
-    me_v1_me_get: {
+    getMe: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4424,10 +4480,13 @@ export interface operations {
             };
         };
     };
-    get_aid_v1_me_aid_get: {
+    getAid: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4503,10 +4562,13 @@ export interface operations {
             };
         };
     };
-    post_application_v1_me_aid_applications_post: {
+    submitAidApplication: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4544,7 +4606,7 @@ export interface operations {
             };
         };
     };
-    list_appeals_v1_me_appeals_get: {
+    listAppeals: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -4552,7 +4614,10 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
             };
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4594,15 +4659,18 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_AppealOut_"];
+                    "application/json": components["schemas"]["AppealOutPage"];
                 };
             };
         };
     };
-    post_appeal_v1_me_appeals_post: {
+    submitAppeal: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4660,10 +4728,13 @@ export interface operations {
             };
         };
     };
-    get_appeal_v1_me_appeals__appeal_id__get: {
+    getAppeal: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 appeal_id: string;
             };
@@ -4728,7 +4799,7 @@ export interface operations {
             };
         };
     };
-    list_messages_v1_me_appeals__appeal_id__messages_get: {
+    listAppealMessages: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -4736,7 +4807,10 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
             };
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 appeal_id: string;
             };
@@ -4773,15 +4847,18 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_AppealMessageOut_"];
+                    "application/json": components["schemas"]["AppealMessageOutPage"];
                 };
             };
         };
     };
-    post_appeal_message_v1_me_appeals__appeal_id__messages_post: {
+    sendAppealMessage: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 appeal_id: string;
             };
@@ -4828,10 +4905,13 @@ export interface operations {
             };
         };
     };
-    post_next_level_v1_me_appeals__appeal_id__next_level_post: {
+    fileNextAppeal: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 appeal_id: string;
             };
@@ -4885,10 +4965,13 @@ export interface operations {
             };
         };
     };
-    post_read_v1_me_appeals__appeal_id__read_post: {
+    markAppealRead: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 appeal_id: string;
             };
@@ -4905,10 +4988,13 @@ export interface operations {
             };
         };
     };
-    post_withdrawal_v1_me_appeals__appeal_id__withdrawal_post: {
+    withdrawOwnAppeal: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 appeal_id: string;
             };
@@ -4921,7 +5007,7 @@ export interface operations {
                  *       "reason": "学校已说明情况"
                  *     }
                  */
-                "application/json": components["schemas"]["WithdrawalIn"];
+                "application/json": components["schemas"]["AppealWithdrawalIn"];
             };
         };
         responses: {
@@ -4961,10 +5047,13 @@ export interface operations {
             };
         };
     };
-    consent_text_v1_me_consent_texts__text_version__get: {
+    getConsentText: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 text_version: string;
             };
@@ -4993,10 +5082,13 @@ export interface operations {
             };
         };
     };
-    my_consents_v1_me_consents_get: {
+    listConsents: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5028,10 +5120,13 @@ export interface operations {
             };
         };
     };
-    consent_v1_me_consents_post: {
+    answerOwnConsent: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5073,10 +5168,13 @@ export interface operations {
             };
         };
     };
-    get_explanation_v1_me_explanations__kind___case_id__get: {
+    getExplanation: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 case_id: string;
                 kind: "prompt" | "entry" | "warning" | "withdrawal" | "appeal";
@@ -5158,10 +5256,13 @@ export interface operations {
             };
         };
     };
-    my_face_v1_me_face_get: {
+    getFace: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5193,10 +5294,13 @@ export interface operations {
             };
         };
     };
-    enrol_face_v1_me_face_post: {
+    enrolOwnFace: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5234,10 +5338,13 @@ export interface operations {
             };
         };
     };
-    replace_face_v1_me_face_replacement_post: {
+    replaceOwnFace: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5275,10 +5382,13 @@ export interface operations {
             };
         };
     };
-    face_route_v1_me_face_route_post: {
+    takeFaceRoute: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5293,13 +5403,16 @@ export interface operations {
             };
         };
     };
-    get_gaokao_eligibility_v1_me_gaokao_eligibility_get: {
+    getGaokaoEligibility: {
         parameters: {
             query?: {
                 /** @description 日期，默认今天 · a legal day, today by default */
                 on?: string | null;
             };
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5343,10 +5456,13 @@ export interface operations {
             };
         };
     };
-    post_registration_v1_me_half_year_registrations_post: {
+    registerHalfYear: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5366,18 +5482,21 @@ export interface operations {
                      *       "at": "2026-03-17T01:00:00Z"
                      *     }
                      */
-                    "application/json": components["schemas"]["backend__roll_call__student_schemas__RegistrationOut"];
+                    "application/json": components["schemas"]["HalfYearRegistrationOut"];
                 };
             };
         };
     };
-    get_leave_days_v1_me_leave_days_get: {
+    getLeaveDays: {
         parameters: {
             query?: {
                 /** @description 学期内任一日，默认今天 · any day of the term; today */
                 on?: string | null;
             };
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5411,10 +5530,13 @@ export interface operations {
             };
         };
     };
-    non_face_route_v1_me_non_face_route_post: {
+    takeNonFaceRoute: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5438,10 +5560,13 @@ export interface operations {
             };
         };
     };
-    my_phone_changes_v1_me_phone_changes_get: {
+    listPhoneChanges: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5470,10 +5595,13 @@ export interface operations {
             };
         };
     };
-    answer_phone_change_v1_me_phone_changes__change_id__answer_post: {
+    answerOwnPhoneChange: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 change_id: string;
             };
@@ -5511,7 +5639,7 @@ export interface operations {
             };
         };
     };
-    my_picture_views_v1_me_picture_views_get: {
+    listPictureViews: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -5519,7 +5647,10 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
             };
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5552,15 +5683,18 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_OwnPictureViewOut_"];
+                    "application/json": components["schemas"]["OwnPictureViewOutPage"];
                 };
             };
         };
     };
-    my_portrait_v1_me_portrait_get: {
+    getPortrait: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5592,10 +5726,13 @@ export interface operations {
             };
         };
     };
-    submit_portrait_v1_me_portrait_post: {
+    submitOwnPortrait: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5633,7 +5770,7 @@ export interface operations {
             };
         };
     };
-    list_prompts_v1_me_prompts_get: {
+    listPrompts: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -5641,7 +5778,10 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
             };
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5696,15 +5836,18 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_PromptOut_"];
+                    "application/json": components["schemas"]["PromptOutPage"];
                 };
             };
         };
     };
-    get_prompt_v1_me_prompts__prompt_id__get: {
+    getPrompt: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 prompt_id: string;
             };
@@ -5867,10 +6010,13 @@ export interface operations {
             };
         };
     };
-    post_statement_v1_me_prompts__prompt_id__statements_post: {
+    submitStatement: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 prompt_id: string;
             };
@@ -5914,10 +6060,13 @@ export interface operations {
             };
         };
     };
-    my_record_v1_me_record_get: {
+    getRecord: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5953,10 +6102,13 @@ export interface operations {
             };
         };
     };
-    my_checks_v1_me_record_checks_get: {
+    listRecordChecks: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5986,10 +6138,13 @@ export interface operations {
             };
         };
     };
-    check_record_v1_me_record_checks_post: {
+    checkOwnRecord: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6029,10 +6184,13 @@ export interface operations {
             };
         };
     };
-    get_standing_v1_me_standing_get: {
+    getStanding: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6134,10 +6292,13 @@ export interface operations {
             };
         };
     };
-    get_my_standing_entries_v1_me_standing_entries_get: {
+    listStandingEntries: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6194,7 +6355,7 @@ export interface operations {
             };
         };
     };
-    list_notices_v1_notices_get: {
+    listNotices: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -6202,7 +6363,10 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
             };
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6241,10 +6405,13 @@ export interface operations {
             };
         };
     };
-    read_notice_v1_notices__notice_id__read_post: {
+    markNoticeRead: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 notice_id: string;
             };
@@ -6269,7 +6436,7 @@ export interface operations {
             };
         };
     };
-    list_claims_v1_reason_claims_get: {
+    listReasonClaims: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -6277,7 +6444,10 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
             };
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6320,15 +6490,18 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_ClaimOut_"];
+                    "application/json": components["schemas"]["ClaimOutPage"];
                 };
             };
         };
     };
-    get_claim_v1_reason_claims__claim_id__get: {
+    getReasonClaim: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 claim_id: string;
             };
@@ -6373,10 +6546,13 @@ export interface operations {
             };
         };
     };
-    post_objection_v1_rebinding_objections_post: {
+    objectToNewPhone: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6409,10 +6585,13 @@ export interface operations {
             };
         };
     };
-    register_v1_registrations_post: {
+    startRegistration: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6440,15 +6619,18 @@ export interface operations {
                      *       "expires_in": 300
                      *     }
                      */
-                    "application/json": components["schemas"]["backend__identity__devices__schemas__RegistrationOut"];
+                    "application/json": components["schemas"]["RegistrationOut"];
                 };
             };
         };
     };
-    registration_state_v1_registrations__registration_id__get: {
+    getRegistration: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 registration_id: string;
             };
@@ -6476,10 +6658,13 @@ export interface operations {
             };
         };
     };
-    confirm_v1_registrations__registration_id__confirmation_post: {
+    confirmRegistration: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 registration_id: string;
             };
@@ -6515,10 +6700,13 @@ export interface operations {
             };
         };
     };
-    post_rebinding_face_v1_registrations__registration_id__face_post: {
+    submitRebindingPictures: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 registration_id: string;
             };
@@ -6552,7 +6740,7 @@ export interface operations {
             };
         };
     };
-    list_roll_calls_v1_roll_calls_get: {
+    listRollCalls: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -6561,6 +6749,8 @@ export interface operations {
                 limit?: number;
             };
             header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
                 /** @description 上次答复的 ETag；没有变化时答复 304 · the ETag of the previous answer */
                 "if-none-match"?: string | null;
             };
@@ -6604,15 +6794,17 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_OwnRollCallOut_"];
+                    "application/json": components["schemas"]["OwnRollCallOutPage"];
                 };
             };
         };
     };
-    get_roll_call_v1_roll_calls__roll_call_id__get: {
+    getRollCall: {
         parameters: {
             query?: never;
             header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
                 /** @description 上次答复的 ETag；没有变化时答复 304 · the ETag of the previous answer */
                 "if-none-match"?: string | null;
             };
@@ -6658,10 +6850,12 @@ export interface operations {
             };
         };
     };
-    get_attempts_v1_roll_calls__roll_call_id__attempts_get: {
+    listAttempts: {
         parameters: {
             query?: never;
             header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
                 /** @description 上次答复的 ETag；没有变化时答复 304 · the ETag of the previous answer */
                 "if-none-match"?: string | null;
             };
@@ -6709,10 +6903,13 @@ export interface operations {
             };
         };
     };
-    post_challenge_v1_roll_calls__roll_call_id__challenges_post: {
+    requestChallenge: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 roll_call_id: string;
             };
@@ -6781,10 +6978,13 @@ export interface operations {
             };
         };
     };
-    post_envelope_v1_roll_calls__roll_call_id__envelopes_post: {
+    submitEnvelope: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 roll_call_id: string;
             };
@@ -6835,10 +7035,13 @@ export interface operations {
             };
         };
     };
-    post_claim_v1_roll_calls__roll_call_id__reason_claims_post: {
+    submitReasonClaim: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 roll_call_id: string;
             };
@@ -6894,10 +7097,13 @@ export interface operations {
             };
         };
     };
-    get_submission_v1_submissions__submission_id__get: {
+    getSubmission: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 submission_id: string;
             };
@@ -6931,10 +7137,13 @@ export interface operations {
             };
         };
     };
-    put_frame_v1_submissions__submission_id__frames__position__put: {
+    uploadFrame: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path: {
                 position: number;
                 submission_id: string;
@@ -6967,10 +7176,13 @@ export interface operations {
             };
         };
     };
-    token_v1_token_post: {
+    issueAccessToken: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
             path?: never;
             cookie?: never;
         };

@@ -11,13 +11,13 @@ export interface paths {
          * List Accounts
          * @description 账号列表 · List the accounts of the own unit and below.
          */
-        get: operations["list_accounts_v1_accounts_get"];
+        get: operations["listAccounts"];
         put?: never;
         /**
-         * Invite Account
+         * Invite Staff Account
          * @description 邀请下级账号 · Create an account directly below one's own.
          */
-        post: operations["invite_account_v1_accounts_post"];
+        post: operations["inviteStaffAccount"];
         delete?: never;
         options?: never;
         head?: never;
@@ -34,10 +34,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Request Reset
+         * Request Authenticator Reset
          * @description 申请重置验证器 · Request the reset of a lost second factor; another person must approve it.
          */
-        post: operations["request_reset_v1_accounts__account_id__authenticator_resets_post"];
+        post: operations["requestAuthenticatorReset"];
         delete?: never;
         options?: never;
         head?: never;
@@ -57,7 +57,7 @@ export interface paths {
          * Disable Account
          * @description 停用账号 · Disable an account; its sessions end at once.
          */
-        post: operations["disable_account_v1_accounts__account_id__disable_post"];
+        post: operations["disableAccount"];
         delete?: never;
         options?: never;
         head?: never;
@@ -77,7 +77,7 @@ export interface paths {
          * Enable Account
          * @description 恢复账号 · Enable a disabled account; the owner signs in again.
          */
-        post: operations["enable_account_v1_accounts__account_id__enable_post"];
+        post: operations["enableAccount"];
         delete?: never;
         options?: never;
         head?: never;
@@ -94,10 +94,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Renew
+         * Renew Invitation
          * @description 重新发放激活码 · Issue a new activation code; the old one stops working.
          */
-        post: operations["renew_v1_accounts__account_id__invitation_post"];
+        post: operations["renewInvitation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -117,7 +117,7 @@ export interface paths {
          * Begin Activation
          * @description 激活账号 · Activate an account: set password and profile, receive a second factor (HN334-3.2).
          */
-        post: operations["begin_activation_v1_activations_post"];
+        post: operations["beginActivation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -137,7 +137,7 @@ export interface paths {
          * Confirm Activation
          * @description 确认激活 · Confirm the second factor; the account becomes active.
          */
-        post: operations["confirm_activation_v1_activations_confirmation_post"];
+        post: operations["confirmActivation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -152,16 +152,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Applications
+         * List Aid Applications
          * @description 资助申请（新的在前） · Applications, newest first.
          */
-        get: operations["get_applications_v1_aid_applications_get"];
+        get: operations["listAidApplications"];
         put?: never;
         /**
-         * Post Applications
+         * Submit Aid Applications
          * @description 批量申请资助（按班级或全校） · Apply for a class or the school. The answer names skipped students with the reason.
          */
-        post: operations["post_applications_v1_aid_applications_post"];
+        post: operations["submitAidApplications"];
         delete?: never;
         options?: never;
         head?: never;
@@ -178,10 +178,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Decision
+         * Decide Aid Application
          * @description 审批资助申请（申请人不得审批） · Approve or refuse, once. The account that filed the application cannot decide.
          */
-        post: operations["post_decision_v1_aid_applications__application_id__decision_post"];
+        post: operations["decideAidApplication"];
         delete?: never;
         options?: never;
         head?: never;
@@ -198,13 +198,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Payment Import
+         * Import Aid Payment File
          * @description 导入发放记录（学籍号、资助项目、月份、金额（元）、发放日期、凭证号） · Import a file of payments, or only validate it.
          *
          *     A file with errors is rejected as a whole; each error names sheet, row and column. Importing a file again changes
          *     nothing.
          */
-        post: operations["post_payment_import_v1_aid_payment_imports_post"];
+        post: operations["importAidPaymentFile"];
         delete?: never;
         options?: never;
         head?: never;
@@ -221,10 +221,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Payments
+         * Record Aid Payments
          * @description 登记资助发放 · Record payments, all or none. Known payments change nothing.
          */
-        post: operations["post_payments_v1_aid_payments_post"];
+        post: operations["recordAidPayments"];
         delete?: never;
         options?: never;
         head?: never;
@@ -241,10 +241,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Export
+         * Request Aid Withdrawal Export
          * @description 申请导出（谁导出、谁负责） · Request a file for the aid office, with its purpose.
          */
-        post: operations["post_export_v1_aid_withdrawal_exports_post"];
+        post: operations["requestAidWithdrawalExport"];
         delete?: never;
         options?: never;
         head?: never;
@@ -261,10 +261,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Export Approval
+         * Approve Aid Withdrawal Export
          * @description 批准导出（申请人不得批准） · Approve an export. The requester cannot approve it.
          */
-        post: operations["post_export_approval_v1_aid_withdrawal_exports__export_id__approval_post"];
+        post: operations["approveAidWithdrawalExport"];
         delete?: never;
         options?: never;
         head?: never;
@@ -279,10 +279,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Export File
+         * Download Aid Withdrawal Export
          * @description 下载报送文件（每次下载留痕） · Download the file as its requester. Every download is audited.
          */
-        get: operations["get_export_file_v1_aid_withdrawal_exports__export_id__file_get"];
+        get: operations["downloadAidWithdrawalExport"];
         put?: never;
         post?: never;
         delete?: never;
@@ -299,10 +299,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Withdrawals
+         * List Aid Withdrawals
          * @description 资助撤回与恢复（新的在前，未签收的附天数） · Withdrawals and reinstatements; unacknowledged ones with their age.
          */
-        get: operations["get_withdrawals_v1_aid_withdrawals_get"];
+        get: operations["listAidWithdrawals"];
         put?: never;
         post?: never;
         delete?: never;
@@ -319,10 +319,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Withdrawal
+         * Get Aid Withdrawal
          * @description 查看撤回或恢复（已发放部分照列、不变） · One filing with every instalment, including the unaffected paid ones.
          */
-        get: operations["get_withdrawal_v1_aid_withdrawals__withdrawal_id__get"];
+        get: operations["getAidWithdrawal"];
         put?: never;
         post?: never;
         delete?: never;
@@ -341,10 +341,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Acknowledgement
+         * Acknowledge Aid Withdrawal
          * @description 资助部门签收 · Record, once, that the aid office accepted a filing under its own number.
          */
-        post: operations["post_acknowledgement_v1_aid_withdrawals__withdrawal_id__acknowledgement_post"];
+        post: operations["acknowledgeAidWithdrawal"];
         delete?: never;
         options?: never;
         head?: never;
@@ -362,13 +362,13 @@ export interface paths {
          * List Appeals
          * @description 申诉列表（新的在前） · Appeals of the own school or of the schools below; newest first.
          */
-        get: operations["list_appeals_v1_appeals_get"];
+        get: operations["listAppeals"];
         put?: never;
         /**
-         * Post Appeal
+         * File School Appeal
          * @description 学校提出申诉 · File an appeal of the school about one of its students.
          */
-        post: operations["post_appeal_v1_appeals_post"];
+        post: operations["fileSchoolAppeal"];
         delete?: never;
         options?: never;
         head?: never;
@@ -386,7 +386,7 @@ export interface paths {
          * Get Appeal
          * @description 查看申诉及被申诉事项 · One appeal with its subject and the trace of the subject.
          */
-        get: operations["get_appeal_v1_appeals__appeal_id__get"];
+        get: operations["getAppeal"];
         put?: never;
         post?: never;
         delete?: never;
@@ -405,10 +405,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Decision
+         * Decide Student Appeal
          * @description 决定申诉（须写明理由） · Decide an appeal with reasons, once; restoration and recounting take effect immediately.
          */
-        post: operations["post_decision_v1_appeals__appeal_id__decision_post"];
+        post: operations["decideStudentAppeal"];
         delete?: never;
         options?: never;
         head?: never;
@@ -423,16 +423,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Messages
+         * List Appeal Messages
          * @description 申诉中的消息（旧的在前；第一条为申诉理由） · Messages, oldest first; the first one holds the grounds.
          */
-        get: operations["list_messages_v1_appeals__appeal_id__messages_get"];
+        get: operations["listAppealMessages"];
         put?: never;
         /**
-         * Post Appeal Message
+         * Send Appeal Message
          * @description 发送消息（申诉方与受理单位之间） · Post a message to the other side.
          */
-        post: operations["post_appeal_message_v1_appeals__appeal_id__messages_post"];
+        post: operations["sendAppealMessage"];
         delete?: never;
         options?: never;
         head?: never;
@@ -449,10 +449,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Next Level
+         * File Next Appeal
          * @description 被驳回后向上一级申诉（一次） · Take a rejected appeal of the school to the next level, once.
          */
-        post: operations["post_next_level_v1_appeals__appeal_id__next_level_post"];
+        post: operations["fileNextAppeal"];
         delete?: never;
         options?: never;
         head?: never;
@@ -469,10 +469,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Read
+         * Mark Appeal Read
          * @description 标记对方消息已读 · Mark the messages of the other side as read.
          */
-        post: operations["post_read_v1_appeals__appeal_id__read_post"];
+        post: operations["markAppealRead"];
         delete?: never;
         options?: never;
         head?: never;
@@ -489,10 +489,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Withdrawal
+         * Withdraw School Appeal
          * @description 撤回学校的申诉（同一事项不能再提出） · Withdraw the school's appeal; the same matter cannot be appealed again.
          */
-        post: operations["post_withdrawal_v1_appeals__appeal_id__withdrawal_post"];
+        post: operations["withdrawSchoolAppeal"];
         delete?: never;
         options?: never;
         head?: never;
@@ -509,12 +509,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Attachment
+         * Upload Attachment
          * @description 上传附件（JPEG、PNG 或 PDF），随后在相关请求中引用 · Upload a file about a student, for use in a later request.
          *
          *     Files that no request uses within a day are deleted.
          */
-        post: operations["post_attachment_v1_attachments_post"];
+        post: operations["uploadAttachment"];
         delete?: never;
         options?: never;
         head?: never;
@@ -529,10 +529,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Attachment
+         * Download Attachment
          * @description 下载附件 · Download a file of a fact that the caller may see; the access is recorded.
          */
-        get: operations["get_attachment_v1_attachments__attachment_id__get"];
+        get: operations["downloadAttachment"];
         put?: never;
         post?: never;
         delete?: never;
@@ -552,7 +552,7 @@ export interface paths {
          * List Attestation Samples
          * @description 抽中复核的现场核验（仅复核单位可见） · List the sampled attestations that you may review, oldest first.
          */
-        get: operations["list_attestation_samples_v1_attestation_samples_get"];
+        get: operations["listAttestationSamples"];
         put?: never;
         post?: never;
         delete?: never;
@@ -569,10 +569,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Resets
+         * List Authenticator Resets
          * @description 重置验证器申请（新的在前） · List the requests of the own unit and below, newest first.
          */
-        get: operations["list_resets_v1_authenticator_resets_get"];
+        get: operations["listAuthenticatorResets"];
         put?: never;
         post?: never;
         delete?: never;
@@ -591,10 +591,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Decision
+         * Decide Authenticator Reset
          * @description 复核重置验证器 · Approve or refuse the request of another person; the approval returns an activation code once.
          */
-        post: operations["post_decision_v1_authenticator_resets__reset_id__decision_post"];
+        post: operations["decideAuthenticatorReset"];
         delete?: never;
         options?: never;
         head?: never;
@@ -612,13 +612,13 @@ export interface paths {
          * Get Calendar
          * @description 可计算工作日的年份 · The years of the calendar.
          */
-        get: operations["get_calendar_v1_calendar_years_get"];
+        get: operations["getCalendar"];
         put?: never;
         /**
-         * Post Calendar Year
+         * Publish Calendar Year
          * @description 载入一年的节假日安排 · Load the official calendar of a year. Only the province may do so.
          */
-        post: operations["post_calendar_year_v1_calendar_years_post"];
+        post: operations["publishCalendarYear"];
         delete?: never;
         options?: never;
         head?: never;
@@ -635,10 +635,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Sms Reports
+         * Receive Sms Reports
          * @description 短信状态报告（SmsReport）推送 · Aliyun pushes its delivery reports here.
          */
-        post: operations["post_sms_reports_v1_callbacks_sms_reports__token__post"];
+        post: operations["receiveSmsReports"];
         delete?: never;
         options?: never;
         head?: never;
@@ -656,13 +656,13 @@ export interface paths {
          * List Change Requests
          * @description 学籍异动申请（新的在前） · Requests of the caller's schools, newest first.
          */
-        get: operations["list_change_requests_v1_change_requests_get"];
+        get: operations["listChangeRequests"];
         put?: never;
         /**
-         * Post Change Request
+         * Submit Change Request
          * @description 申报学籍异动 · File a change for a student of the own school; this fixes the chain of approval.
          */
-        post: operations["post_change_request_v1_change_requests_post"];
+        post: operations["submitChangeRequest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -680,7 +680,7 @@ export interface paths {
          * Get Change Request
          * @description 查看异动申请及各级意见 · One request with its files and the opinions given.
          */
-        get: operations["get_change_request_v1_change_requests__request_id__get"];
+        get: operations["getChangeRequest"];
         put?: never;
         post?: never;
         delete?: never;
@@ -699,10 +699,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Opinion
+         * Give Change Request Opinion
          * @description 审核学籍异动（不同意须写明意见） · Give the opinion of the current level's unit; the last agreement takes effect.
          */
-        post: operations["post_opinion_v1_change_requests__request_id__opinions_post"];
+        post: operations["giveChangeRequestOpinion"];
         delete?: never;
         options?: never;
         head?: never;
@@ -719,10 +719,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Withdrawal
+         * Withdraw Change Request
          * @description 撤回异动申请 · Withdraw an open request of the own school.
          */
-        post: operations["post_withdrawal_v1_change_requests__request_id__withdrawal_post"];
+        post: operations["withdrawChangeRequest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -740,7 +740,7 @@ export interface paths {
          * List Classes
          * @description 班级 · List classes; a counselor sees their own.
          */
-        get: operations["list_classes_v1_classes_get"];
+        get: operations["listClasses"];
         put?: never;
         post?: never;
         delete?: never;
@@ -759,10 +759,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Assign
+         * Assign Classes To Counselor
          * @description 分配班级 · Assign classes to a counselor, who replaces the previous counselor of each class.
          */
-        post: operations["assign_v1_counselors__counselor_id__classes_post"];
+        post: operations["assignClassesToCounselor"];
         delete?: never;
         options?: never;
         head?: never;
@@ -779,10 +779,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post County
+         * Create County
          * @description 建立县（市、区）机构 · Create a county bureau under its city.
          */
-        post: operations["post_county_v1_counties_post"];
+        post: operations["createCounty"];
         delete?: never;
         options?: never;
         head?: never;
@@ -800,7 +800,7 @@ export interface paths {
          * List Dead Letters
          * @description 未能核验的提交（新的在前） · Submissions that could not be verified, newest first.
          */
-        get: operations["list_dead_letters_v1_dead_letters_get"];
+        get: operations["listDeadLetters"];
         put?: never;
         post?: never;
         delete?: never;
@@ -819,10 +819,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Retry
+         * Retry Dead Letter
          * @description 重新核验一份提交 · Put one submission back into the queue.
          */
-        post: operations["post_retry_v1_dead_letters__submission_id__retry_post"];
+        post: operations["retryDeadLetter"];
         delete?: never;
         options?: never;
         head?: never;
@@ -840,7 +840,7 @@ export interface paths {
          * List Duplicate Candidates
          * @description 待核对的相似人脸（新的在前） · List pairs of similar faces that wait for an answer, newest first.
          */
-        get: operations["list_duplicate_candidates_v1_duplicate_candidates_get"];
+        get: operations["listDuplicateCandidates"];
         put?: never;
         post?: never;
         delete?: never;
@@ -859,10 +859,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Candidate Answer
+         * Answer Duplicate Candidate
          * @description 答复是否同一人（一次） · Answer whether the two students are one person; once.
          */
-        post: operations["post_candidate_answer_v1_duplicate_candidates__candidate_id__answer_post"];
+        post: operations["answerDuplicateCandidate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -880,7 +880,7 @@ export interface paths {
          * Get Candidate Portrait
          * @description 查看其中一名学生的证件照（留痕） · Get the ID portrait of one of the students; the look is recorded.
          */
-        get: operations["get_candidate_portrait_v1_duplicate_candidates__candidate_id__portraits__whose__get"];
+        get: operations["getCandidatePortrait"];
         put?: never;
         post?: never;
         delete?: never;
@@ -900,7 +900,7 @@ export interface paths {
          * Get Explanation
          * @description 查看说明 · The rule and facts behind a result, what comes next, and what you can do now.
          */
-        get: operations["get_explanation_v1_explanations__kind___case_id__get"];
+        get: operations["getExplanation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -920,7 +920,7 @@ export interface paths {
          * List Face Replacements
          * @description 人脸更换（默认待审核，新的在前） · List replacements of enrolled faces; a counselor sees their own classes.
          */
-        get: operations["list_face_replacements_v1_face_replacements_get"];
+        get: operations["listFaceReplacements"];
         put?: never;
         post?: never;
         delete?: never;
@@ -939,10 +939,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Replacement Answer
+         * Answer Face Replacement
          * @description 审核人脸更换（学校一人、上级一人） · Answer a replacement: one person of the school, one of its superior.
          */
-        post: operations["post_replacement_answer_v1_face_replacements__enrolment_id__answers_post"];
+        post: operations["answerFaceReplacement"];
         delete?: never;
         options?: never;
         head?: never;
@@ -960,7 +960,7 @@ export interface paths {
          * Get Replacement Picture
          * @description 查看新照片（留痕） · Get one of the new pictures; the look is recorded.
          */
-        get: operations["get_replacement_picture_v1_face_replacements__enrolment_id__pictures__position__get"];
+        get: operations["getReplacementPicture"];
         put?: never;
         post?: never;
         delete?: never;
@@ -980,7 +980,7 @@ export interface paths {
          * List Face Thresholds
          * @description 人脸阈值版本（新的在前） · List the versions of learned thresholds with the figures of each group.
          */
-        get: operations["list_face_thresholds_v1_face_thresholds_get"];
+        get: operations["listFaceThresholds"];
         put?: never;
         post?: never;
         delete?: never;
@@ -999,10 +999,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Threshold Approval
+         * Approve Face Threshold
          * @description 批准阈值版本生效（省级管理员） · Put a proposed version in force, as a province administrator.
          */
-        post: operations["post_threshold_approval_v1_face_thresholds__threshold_id__approval_post"];
+        post: operations["approveFaceThreshold"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1020,7 +1020,7 @@ export interface paths {
          * List Justified Reasons
          * @description 正当理由目录 · The catalogue of justified reasons in force today.
          */
-        get: operations["list_justified_reasons_v1_justified_reasons_get"];
+        get: operations["listJustifiedReasons"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1037,10 +1037,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Leave
+         * List Leave Requests
          * @description 请假申请（新的在前） · Requests of the counselor's classes or the registrar's school, newest first.
          */
-        get: operations["list_leave_v1_leave_requests_get"];
+        get: operations["listLeaveRequests"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1057,10 +1057,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Leave
+         * Get Leave Request
          * @description 查看请假 · One request.
          */
-        get: operations["get_leave_v1_leave_requests__leave_id__get"];
+        get: operations["getLeaveRequest"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1079,10 +1079,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Cancellation
+         * Cancel Leave Request
          * @description 撤销请假 · Cancel leave; once started, it ends now.
          */
-        post: operations["post_cancellation_v1_leave_requests__leave_id__cancellation_post"];
+        post: operations["cancelLeaveRequest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1099,10 +1099,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Decision
+         * Decide Leave Request
          * @description 审批请假（不批准须写明理由） · Approve or decline, once.
          */
-        post: operations["post_decision_v1_leave_requests__leave_id__decision_post"];
+        post: operations["decideLeaveRequest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1119,10 +1119,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Return
+         * Confirm Leave Return
          * @description 代为销假 · Record the student's return.
          */
-        post: operations["post_return_v1_leave_requests__leave_id__return_post"];
+        post: operations["confirmLeaveReturn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1137,16 +1137,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Stand Ins
+         * List Leave Stand Ins
          * @description 代审安排（新的在前） · Stand-in arrangements, newest first; counselors see their own.
          */
-        get: operations["list_stand_ins_v1_leave_stand_ins_get"];
+        get: operations["listLeaveStandIns"];
         put?: never;
         /**
-         * Post Stand In
+         * Appoint Leave Stand In
          * @description 指定代审人 · Name a colleague who decides on leave in my place for a period.
          */
-        post: operations["post_stand_in_v1_leave_stand_ins_post"];
+        post: operations["appointLeaveStandIn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1163,10 +1163,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Stand In End
+         * End Leave Stand In
          * @description 提前结束代审 · End a stand-in now; decisions already made stay valid.
          */
-        post: operations["post_stand_in_end_v1_leave_stand_ins__stand_in_id__end_post"];
+        post: operations["endLeaveStandIn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1184,7 +1184,7 @@ export interface paths {
          * List Looks
          * @description 待您核对的照片（先到期的在前） · List the open looks that you may answer, soonest expiry first.
          */
-        get: operations["list_looks_v1_looks_get"];
+        get: operations["listLooks"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1203,10 +1203,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Look Answer
+         * Answer Look Request
          * @description 答复是否同一人（一次） · Answer whether the pictures show the same person; once.
          */
-        post: operations["post_look_answer_v1_looks__look_id__answer_post"];
+        post: operations["answerLookRequest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1224,7 +1224,7 @@ export interface paths {
          * Get Look Picture
          * @description 查看核验照片或证件照（留痕） · Get a picture of a look, or the ID portrait; each view is recorded.
          */
-        get: operations["get_look_picture_v1_looks__look_id__pictures__picture__get"];
+        get: operations["getLookPicture"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1241,10 +1241,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Me
+         * Get Me
          * @description 当前账号 · Get the signed-in account.
          */
-        get: operations["me_v1_me_get"];
+        get: operations["getMe"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1263,10 +1263,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Password
+         * Set Own Password
          * @description 修改密码 · Change the own password; every other session and device is signed out.
          */
-        post: operations["post_password_v1_me_password_post"];
+        post: operations["setOwnPassword"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1284,7 +1284,7 @@ export interface paths {
          * List Own Sign Ins
          * @description 我的登录日志 · List the sign-ins to the own account, the failed ones included, newest first.
          */
-        get: operations["list_own_sign_ins_v1_me_sign_ins_get"];
+        get: operations["listOwnSignIns"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1301,10 +1301,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Show Notice Group
+         * Get Notice Group
          * @description 一次通知的送达统计 · Delivery statistics of the notices of one cause.
          */
-        get: operations["show_notice_group_v1_notice_groups__group_id__get"];
+        get: operations["getNoticeGroup"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1324,7 +1324,7 @@ export interface paths {
          * List Notices
          * @description 我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now.
          */
-        get: operations["list_notices_v1_notices_get"];
+        get: operations["listNotices"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1343,10 +1343,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Read Notice
+         * Mark Notice Read
          * @description 标记通知已读 · Record that I opened a notice; repeating it changes nothing.
          */
-        post: operations["read_notice_v1_notices__notice_id__read_post"];
+        post: operations["markNoticeRead"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1364,13 +1364,13 @@ export interface paths {
          * List Outages
          * @description 中断申报（新的在前） · Outages of the units below and of the units above; newest first.
          */
-        get: operations["list_outages_v1_outages_get"];
+        get: operations["listOutages"];
         put?: never;
         /**
-         * Post Outage
+         * Report Outage
          * @description 申报系统或网络中断 · Declare an outage of the own unit or of a unit below it.
          */
-        post: operations["post_outage_v1_outages_post"];
+        post: operations["reportOutage"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1388,7 +1388,7 @@ export interface paths {
          * Get Outage
          * @description 查看中断申报 · One outage.
          */
-        get: operations["get_outage_v1_outages__outage_id__get"];
+        get: operations["getOutage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1407,10 +1407,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Decision
+         * Decide Outage
          * @description 审核中断申报（由申报单位的上级） · Approve or refuse an outage, once, as a superior of the declaring unit.
          */
-        post: operations["post_decision_v1_outages__outage_id__decision_post"];
+        post: operations["decideOutage"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1427,10 +1427,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post End
+         * End Outage
          * @description 登记中断结束（由申报单位） · Record the end, as the declaring unit.
          */
-        post: operations["post_end_v1_outages__outage_id__end_post"];
+        post: operations["endOutage"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1448,15 +1448,15 @@ export interface paths {
          * List Phone Changes
          * @description 联系电话变更（新的在前） · List the numbers that schools proposed, newest first.
          */
-        get: operations["list_phone_changes_v1_phone_changes_get"];
+        get: operations["listPhoneChanges"];
         put?: never;
         /**
-         * Post Phone Change
+         * Request Phone Change
          * @description 提出联系电话变更 · Propose a number for a student who has bound a phone.
          *
          *     It takes effect when the student confirms it on the bound phone or a superior of the school approves it.
          */
-        post: operations["post_phone_change_v1_phone_changes_post"];
+        post: operations["requestPhoneChange"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1473,10 +1473,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Phone Change Decision
+         * Decide Phone Change
          * @description 处理联系电话变更 · Approve or refuse a number as a superior of the school, or withdraw it as the school.
          */
-        post: operations["post_phone_change_decision_v1_phone_changes__change_id__decision_post"];
+        post: operations["decidePhoneChange"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1494,7 +1494,7 @@ export interface paths {
          * List Portraits
          * @description 学籍证件照（默认待审核，新的在前） · List portraits, by default those in review, newest first.
          */
-        get: operations["list_portraits_v1_portraits_get"];
+        get: operations["listPortraits"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1513,10 +1513,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Portrait Decision
+         * Review Portrait
          * @description 审核证件照（学校管理员） · Accept or refuse a portrait in review, as the registrar.
          */
-        post: operations["post_portrait_decision_v1_portraits__portrait_id__decision_post"];
+        post: operations["reviewPortrait"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1534,7 +1534,7 @@ export interface paths {
          * Get Portrait Picture
          * @description 查看证件照（留痕） · Get the picture of a portrait; the look is recorded.
          */
-        get: operations["get_portrait_picture_v1_portraits__portrait_id__picture_get"];
+        get: operations["getPortraitPicture"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1553,10 +1553,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Answer
+         * Answer Prompt Decision
          * @description 答复撤销申请 · Accept or refuse a dismissal as the superior.
          */
-        post: operations["post_answer_v1_prompt_decisions__decision_id__answer_post"];
+        post: operations["answerPromptDecision"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1576,7 +1576,7 @@ export interface paths {
          *
          *     查看不等于签收 · Reading a prompt is not a receipt: use POST /v1/prompts/{id}/receipt.
          */
-        get: operations["list_prompts_v1_prompts_get"];
+        get: operations["listPrompts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1596,7 +1596,7 @@ export interface paths {
          * Get Prompt
          * @description 查看提示（依据、陈述、处理） · One prompt with its evidence, statements and decisions.
          */
-        get: operations["get_prompt_v1_prompts__prompt_id__get"];
+        get: operations["getPrompt"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1615,10 +1615,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Check Finding
+         * Record Check Finding
          * @description 认定尚无判定的核验 · Determine a missed check whose submission has no verdict, as the launching side.
          */
-        post: operations["post_check_finding_v1_prompts__prompt_id__check_findings_post"];
+        post: operations["recordCheckFinding"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1635,10 +1635,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Closure
+         * Close Prompt
          * @description 因证据不足结束提示 · Close a prompt whose evidence cannot be completed; a further miss raises a new prompt.
          */
-        post: operations["post_closure_v1_prompts__prompt_id__closure_post"];
+        post: operations["closePrompt"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1655,10 +1655,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Decision
+         * Decide Prompt
          * @description 处理提示：确认、改选或撤销 · Confirm the proposed outcome, choose another with reasons, or dismiss.
          */
-        post: operations["post_decision_v1_prompts__prompt_id__decisions_post"];
+        post: operations["decidePrompt"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1675,10 +1675,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Delivery
+         * Record Prompt Delivery
          * @description 登记其他方式送达（送达回证） · Record a delivery outside the system as the superior; an earlier delivery stays in effect.
          */
-        post: operations["post_delivery_v1_prompts__prompt_id__delivery_post"];
+        post: operations["recordPromptDelivery"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1695,10 +1695,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Leave Answer
+         * Answer Prompt Leave
          * @description 答复事后补请的假 · Accept or refuse leave that was filed after the absence that it covers began.
          */
-        post: operations["post_leave_answer_v1_prompts__prompt_id__leave_answers_post"];
+        post: operations["answerPromptLeave"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1715,10 +1715,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Notice Delivery
+         * Record Notice Delivery
          * @description 补登通知送达学生的回证 · Complete the evidence as the superior: the notice reached the student in another way.
          */
-        post: operations["post_notice_delivery_v1_prompts__prompt_id__notice_deliveries_post"];
+        post: operations["recordNoticeDelivery"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1735,10 +1735,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Receipt
+         * Acknowledge Prompt
          * @description 签收提示（处理期限由此起算） · Confirm the receipt as the registrar; the first receipt starts the working days.
          */
-        post: operations["post_receipt_v1_prompts__prompt_id__receipt_post"];
+        post: operations["acknowledgePrompt"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1756,7 +1756,7 @@ export interface paths {
          * List Quarantined Enrolments
          * @description 重复学籍待核（新的在前） · List rows that are not enrolled until the authority above both schools decides.
          */
-        get: operations["list_quarantined_enrolments_v1_quarantined_enrolments_get"];
+        get: operations["listQuarantinedEnrolments"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1776,7 +1776,7 @@ export interface paths {
          * Get Quarantined Enrolment
          * @description 一条重复学籍待核 · Get one quarantined row.
          */
-        get: operations["get_quarantined_enrolment_v1_quarantined_enrolments__quarantine_id__get"];
+        get: operations["getQuarantinedEnrolment"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1795,10 +1795,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Quarantine Decision
+         * Decide Quarantined Enrolment
          * @description 核定重复学籍 · Decide on a quarantined row as the authority above both schools, or withdraw it as its school.
          */
-        post: operations["post_quarantine_decision_v1_quarantined_enrolments__quarantine_id__decision_post"];
+        post: operations["decideQuarantinedEnrolment"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1813,10 +1813,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Readiness
+         * List Readiness
          * @description 准备情况 · List which schools are ready for roll calls; a school sees itself.
          */
-        get: operations["readiness_v1_readiness_get"];
+        get: operations["listReadiness"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1833,10 +1833,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Claims
+         * List Reason Claims
          * @description 未核验理由（新的在前） · Claims of the schools below, of the own school or of the own classes; newest first.
          */
-        get: operations["list_claims_v1_reason_claims_get"];
+        get: operations["listReasonClaims"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1853,10 +1853,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Claim
+         * Get Reason Claim
          * @description 查看理由 · One claim.
          */
-        get: operations["get_claim_v1_reason_claims__claim_id__get"];
+        get: operations["getReasonClaim"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1875,10 +1875,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Decision
+         * Decide Reason Claim
          * @description 认定理由（由发起单位或其上级） · Accept or refuse a claim, once, as the launching side.
          */
-        post: operations["post_decision_v1_reason_claims__claim_id__decision_post"];
+        post: operations["decideReasonClaim"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1893,10 +1893,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Objections
+         * List Rebinding Objections
          * @description 换绑异议（新的在前） · List objections to new phones, newest first; a counselor's own classes only.
          */
-        get: operations["list_objections_v1_rebinding_objections_get"];
+        get: operations["listRebindingObjections"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1915,10 +1915,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Objection Decision
+         * Decide Rebinding Objection
          * @description 处理换绑异议 · Decide an objection after seeing the student in person; upheld, the new phone is revoked.
          */
-        post: operations["post_objection_decision_v1_rebinding_objections__objection_id__decision_post"];
+        post: operations["decideRebindingObjection"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1933,10 +1933,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Corrections
+         * List Record Corrections
          * @description 学籍信息更正申请 · List the corrections that students requested, oldest first; a counselor's own classes only.
          */
-        get: operations["list_corrections_v1_record_corrections_get"];
+        get: operations["listRecordCorrections"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1955,10 +1955,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Decide
+         * Decide Record Correction
          * @description 处理更正申请 · Accept or decline a correction; contact data change at once, the legal record only by the roster.
          */
-        post: operations["decide_v1_record_corrections__check_id__decision_post"];
+        post: operations["decideRecordCorrection"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1976,7 +1976,7 @@ export interface paths {
          * List Overdue Registration Checks
          * @description 本学期尚未完成注册核验的学校 · Schools that have not completed this term's registration check (HN334-4.1a).
          */
-        get: operations["list_overdue_registration_checks_v1_registration_checks_overdue_get"];
+        get: operations["listOverdueRegistrationChecks"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1993,10 +1993,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Balance
+         * List Aid Balances
          * @description 资助账目平衡表（按学校和学期） · Balances of aid by school and term. The accounts sum to zero.
          */
-        get: operations["get_balance_v1_reports_aid_balance_get"];
+        get: operations["listAidBalances"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2013,10 +2013,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Conversions
+         * List Conversions
          * @description 转为非全日制统计（按学校） · Students changed to part-time in the term, by school and cause.
          */
-        get: operations["get_conversions_v1_reports_conversions_get"];
+        get: operations["listConversions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2036,7 +2036,7 @@ export interface paths {
          * List Retention Runs
          * @description 到期删除的执行记录（新的在前） · Retention runs, newest first. For the province only.
          */
-        get: operations["list_retention_runs_v1_retention_runs_get"];
+        get: operations["listRetentionRuns"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2056,13 +2056,13 @@ export interface paths {
          * List Roll Calls
          * @description 可见的点名核验（新的在前） · Roll calls that the caller may see, newest first.
          */
-        get: operations["list_roll_calls_v1_roll_calls_get"];
+        get: operations["listRollCalls"];
         put?: never;
         /**
-         * Post Roll Call
+         * Launch Roll Call
          * @description 发起点名核验；名单、办学地址、政策版本即时冻结 · Launch; audience, sites and policy are frozen immediately.
          */
-        post: operations["post_roll_call_v1_roll_calls_post"];
+        post: operations["launchRollCall"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2080,7 +2080,7 @@ export interface paths {
          * Get Roll Call
          * @description 一次点名核验 · One roll call.
          */
-        get: operations["get_roll_call_v1_roll_calls__roll_call_id__get"];
+        get: operations["getRollCall"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2099,10 +2099,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Attestation
+         * Attest Student
          * @description 现场核验（非人脸） · Attest a student's presence with the code of the student's card; by a counselor who is on the filed site.
          */
-        post: operations["post_attestation_v1_roll_calls__roll_call_id__attestations_post"];
+        post: operations["attestStudent"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2119,10 +2119,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Review
+         * Review Student Attestation
          * @description 复核现场核验（须由另一人） · Review an attestation; by a different person.
          */
-        post: operations["post_review_v1_roll_calls__roll_call_id__attestations__student_id__review_post"];
+        post: operations["reviewStudentAttestation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2140,7 +2140,7 @@ export interface paths {
          * Get Availability
          * @description 核验时段内服务可用性记录 · The measured availability of the service in the window.
          */
-        get: operations["get_availability_v1_roll_calls__roll_call_id__availability_get"];
+        get: operations["getAvailability"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2159,10 +2159,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Retry All
+         * Retry Dead Letters
          * @description 重新核验一次点名的全部此类提交 · Put all dead letters of a roll call back into the queue.
          */
-        post: operations["post_retry_all_v1_roll_calls__roll_call_id__dead_letters_retry_post"];
+        post: operations["retryDeadLetters"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2179,10 +2179,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Determination
+         * Determine Student Outcome
          * @description 认定待定结果（须说明理由） · Determine an undetermined result; by the authority that launched the roll call.
          */
-        post: operations["post_determination_v1_roll_calls__roll_call_id__determinations_post"];
+        post: operations["determineStudentOutcome"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2202,7 +2202,7 @@ export interface paths {
          *
          *     A page examines `limit` students with leave over the window and lists those it would have exempted.
          */
-        get: operations["list_leave_claims_v1_roll_calls__roll_call_id__leave_claims_get"];
+        get: operations["listLeaveClaims"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2222,7 +2222,7 @@ export interface paths {
          * Get Look Counts
          * @description 本次核验的照片核对数量 · Count the looks of a roll call, within your scope.
          */
-        get: operations["get_look_counts_v1_roll_calls__roll_call_id__looks_get"];
+        get: operations["getLookCounts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2239,10 +2239,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Missing
+         * List Missing Students
          * @description 尚未通过者名单，含最近一次失败原因 · Missing students, with the latest reason.
          */
-        get: operations["list_missing_v1_roll_calls__roll_call_id__missing_get"];
+        get: operations["listMissingStudents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2262,7 +2262,7 @@ export interface paths {
          * Get Progress
          * @description 实时进度：省→市→县→校→班 · Live totals of a unit and of its direct children.
          */
-        get: operations["get_progress_v1_roll_calls__roll_call_id__progress_get"];
+        get: operations["getProgress"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2282,7 +2282,7 @@ export interface paths {
          * Stream Progress
          * @description 进度推送（SSE，事件名 progress） · The same totals as server-sent events named `progress`.
          */
-        get: operations["stream_progress_v1_roll_calls__roll_call_id__progress_stream_get"];
+        get: operations["streamProgress"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2301,10 +2301,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Claim
+         * File Reason Claim
          * @description 代学生提出未核验的正当理由 · File a claim for a student, as the counselor of the class or a registrar.
          */
-        post: operations["post_claim_v1_roll_calls__roll_call_id__reason_claims_post"];
+        post: operations["fileReasonClaim"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2322,7 +2322,7 @@ export interface paths {
          * Get Rehearsal
          * @description 联调测试中可用于确定人脸阈值的签到 · List the check-ins of a rehearsal from which face thresholds can be learned.
          */
-        get: operations["get_rehearsal_v1_roll_calls__roll_call_id__rehearsal_get"];
+        get: operations["getRehearsal"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2341,10 +2341,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Rehearsal Confirmation
+         * Confirm Rehearsal Check In
          * @description 确认当时在场的学生（本班辅导员） · Confirm who was in front of you at the rehearsal, as the counselor of the class.
          */
-        post: operations["post_rehearsal_confirmation_v1_roll_calls__roll_call_id__rehearsal_confirmations_post"];
+        post: operations["confirmRehearsalCheckIn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2362,7 +2362,7 @@ export interface paths {
          * List Results
          * @description 核验结果 · All students of the audience with the current outcome.
          */
-        get: operations["list_results_v1_roll_calls__roll_call_id__results_get"];
+        get: operations["listResults"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2379,10 +2379,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Attempts
+         * List Student Attempts
          * @description 某学生在本次核验中的全部提交及判定依据 · A student's submissions with their verdicts and reasons.
          */
-        get: operations["get_attempts_v1_roll_calls__roll_call_id__results__student_id__attempts_get"];
+        get: operations["listStudentAttempts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2399,10 +2399,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Frozen Sites
+         * List Roll Call Sites
          * @description 本次核验冻结的办学地址 · List the site versions that were frozen when the roll call was launched.
          */
-        get: operations["list_frozen_sites_v1_roll_calls__roll_call_id__sites_get"];
+        get: operations["listRollCallSites"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2421,10 +2421,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Reminder
+         * Remind Students
          * @description 督促尚未完成的学生（截止前） · Remind the students who are not present yet, until the close.
          */
-        post: operations["post_reminder_v1_roll_calls__roll_call_id__urges_post"];
+        post: operations["remindStudents"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2439,10 +2439,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Verification
+         * Get Verification Queue
          * @description 核验进度和预计完成时间（发起单位及其上级） · Verification progress and estimated time left.
          */
-        get: operations["get_verification_v1_roll_calls__roll_call_id__verification_get"];
+        get: operations["getVerificationQueue"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2461,10 +2461,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Voiding
+         * Void Roll Call
          * @description 作废（须说明理由）；已通过者不变，其余免于核验 · Void with a reason; present students stay present, all others are excused.
          */
-        post: operations["post_voiding_v1_roll_calls__roll_call_id__voiding_post"];
+        post: operations["voidRollCall"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2481,12 +2481,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Roster Import
+         * Import Roster File
          * @description 导入花名册 · Import the roster of the registrar's own school, or only validate it.
          *
          *     Importing a file again changes nothing. A file with errors is rejected as a whole, with its findings in `errors`.
          */
-        post: operations["post_roster_import_v1_roster_imports_post"];
+        post: operations["importRosterFile"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2501,10 +2501,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Roster Template
+         * Download Roster Template
          * @description 空白模板 · The empty template with drop-down lists and instructions.
          */
-        get: operations["get_roster_template_v1_roster_template_get"];
+        get: operations["downloadRosterTemplate"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2523,10 +2523,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post School
+         * Create School
          * @description 建立学校 · Create a school. The province and the bureaus above it may do so.
          */
-        post: operations["post_school_v1_schools_post"];
+        post: operations["createSchool"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2544,7 +2544,7 @@ export interface paths {
          * Get Face Report
          * @description 学校人脸报告（学校管理员和上级） · What the school may expect of the face check, for its registrar and superiors.
          */
-        get: operations["get_face_report_v1_schools__school_id__face_report_get"];
+        get: operations["getFaceReport"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2564,13 +2564,13 @@ export interface paths {
          * List Area Exceptions
          * @description 面积例外 · List the exceptions of a school, newest first.
          */
-        get: operations["list_area_exceptions_v1_schools__school_id__site_area_exceptions_get"];
+        get: operations["listAreaExceptions"];
         put?: never;
         /**
-         * Post Area Exception
+         * Create Area Exception
          * @description 批准面积例外 · Permit a school to file larger sites than policy allows; by a superior of the school.
          */
-        post: operations["post_area_exception_v1_schools__school_id__site_area_exceptions_post"];
+        post: operations["createAreaException"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2588,18 +2588,18 @@ export interface paths {
          * List Sessions
          * @description 我的登录 · List the own sessions that are valid now.
          */
-        get: operations["list_sessions_v1_sessions_get"];
+        get: operations["listSessions"];
         put?: never;
         /**
-         * Open Session
+         * Sign In
          * @description 登录 · Sign in with password and second factor.
          */
-        post: operations["open_session_v1_sessions_post"];
+        post: operations["signIn"];
         /**
-         * Close Other Sessions
+         * Sign Out Other Sessions
          * @description 结束其他登录 · End every own session but this one.
          */
-        delete: operations["close_other_sessions_v1_sessions_delete"];
+        delete: operations["signOutOtherSessions"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2616,10 +2616,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Close Own Session
+         * Sign Out Session
          * @description 结束某次登录 · End one own session.
          */
-        delete: operations["close_own_session_v1_sessions__session_id__delete"];
+        delete: operations["signOutSession"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2636,10 +2636,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Close Session
+         * Sign Out
          * @description 退出登录 · Sign out; the tokens are refused at the next request.
          */
-        delete: operations["close_session_v1_sessions_current_delete"];
+        delete: operations["signOut"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2655,10 +2655,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Refresh Session
+         * Refresh Tokens
          * @description 刷新令牌 · Exchange the refresh token for new tokens.
          */
-        post: operations["refresh_session_v1_sessions_refresh_post"];
+        post: operations["refreshTokens"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2676,7 +2676,7 @@ export interface paths {
          * List Shared Pictures
          * @description 照片重复（新的在前） · List pictures that were sent for two students, newest first.
          */
-        get: operations["list_shared_pictures_v1_shared_pictures_get"];
+        get: operations["listSharedPictures"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2696,7 +2696,7 @@ export interface paths {
          * List Sign Ins
          * @description 登录日志 · List the sign-ins of the own unit and below; those of unknown login names are the province's.
          */
-        get: operations["list_sign_ins_v1_sign_ins_get"];
+        get: operations["listSignIns"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2715,10 +2715,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Decision
+         * Decide Site Version
          * @description 审核备案 · Approve or reject a filing, once; by a superior of the school.
          */
-        post: operations["post_decision_v1_site_versions__version_id__decision_post"];
+        post: operations["decideSiteVersion"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2736,13 +2736,13 @@ export interface paths {
          * List Sites
          * @description 备案办学地址 · List the filed sites of the caller's school, or of the schools below the caller.
          */
-        get: operations["list_sites_v1_sites_get"];
+        get: operations["listSites"];
         put?: never;
         /**
-         * Post Site
+         * Propose New Site
          * @description 备案新的办学地址 · File a new site; by the school's registrar.
          */
-        post: operations["post_site_v1_sites_post"];
+        post: operations["proposeNewSite"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2760,7 +2760,7 @@ export interface paths {
          * Get Site
          * @description 一处办学地址的全部版本 · Get a site with every version.
          */
-        get: operations["get_site_v1_sites__site_id__get"];
+        get: operations["getSite"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2779,10 +2779,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Version
+         * Propose Site Version
          * @description 提交新版本 · File another version of a site; earlier versions are kept.
          */
-        post: operations["post_version_v1_sites__site_id__versions_post"];
+        post: operations["proposeSiteVersion"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2799,10 +2799,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Validation
+         * Check Site Outline
          * @description 试验范围 · Validate an outline: flaws, area and location. Nothing is stored.
          */
-        post: operations["post_validation_v1_sites_validation_post"];
+        post: operations["checkSiteOutline"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2820,7 +2820,7 @@ export interface paths {
          * List Standing Changes
          * @description 学籍异动（新的在前） · Changes in the caller's schools, newest first.
          */
-        get: operations["list_standing_changes_v1_standing_changes_get"];
+        get: operations["listStandingChanges"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2840,7 +2840,7 @@ export interface paths {
          * Get Standing Feed
          * @description 学籍异动增量（供共享平台按序拉取） · Changes in the order of recording, each exactly once, for other platforms.
          */
-        get: operations["get_standing_feed_v1_standing_changes_feed_get"];
+        get: operations["getStandingFeed"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2859,10 +2859,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Reversal
+         * Reverse Standing Entry
          * @description 撤回自动执行（一步恢复） · Reverse an automatic execution as the superior, in one step.
          */
-        post: operations["post_reversal_v1_standing_entries__entry_id__reversal_post"];
+        post: operations["reverseStandingEntry"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2880,7 +2880,7 @@ export interface paths {
          * List Students
          * @description 学生 · Find students by part of a name, student number or whole ID number; a counselor's own classes only.
          */
-        get: operations["list_students_v1_students_get"];
+        get: operations["listStudents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2900,7 +2900,7 @@ export interface paths {
          * Get Student
          * @description 一名学生 · Get one student.
          */
-        get: operations["get_student_v1_students__student_id__get"];
+        get: operations["getStudent"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2917,10 +2917,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Student Activation
+         * Get Student Activation
          * @description 学生激活进度 · Get a student's activation steps and the bound phone.
          */
-        get: operations["student_activation_v1_students__student_id__activation_get"];
+        get: operations["getStudentActivation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2937,10 +2937,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Aid
+         * Get Student Aid
          * @description 学生资助：申请、批准、发放、账目和余额 · A student's aid with the ledger and its balances.
          */
-        get: operations["get_aid_v1_students__student_id__aid_get"];
+        get: operations["getStudentAid"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2959,10 +2959,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Duplicate Finding
+         * Record Duplicate Aid
          * @description 登记重复学籍核查结果 · Record the finding of a check for duplicate enrolment. The newest finding counts.
          */
-        post: operations["post_duplicate_finding_v1_students__student_id__aid_duplicate_findings_post"];
+        post: operations["recordDuplicateAid"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2980,13 +2980,13 @@ export interface paths {
          * List Attendance
          * @description 学生考勤记录（新的在前） · A student's attendance records, latest first.
          */
-        get: operations["list_attendance_v1_students__student_id__attendance_get"];
+        get: operations["listAttendance"];
         put?: never;
         /**
-         * Post Attendance
+         * Record Attendance
          * @description 登记缺勤或在校 · Record that the student was absent or present.
          */
-        post: operations["post_attendance_v1_students__student_id__attendance_post"];
+        post: operations["recordAttendance"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3003,10 +3003,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Binding Code
+         * Issue Student Binding Code
          * @description 发放当面绑定码 · Give a code to a student whose identity was checked in person; shown once.
          */
-        post: operations["post_binding_code_v1_students__student_id__binding_codes_post"];
+        post: operations["issueStudentBindingCode"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3023,10 +3023,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Card Code
+         * Issue Student Card Code
          * @description 制发学生卡核验码（只显示一次） · Issue the code of a student's card; shown only once, the old one stops working.
          */
-        post: operations["post_card_code_v1_students__student_id__card_code_post"];
+        post: operations["issueStudentCardCode"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3044,7 +3044,7 @@ export interface paths {
          * List Cool Down Acts
          * @description 冷静期内的办理事项 · List what a student did on a new phone during its cool-down, newest first.
          */
-        get: operations["list_cool_down_acts_v1_students__student_id__cool_down_acts_get"];
+        get: operations["listCoolDownActs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3063,10 +3063,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Revoke
+         * Revoke Student Device
          * @description 解绑学生手机 · Revoke a student's phone; it is refused at its next request.
          */
-        post: operations["revoke_v1_students__student_id__device_revocation_post"];
+        post: operations["revokeStudentDevice"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3084,7 +3084,7 @@ export interface paths {
          * Get Gaokao Eligibility
          * @description 某日的高考报名资格及理由 · Eligibility for the gaokao on a day, reproduced from the ledger, with reasons.
          */
-        get: operations["get_gaokao_eligibility_v1_students__student_id__gaokao_eligibility_get"];
+        get: operations["getGaokaoEligibility"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3104,7 +3104,7 @@ export interface paths {
          * Get Leave Days
          * @description 学生本学期请假天数与上限 · A student's leave days in the term, and the limit.
          */
-        get: operations["get_leave_days_v1_students__student_id__leave_days_get"];
+        get: operations["getLeaveDays"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3124,7 +3124,7 @@ export interface paths {
          * List Picture Views
          * @description 学生照片查看记录（新的在前） · List who looked at the pictures of a student, newest first.
          */
-        get: operations["list_picture_views_v1_students__student_id__picture_views_get"];
+        get: operations["listPictureViews"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3141,10 +3141,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Standing Entries
+         * List Standing Entries
          * @description 学籍异动台账与锁定状态 · A student's ledger with the status before and after each change, and the lock.
          */
-        get: operations["get_standing_entries_v1_students__student_id__standing_entries_get"];
+        get: operations["listStandingEntries"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3161,10 +3161,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Status On
+         * Get Student Status
          * @description 某日的学籍状态（由台账重现） · The status on a past day, reproduced from the ledger.
          */
-        get: operations["get_status_on_v1_students__student_id__status_get"];
+        get: operations["getStudentStatus"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3184,13 +3184,13 @@ export interface paths {
          * List Terms
          * @description 本单位适用及下级设置的学期 · Terms that apply to the caller's unit, and terms set below it.
          */
-        get: operations["list_terms_v1_terms_get"];
+        get: operations["listTerms"];
         put?: never;
         /**
-         * Post Term
+         * Create Term
          * @description 设置学期 · Open a term. The unit's own account and authorities above it may do so.
          */
-        post: operations["post_term_v1_terms_post"];
+        post: operations["createTerm"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3207,10 +3207,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Post Vacation
+         * Add Term Vacation
          * @description 补充假期 · Add a vacation to a term of the caller's unit or of a unit below it.
          */
-        post: operations["post_vacation_v1_terms__term_id__vacations_post"];
+        post: operations["addTermVacation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3228,7 +3228,7 @@ export interface paths {
          * List Units
          * @description 本单位及下级机构 · The caller's own unit and the units below it, ordered by path.
          */
-        get: operations["list_units_v1_units_get"];
+        get: operations["listUnits"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3288,6 +3288,16 @@ export interface components {
              * @example active
              */
             status: string;
+        };
+        /** Page[AccountOut] */
+        AccountOutPage: {
+            /** Items */
+            items: components["schemas"]["AccountOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * AcknowledgementIn
@@ -3450,6 +3460,16 @@ export interface components {
              * @example 2026-autumn
              */
             term_code: string;
+        };
+        /** Page[AidApplicationOut] */
+        AidApplicationOutPage: {
+            /** Items */
+            items: components["schemas"]["AidApplicationOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * AidApplicationsIn
@@ -3680,6 +3700,32 @@ export interface components {
             withdrawn_at: string | null;
         };
         /**
+         * AppealedOutcomeOut
+         * @description One result of a roll call; the last one is in effect. Only authorities see `trace`.
+         */
+        AppealedOutcomeOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Method */
+            method: string;
+            /**
+             * Outcome
+             * @example missed
+             */
+            outcome: string;
+            /** Reason En */
+            reason_en: string;
+            /** Reason Zh */
+            reason_zh: string;
+            /** Trace */
+            trace: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * AppealMessageIn
          * @description A message of one side, with files.
          */
@@ -3731,6 +3777,16 @@ export interface components {
             side: string;
             /** Text */
             text: string;
+        };
+        /** Page[AppealMessageOut] */
+        AppealMessageOutPage: {
+            /** Items */
+            items: components["schemas"]["AppealMessageOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * AppealOut
@@ -3808,12 +3864,33 @@ export interface components {
             /** Withdrawn At */
             withdrawn_at: string | null;
         };
+        /** Page[AppealOut] */
+        AppealOutPage: {
+            /** Items */
+            items: components["schemas"]["AppealOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * AppealState
          * @description The state of an appeal.
          * @enum {string}
          */
         AppealState: "open" | "upheld" | "rejected" | "withdrawn" | "ended";
+        /**
+         * AppealWithdrawalIn
+         * @description The optional reason for withdrawing the appeal.
+         */
+        AppealWithdrawalIn: {
+            /**
+             * Reason
+             * @example 学校已说明情况
+             */
+            reason?: string | null;
+        };
         /**
          * AreaExceptionIn
          * @description A permission to file larger sites than policy allows; a later one replaces it.
@@ -4032,6 +4109,16 @@ export interface components {
              */
             student_id: string;
         };
+        /** Page[AttendanceOut] */
+        AttendanceOutPage: {
+            /** Items */
+            items: components["schemas"]["AttendanceOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * AttestationOut
          * @description A recorded attestation. Whether it is sampled for review is told to the reviewing side only.
@@ -4125,6 +4212,16 @@ export interface components {
              * @description the result of the review; null until there is one
              */
             upheld: boolean | null;
+        };
+        /** Page[AttestationSampleOut] */
+        AttestationSampleOutPage: {
+            /** Items */
+            items: components["schemas"]["AttestationSampleOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * AttesterPositionIn
@@ -4291,369 +4388,6 @@ export interface components {
             term_code: string;
         };
         /**
-         * OutcomeOut
-         * @description One result of a roll call; the last one is in effect. Only authorities see `trace`.
-         */
-        backend__appeal__schemas__OutcomeOut: {
-            /**
-             * At
-             * Format: date-time
-             */
-            at: string;
-            /** Method */
-            method: string;
-            /**
-             * Outcome
-             * @example missed
-             */
-            outcome: string;
-            /** Reason En */
-            reason_en: string;
-            /** Reason Zh */
-            reason_zh: string;
-            /** Trace */
-            trace: {
-                [key: string]: unknown;
-            } | null;
-        };
-        /**
-         * ReasonOut
-         * @description A reason code with its text in both languages.
-         */
-        backend__appeal__schemas__ReasonOut: {
-            /**
-             * Code
-             * @example not_full_time
-             */
-            code: string;
-            /** En */
-            en: string;
-            /** Zh */
-            zh: string;
-        };
-        /**
-         * WithdrawalIn
-         * @description The optional reason for withdrawing the appeal.
-         */
-        backend__appeal__schemas__WithdrawalIn: {
-            /**
-             * Reason
-             * @example 学校已说明情况
-             */
-            reason?: string | null;
-        };
-        /**
-         * DecisionIn
-         * @description The superior's decision; a rejection needs an opinion.
-         */
-        backend__campus__schemas__DecisionIn: {
-            /**
-             * Opinion
-             * @example 范围与备案地址一致
-             */
-            opinion?: string | null;
-            /**
-             * Outcome
-             * @enum {string}
-             */
-            outcome: "approved" | "rejected";
-        };
-        /**
-         * DecisionOut
-         * @description A decision with its author and time.
-         */
-        backend__campus__schemas__DecisionOut: {
-            /**
-             * Decided At
-             * Format: date-time
-             */
-            decided_at: string;
-            /**
-             * Decided By
-             * Format: uuid
-             */
-            decided_by: string;
-            /** Opinion */
-            opinion: string | null;
-            /**
-             * Outcome
-             * @enum {string}
-             */
-            outcome: "approved" | "rejected";
-            /**
-             * Version Id
-             * Format: uuid
-             */
-            version_id: string;
-        };
-        /**
-         * SiteOut
-         * @description A site with its filings, newest first.
-         */
-        backend__campus__schemas__SiteOut: {
-            /** Address */
-            address: string;
-            /** Effective Version Id */
-            effective_version_id: string | null;
-            /**
-             * Id
-             * Format: uuid
-             */
-            id: string;
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "main" | "branch" | "internship";
-            /**
-             * Name
-             * @example 主校区
-             */
-            name: string;
-            /**
-             * School Id
-             * Format: uuid
-             */
-            school_id: string;
-            /** Versions */
-            versions: components["schemas"]["VersionOut"][];
-        };
-        /**
-         * MissingOut
-         * @description Something that is missing, and what follows.
-         */
-        backend__identity__face__calibration__report_schemas__MissingOut: {
-            /**
-             * Code
-             * @example rehearsal_not_confirmed
-             */
-            code: string;
-            /** En */
-            en: string;
-            /** Zh */
-            zh: string;
-        };
-        /**
-         * ReasonOut
-         * @description Why a picture was refused; `shot` counts from 0 and is null for all shots together.
-         */
-        backend__identity__face__schemas__ReasonOut: {
-            /**
-             * Code
-             * @example too_dark
-             */
-            code: string;
-            /**
-             * En
-             * @example It is too dark. Go where there is more light.
-             */
-            en: string;
-            /** Shot */
-            shot: number | null;
-            /**
-             * Zh
-             * @example 光线太暗。请到明亮处再拍。
-             */
-            zh: string;
-        };
-        /**
-         * MissingOut
-         * @description A student who is not present yet, with what a counselor needs to help.
-         */
-        backend__roll_call__staff_schemas__MissingOut: {
-            /**
-             * Class Id
-             * Format: uuid
-             */
-            class_id: string;
-            /**
-             * Class Name
-             * @example 24电商1班
-             */
-            class_name: string;
-            /**
-             * Last Reasons
-             * @example [
-             *       "location_uncertain"
-             *     ]
-             */
-            last_reasons: string[];
-            /** Last Refusal */
-            last_refusal: string | null;
-            /**
-             * Name
-             * @example 王小明
-             */
-            name: string;
-            /** Outcome */
-            outcome: string | null;
-            /**
-             * Phone
-             * @description phone number of the student
-             */
-            phone: string | null;
-            /**
-             * Sent To A Person
-             * @description the student was sent to the counselor, who can attest presence; otherwise the outcome is undetermined
-             */
-            sent_to_a_person: boolean;
-            /**
-             * Student Id
-             * Format: uuid
-             */
-            student_id: string;
-            /** Submissions */
-            submissions: number;
-        };
-        /**
-         * OutcomeOut
-         * @description A current outcome.
-         */
-        backend__roll_call__staff_schemas__OutcomeOut: {
-            /**
-             * At
-             * Format: date-time
-             */
-            at: string;
-            /** Method */
-            method: string;
-            /** Outcome */
-            outcome: string;
-            /** Reason */
-            reason: string;
-            /** Seq */
-            seq: number;
-            /**
-             * Student Id
-             * Format: uuid
-             */
-            student_id: string;
-        };
-        /**
-         * SiteOut
-         * @description A fence frozen for this roll call.
-         */
-        backend__roll_call__staff_schemas__SiteOut: {
-            /**
-             * School Id
-             * Format: uuid
-             */
-            school_id: string;
-            /**
-             * Site Version Id
-             * Format: uuid
-             */
-            site_version_id: string;
-        };
-        /**
-         * WithdrawalIn
-         * @description Why the school withdraws its request.
-         */
-        backend__standing__change_requests__schemas__WithdrawalIn: {
-            /**
-             * Reason
-             * @example 学生已决定继续就读
-             */
-            reason: string;
-        };
-        /**
-         * StatusOut
-         * @description The national code of the standing (01 在读 …) and the study form.
-         */
-        backend__standing__ledger__schemas__StatusOut: {
-            /**
-             * Standing
-             * @example 01
-             */
-            standing: string;
-            /**
-             * Study Form
-             * @description full_time or part_time
-             * @example full_time
-             */
-            study_form: string;
-        };
-        /**
-         * DecisionIn
-         * @description A decision on a prompt: one of its outcomes, or `dismiss` with a justified reason of the catalogue.
-         */
-        backend__standing__prompts__schemas__DecisionIn: {
-            /**
-             * Attachment Ids
-             * @description 先以 POST /v1/attachments 上传 · files uploaded with POST /v1/attachments
-             * @example []
-             */
-            attachment_ids?: string[];
-            /**
-             * Found Reason
-             * @description 撤销提示时认定的正当理由 · the justified reason, for a dismissal
-             * @example null
-             */
-            found_reason?: string | null;
-            /**
-             * Found Text
-             * @example null
-             */
-            found_text?: string | null;
-            /**
-             * Outcome
-             * @description 处理结果代码，dismiss 为撤销提示 · a code of `choices`, or dismiss
-             * @example part_time
-             */
-            outcome: string;
-            /**
-             * Reasons
-             * @description 与提示建议不同时必填 · required for an outcome other than the proposed one
-             * @example 经核实，该生已离校务工，仅周末返校学习
-             */
-            reasons?: string | null;
-        };
-        /**
-         * DecisionOut
-         * @description A decision on a prompt. `role`: registrar or superior.
-         */
-        backend__standing__prompts__schemas__DecisionOut: {
-            /** @description 上级对撤销的答复 · the answer to a dismissal */
-            answer: components["schemas"]["DismissalAnswerOut"] | null;
-            /**
-             * At
-             * Format: date-time
-             */
-            at: string;
-            /** Attachments */
-            attachments: components["schemas"]["AttachmentOut"][];
-            found_reason: components["schemas"]["LabelledCodeOut"] | null;
-            /**
-             * Found Text
-             * @example
-             */
-            found_text: string;
-            /**
-             * Id
-             * Format: uuid
-             */
-            id: string;
-            outcome: components["schemas"]["LabelledCodeOut"];
-            /**
-             * Reasons
-             * @example 情况属实
-             */
-            reasons: string;
-            /**
-             * Role
-             * @example registrar
-             */
-            role: string;
-        };
-        /**
-         * StatusOut
-         * @description Standing by its national code, and study form.
-         */
-        backend__standing__prompts__schemas__StatusOut: {
-            standing: components["schemas"]["LabelledCodeOut"];
-            study_form: components["schemas"]["LabelledCodeOut"];
-        };
-        /**
          * BalanceOut
          * @description The balances of a school and term. The four accounts sum to zero.
          */
@@ -4711,6 +4445,16 @@ export interface components {
              * @example 0
              */
             withdrawn_fen: number;
+        };
+        /** Page[BalanceOut] */
+        BalanceOutPage: {
+            /** Items */
+            items: components["schemas"]["BalanceOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * BilingualOut
@@ -5027,6 +4771,27 @@ export interface components {
             /** @description 当前审核单位 · the level that gives the next opinion */
             waiting_for: components["schemas"]["LevelOut"] | null;
         };
+        /** Page[ChangeRequestOut] */
+        ChangeRequestOutPage: {
+            /** Items */
+            items: components["schemas"]["ChangeRequestOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * ChangeRequestWithdrawalIn
+         * @description Why the school withdraws its request.
+         */
+        ChangeRequestWithdrawalIn: {
+            /**
+             * Reason
+             * @example 学生已决定继续就读
+             */
+            reason: string;
+        };
         /**
          * ChangeSubjectOut
          * @description The change that is the subject of the appeal, with the traces of change and prompt.
@@ -5227,6 +4992,16 @@ export interface components {
              */
             text: string;
         };
+        /** Page[ClaimOut] */
+        ClaimOutPage: {
+            /** Items */
+            items: components["schemas"]["ClaimOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * ClassesIn
          * @description The classes to assign to a counselor.
@@ -5277,6 +5052,16 @@ export interface components {
              * @example 48
              */
             students: number;
+        };
+        /** Page[ClassOut] */
+        ClassOutPage: {
+            /** Items */
+            items: components["schemas"]["ClassOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * ClosureIn
@@ -5373,6 +5158,16 @@ export interface components {
              */
             term: string;
         };
+        /** Page[ConversionsOut] */
+        ConversionsOutPage: {
+            /** Items */
+            items: components["schemas"]["ConversionsOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * CoolDownActOut
          * @description What the student did on a new phone during its cool-down.
@@ -5459,6 +5254,16 @@ export interface components {
              * @example 张三
              */
             student_name: string;
+        };
+        /** Page[CorrectionOut] */
+        CorrectionOutPage: {
+            /** Items */
+            items: components["schemas"]["CorrectionOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * CountyIn
@@ -5572,6 +5377,16 @@ export interface components {
              */
             zh: string;
         };
+        /** Page[DeadLetterOut] */
+        DeadLetterOutPage: {
+            /** Items */
+            items: components["schemas"]["DeadLetterOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * DeliveryIn
          * @description A delivery outside the system (送达回证).
@@ -5617,6 +5432,30 @@ export interface components {
              * @example null
              */
             note: string | null;
+        };
+        /**
+         * DeterminedOutcomeOut
+         * @description A current outcome.
+         */
+        DeterminedOutcomeOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Method */
+            method: string;
+            /** Outcome */
+            outcome: string;
+            /** Reason */
+            reason: string;
+            /** Seq */
+            seq: number;
+            /**
+             * Student Id
+             * Format: uuid
+             */
+            student_id: string;
         };
         /**
          * DetermineIn
@@ -5773,6 +5612,16 @@ export interface components {
             shown_from: number;
             student: components["schemas"]["CandidateStudentOut"];
         };
+        /** Page[DuplicateCandidateOut] */
+        DuplicateCandidateOutPage: {
+            /** Items */
+            items: components["schemas"]["DuplicateCandidateOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * DuplicateIn
          * @description The finding of a check for duplicate enrolment.
@@ -5833,6 +5682,21 @@ export interface components {
             change_id: string;
             /** Outcome */
             outcome: string;
+        };
+        /**
+         * EligibilityReasonOut
+         * @description A reason code with its text in both languages.
+         */
+        EligibilityReasonOut: {
+            /**
+             * Code
+             * @example not_full_time
+             */
+            code: string;
+            /** En */
+            en: string;
+            /** Zh */
+            zh: string;
         };
         /**
          * EnableIn
@@ -5991,7 +5855,7 @@ export interface components {
              */
             minimum: number;
             /** Missing */
-            missing: components["schemas"]["backend__identity__face__calibration__report_schemas__MissingOut"][];
+            missing: components["schemas"]["MissingEvidenceOut"][];
             /** Probed */
             probed: number;
             /** Reject Below */
@@ -6068,6 +5932,16 @@ export interface components {
             /** Version */
             version: number;
         };
+        /** Page[FaceThresholdOut] */
+        FaceThresholdOutPage: {
+            /** Items */
+            items: components["schemas"]["FaceThresholdOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * FactOut
          * @description A fact that the result rests on.
@@ -6080,6 +5954,34 @@ export interface components {
              */
             key: string;
             words: components["schemas"]["BilingualOut"];
+        };
+        /**
+         * FieldProblem
+         * @description What is wrong with one field of a malformed request.
+         */
+        FieldProblem: {
+            /**
+             * Field
+             * @description `body.`, `query.` or `path.` and the field
+             * @example body.starts_on
+             */
+            field: string;
+            /**
+             * Message
+             * @description in the requested language
+             * @example 缺少此项，请补填
+             */
+            message: string;
+            /**
+             * Message En
+             * @example Field required
+             */
+            message_en: string;
+            /**
+             * Message Zh
+             * @example 缺少此项，请补填
+             */
+            message_zh: string;
         };
         /**
          * FigureOut
@@ -6324,6 +6226,16 @@ export interface components {
              */
             why_zh: string;
         };
+        /** Page[FilingOut] */
+        FilingOutPage: {
+            /** Items */
+            items: components["schemas"]["FilingOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * FilingState
          * @description The progress of a filing: created, exported in an approved file, acknowledged by the aid office.
@@ -6455,7 +6367,7 @@ export interface components {
              */
             on: string;
             /** Reasons */
-            reasons: components["schemas"]["backend__appeal__schemas__ReasonOut"][];
+            reasons: components["schemas"]["EligibilityReasonOut"][];
             /**
              * Standing
              * @example 01
@@ -6833,6 +6745,14 @@ export interface components {
             zh: string;
         };
         /**
+         * LabelledStatusOut
+         * @description Standing by its national code, and study form.
+         */
+        LabelledStatusOut: {
+            standing: components["schemas"]["LabelledCodeOut"];
+            study_form: components["schemas"]["LabelledCodeOut"];
+        };
+        /**
          * LateLeaveAnswerIn
          * @description The answer to leave that was filed after the absence that it covers began.
          */
@@ -7020,6 +6940,16 @@ export interface components {
              */
             student_id: string;
         };
+        /** Page[LeaveClaimOut] */
+        LeaveClaimOutPage: {
+            /** Items */
+            items: components["schemas"]["LeaveClaimOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * LeaveDaysOut
          * @description Leave in one term (HN334-3.5b): the days used, what is approved beyond them, and the limit.
@@ -7176,6 +7106,16 @@ export interface components {
              */
             student_id: string;
         };
+        /** Page[LeaveOut] */
+        LeaveOutPage: {
+            /** Items */
+            items: components["schemas"]["LeaveOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * LeaveReturnIn
          * @description The actual return; now if omitted.
@@ -7211,7 +7151,7 @@ export interface components {
              * @description 锁定学籍的异动 · the entry that locks the record
              */
             locked_by: string | null;
-            status: components["schemas"]["backend__standing__ledger__schemas__StatusOut"];
+            status: components["schemas"]["StatusOut"];
             /**
              * Student Id
              * Format: uuid
@@ -7378,6 +7318,90 @@ export interface components {
              * @example 王小明
              */
             student_name: string;
+        };
+        /** Page[LookOut] */
+        LookOutPage: {
+            /** Items */
+            items: components["schemas"]["LookOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * MissingEvidenceOut
+         * @description Something that is missing, and what follows.
+         */
+        MissingEvidenceOut: {
+            /**
+             * Code
+             * @example rehearsal_not_confirmed
+             */
+            code: string;
+            /** En */
+            en: string;
+            /** Zh */
+            zh: string;
+        };
+        /**
+         * MissingStudentOut
+         * @description A student who is not present yet, with what a counselor needs to help.
+         */
+        MissingStudentOut: {
+            /**
+             * Class Id
+             * Format: uuid
+             */
+            class_id: string;
+            /**
+             * Class Name
+             * @example 24电商1班
+             */
+            class_name: string;
+            /**
+             * Last Reasons
+             * @example [
+             *       "location_uncertain"
+             *     ]
+             */
+            last_reasons: string[];
+            /** Last Refusal */
+            last_refusal: string | null;
+            /**
+             * Name
+             * @example 王小明
+             */
+            name: string;
+            /** Outcome */
+            outcome: string | null;
+            /**
+             * Phone
+             * @description phone number of the student
+             */
+            phone: string | null;
+            /**
+             * Sent To A Person
+             * @description the student was sent to the counselor, who can attest presence; otherwise the outcome is undetermined
+             */
+            sent_to_a_person: boolean;
+            /**
+             * Student Id
+             * Format: uuid
+             */
+            student_id: string;
+            /** Submissions */
+            submissions: number;
+        };
+        /** Page[MissingStudentOut] */
+        MissingStudentOutPage: {
+            /** Items */
+            items: components["schemas"]["MissingStudentOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * NoticeDeliveryIn
@@ -7684,6 +7708,16 @@ export interface components {
              */
             what: string;
         };
+        /** Page[OutageOut] */
+        OutageOutPage: {
+            /** Items */
+            items: components["schemas"]["OutageOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * OutlineCheckIn
          * @description An outline to validate.
@@ -7786,416 +7820,6 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
-        };
-        /** Page[AccountOut] */
-        Page_AccountOut_: {
-            /** Items */
-            items: components["schemas"]["AccountOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[AidApplicationOut] */
-        Page_AidApplicationOut_: {
-            /** Items */
-            items: components["schemas"]["AidApplicationOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[AppealMessageOut] */
-        Page_AppealMessageOut_: {
-            /** Items */
-            items: components["schemas"]["AppealMessageOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[AppealOut] */
-        Page_AppealOut_: {
-            /** Items */
-            items: components["schemas"]["AppealOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[AttendanceOut] */
-        Page_AttendanceOut_: {
-            /** Items */
-            items: components["schemas"]["AttendanceOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[AttestationSampleOut] */
-        Page_AttestationSampleOut_: {
-            /** Items */
-            items: components["schemas"]["AttestationSampleOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[BalanceOut] */
-        Page_BalanceOut_: {
-            /** Items */
-            items: components["schemas"]["BalanceOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[ChangeRequestOut] */
-        Page_ChangeRequestOut_: {
-            /** Items */
-            items: components["schemas"]["ChangeRequestOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[ClaimOut] */
-        Page_ClaimOut_: {
-            /** Items */
-            items: components["schemas"]["ClaimOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[ClassOut] */
-        Page_ClassOut_: {
-            /** Items */
-            items: components["schemas"]["ClassOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[ConversionsOut] */
-        Page_ConversionsOut_: {
-            /** Items */
-            items: components["schemas"]["ConversionsOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[CorrectionOut] */
-        Page_CorrectionOut_: {
-            /** Items */
-            items: components["schemas"]["CorrectionOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[DeadLetterOut] */
-        Page_DeadLetterOut_: {
-            /** Items */
-            items: components["schemas"]["DeadLetterOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[DuplicateCandidateOut] */
-        Page_DuplicateCandidateOut_: {
-            /** Items */
-            items: components["schemas"]["DuplicateCandidateOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[FaceThresholdOut] */
-        Page_FaceThresholdOut_: {
-            /** Items */
-            items: components["schemas"]["FaceThresholdOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[FilingOut] */
-        Page_FilingOut_: {
-            /** Items */
-            items: components["schemas"]["FilingOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[LeaveClaimOut] */
-        Page_LeaveClaimOut_: {
-            /** Items */
-            items: components["schemas"]["LeaveClaimOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[LeaveOut] */
-        Page_LeaveOut_: {
-            /** Items */
-            items: components["schemas"]["LeaveOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[LookOut] */
-        Page_LookOut_: {
-            /** Items */
-            items: components["schemas"]["LookOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[MissingOut] */
-        Page_MissingOut_: {
-            /** Items */
-            items: components["schemas"]["backend__roll_call__staff_schemas__MissingOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[OutageOut] */
-        Page_OutageOut_: {
-            /** Items */
-            items: components["schemas"]["OutageOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[PhoneChangeOut] */
-        Page_PhoneChangeOut_: {
-            /** Items */
-            items: components["schemas"]["PhoneChangeOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[PictureViewOut] */
-        Page_PictureViewOut_: {
-            /** Items */
-            items: components["schemas"]["PictureViewOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[PortraitOut] */
-        Page_PortraitOut_: {
-            /** Items */
-            items: components["schemas"]["PortraitOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[QuarantinedEnrolmentOut] */
-        Page_QuarantinedEnrolmentOut_: {
-            /** Items */
-            items: components["schemas"]["QuarantinedEnrolmentOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[ReadinessOut] */
-        Page_ReadinessOut_: {
-            /** Items */
-            items: components["schemas"]["ReadinessOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[ReplacementOut] */
-        Page_ReplacementOut_: {
-            /** Items */
-            items: components["schemas"]["ReplacementOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[ResetOut] */
-        Page_ResetOut_: {
-            /** Items */
-            items: components["schemas"]["ResetOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[ResultOut] */
-        Page_ResultOut_: {
-            /** Items */
-            items: components["schemas"]["ResultOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[RetentionRunOut] */
-        Page_RetentionRunOut_: {
-            /** Items */
-            items: components["schemas"]["RetentionRunOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[SharedPictureOut] */
-        Page_SharedPictureOut_: {
-            /** Items */
-            items: components["schemas"]["SharedPictureOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[SignInEventOut] */
-        Page_SignInEventOut_: {
-            /** Items */
-            items: components["schemas"]["SignInEventOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[SiteOut] */
-        Page_SiteOut_: {
-            /** Items */
-            items: components["schemas"]["backend__campus__schemas__SiteOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[StaffObjectionOut] */
-        Page_StaffObjectionOut_: {
-            /** Items */
-            items: components["schemas"]["StaffObjectionOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[StaffPromptOut] */
-        Page_StaffPromptOut_: {
-            /** Items */
-            items: components["schemas"]["StaffPromptOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[StaffRollCallOut] */
-        Page_StaffRollCallOut_: {
-            /** Items */
-            items: components["schemas"]["StaffRollCallOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[StandingEntryOut] */
-        Page_StandingEntryOut_: {
-            /** Items */
-            items: components["schemas"]["StandingEntryOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[StandInOut] */
-        Page_StandInOut_: {
-            /** Items */
-            items: components["schemas"]["StandInOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[StudentOut] */
-        Page_StudentOut_: {
-            /** Items */
-            items: components["schemas"]["StudentOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[TermOut] */
-        Page_TermOut_: {
-            /** Items */
-            items: components["schemas"]["TermOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-        };
-        /** Page[UnitOut] */
-        Page_UnitOut_: {
-            /** Items */
-            items: components["schemas"]["UnitOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
         };
         /**
          * PasswordChangeIn
@@ -8447,6 +8071,16 @@ export interface components {
              */
             student_name: string;
         };
+        /** Page[PhoneChangeOut] */
+        PhoneChangeOutPage: {
+            /** Items */
+            items: components["schemas"]["PhoneChangeOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * PhoneChangeState
          * @description The state of a proposed number.
@@ -8465,6 +8099,29 @@ export interface components {
          * @enum {string}
          */
         PicturePurpose: "portrait_review" | "face_replacement" | "check_in_look" | "check_in_look_review" | "duplicate_search";
+        /**
+         * PictureReasonOut
+         * @description Why a picture was refused; `shot` counts from 0 and is null for all shots together.
+         */
+        PictureReasonOut: {
+            /**
+             * Code
+             * @example too_dark
+             */
+            code: string;
+            /**
+             * En
+             * @example It is too dark. Go where there is more light.
+             */
+            en: string;
+            /** Shot */
+            shot: number | null;
+            /**
+             * Zh
+             * @example 光线太暗。请到明亮处再拍。
+             */
+            zh: string;
+        };
         /**
          * PictureViewOut
          * @description A look as the school and its superiors read it. `person` is null for an account that the reader may not see.
@@ -8515,6 +8172,16 @@ export interface components {
              */
             unit_name: string;
         };
+        /** Page[PictureViewOut] */
+        PictureViewOutPage: {
+            /** Items */
+            items: components["schemas"]["PictureViewOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * PortraitDecisionIn
          * @description The registrar's decision on a portrait; the student reads the reasons of a refusal.
@@ -8546,7 +8213,7 @@ export interface components {
              */
             id: string;
             /** Reasons */
-            reasons: components["schemas"]["backend__identity__face__schemas__ReasonOut"][];
+            reasons: components["schemas"]["PictureReasonOut"][];
             /**
              * School Id
              * Format: uuid
@@ -8577,6 +8244,16 @@ export interface components {
              * Format: date-time
              */
             submitted_at: string;
+        };
+        /** Page[PortraitOut] */
+        PortraitOutPage: {
+            /** Items */
+            items: components["schemas"]["PortraitOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * PostingOut
@@ -8663,9 +8340,7 @@ export interface components {
              * @description per field, for malformed requests
              * @default null
              */
-            errors?: {
-                [key: string]: unknown;
-            }[] | null;
+            errors?: components["schemas"]["FieldProblem"][] | null;
             /**
              * Instance
              * @example /v1/…
@@ -8782,13 +8457,13 @@ export interface components {
          * @description A ledger entry that the prompt caused. `reverses` is the entry that it reverses.
          */
         PromptChangeOut: {
-            after: components["schemas"]["backend__standing__prompts__schemas__StatusOut"];
+            after: components["schemas"]["LabelledStatusOut"];
             /**
              * At
              * Format: date-time
              */
             at: string;
-            before: components["schemas"]["backend__standing__prompts__schemas__StatusOut"];
+            before: components["schemas"]["LabelledStatusOut"];
             cause: components["schemas"]["LabelledCodeOut"];
             /**
              * Id
@@ -8798,6 +8473,78 @@ export interface components {
             outcome: components["schemas"]["LabelledCodeOut"];
             /** Reverses */
             reverses: string | null;
+        };
+        /**
+         * PromptDecisionIn
+         * @description A decision on a prompt: one of its outcomes, or `dismiss` with a justified reason of the catalogue.
+         */
+        PromptDecisionIn: {
+            /**
+             * Attachment Ids
+             * @description 先以 POST /v1/attachments 上传 · files uploaded with POST /v1/attachments
+             * @example []
+             */
+            attachment_ids?: string[];
+            /**
+             * Found Reason
+             * @description 撤销提示时认定的正当理由 · the justified reason, for a dismissal
+             * @example null
+             */
+            found_reason?: string | null;
+            /**
+             * Found Text
+             * @example null
+             */
+            found_text?: string | null;
+            /**
+             * Outcome
+             * @description 处理结果代码，dismiss 为撤销提示 · a code of `choices`, or dismiss
+             * @example part_time
+             */
+            outcome: string;
+            /**
+             * Reasons
+             * @description 与提示建议不同时必填 · required for an outcome other than the proposed one
+             * @example 经核实，该生已离校务工，仅周末返校学习
+             */
+            reasons?: string | null;
+        };
+        /**
+         * PromptDecisionOut
+         * @description A decision on a prompt. `role`: registrar or superior.
+         */
+        PromptDecisionOut: {
+            /** @description 上级对撤销的答复 · the answer to a dismissal */
+            answer: components["schemas"]["DismissalAnswerOut"] | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Attachments */
+            attachments: components["schemas"]["AttachmentOut"][];
+            found_reason: components["schemas"]["LabelledCodeOut"] | null;
+            /**
+             * Found Text
+             * @example
+             */
+            found_text: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            outcome: components["schemas"]["LabelledCodeOut"];
+            /**
+             * Reasons
+             * @example 情况属实
+             */
+            reasons: string;
+            /**
+             * Role
+             * @example registrar
+             */
+            role: string;
         };
         /**
          * PromptKind
@@ -8895,6 +8642,16 @@ export interface components {
             school: components["schemas"]["QuarantineUnitOut"];
             state: components["schemas"]["QuarantineState"];
         };
+        /** Page[QuarantinedEnrolmentOut] */
+        QuarantinedEnrolmentOutPage: {
+            /** Items */
+            items: components["schemas"]["QuarantinedEnrolmentOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * QuarantineState
          * @description The state of a quarantined row.
@@ -8954,6 +8711,16 @@ export interface components {
              * @example 0
              */
             without_counselor: number;
+        };
+        /** Page[ReadinessOut] */
+        ReadinessOutPage: {
+            /** Items */
+            items: components["schemas"]["ReadinessOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * ReferenceOut
@@ -9166,6 +8933,16 @@ export interface components {
              */
             submitted_at: string;
         };
+        /** Page[ReplacementOut] */
+        ReplacementOutPage: {
+            /** Items */
+            items: components["schemas"]["ReplacementOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * RequestState
          * @description The state of a request.
@@ -9241,6 +9018,16 @@ export interface components {
              */
             state: "open" | "approved" | "refused";
         };
+        /** Page[ResetOut] */
+        ResetOutPage: {
+            /** Items */
+            items: components["schemas"]["ResetOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * ResetRequestIn
          * @description Why the second factor must be reset, and how the owner was identified.
@@ -9301,6 +9088,16 @@ export interface components {
              */
             student_id: string;
         };
+        /** Page[ResultOut] */
+        ResultOutPage: {
+            /** Items */
+            items: components["schemas"]["ResultOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * RetentionRunOut
          * @description One run over one kind. A run that deleted nothing has no oldest and newest item.
@@ -9355,6 +9152,16 @@ export interface components {
              * Format: date-time
              */
             started_at: string;
+        };
+        /** Page[RetentionRunOut] */
+        RetentionRunOutPage: {
+            /** Items */
+            items: components["schemas"]["RetentionRunOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * RetriedOut
@@ -9421,6 +9228,22 @@ export interface components {
             reason: string;
         };
         /**
+         * RollCallSiteOut
+         * @description A fence frozen for this roll call.
+         */
+        RollCallSiteOut: {
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * Site Version Id
+             * Format: uuid
+             */
+            site_version_id: string;
+        };
+        /**
          * RollCallSubjectOut
          * @description The roll call that is the subject of the appeal.
          */
@@ -9444,7 +9267,7 @@ export interface components {
              */
             opens_at: string;
             /** Outcomes */
-            outcomes: components["schemas"]["backend__appeal__schemas__OutcomeOut"][];
+            outcomes: components["schemas"]["AppealedOutcomeOut"][];
             /**
              * Roll Call Id
              * Format: uuid
@@ -9724,6 +9547,16 @@ export interface components {
              */
             student_name: string;
         };
+        /** Page[SharedPictureOut] */
+        SharedPictureOutPage: {
+            /** Items */
+            items: components["schemas"]["SharedPictureOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * ShareOut
          * @description A share with its 95 % interval.
@@ -9792,6 +9625,16 @@ export interface components {
              */
             user_agent: string | null;
         };
+        /** Page[SignInEventOut] */
+        SignInEventOutPage: {
+            /** Items */
+            items: components["schemas"]["SignInEventOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * SignInIn
          * @description Login, password and the code of the authenticator app.
@@ -9818,6 +9661,50 @@ export interface components {
              * @example 492039
              */
             totp: string;
+        };
+        /**
+         * SiteDecisionIn
+         * @description The superior's decision; a rejection needs an opinion.
+         */
+        SiteDecisionIn: {
+            /**
+             * Opinion
+             * @example 范围与备案地址一致
+             */
+            opinion?: string | null;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "approved" | "rejected";
+        };
+        /**
+         * SiteDecisionOut
+         * @description A decision with its author and time.
+         */
+        SiteDecisionOut: {
+            /**
+             * Decided At
+             * Format: date-time
+             */
+            decided_at: string;
+            /**
+             * Decided By
+             * Format: uuid
+             */
+            decided_by: string;
+            /** Opinion */
+            opinion: string | null;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "approved" | "rejected";
+            /**
+             * Version Id
+             * Format: uuid
+             */
+            version_id: string;
         };
         /**
          * SiteDetailOut
@@ -9882,6 +9769,48 @@ export interface components {
             valid_from?: string | null;
             /** Valid To */
             valid_to?: string | null;
+        };
+        /**
+         * SiteOut
+         * @description A site with its filings, newest first.
+         */
+        SiteOut: {
+            /** Address */
+            address: string;
+            /** Effective Version Id */
+            effective_version_id: string | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "main" | "branch" | "internship";
+            /**
+             * Name
+             * @example 主校区
+             */
+            name: string;
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /** Versions */
+            versions: components["schemas"]["VersionOut"][];
+        };
+        /** Page[SiteOut] */
+        SiteOutPage: {
+            /** Items */
+            items: components["schemas"]["SiteOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * SkippedStudentOut
@@ -9996,6 +9925,16 @@ export interface components {
              */
             student_name: string;
         };
+        /** Page[StaffObjectionOut] */
+        StaffObjectionOutPage: {
+            /** Items */
+            items: components["schemas"]["StaffObjectionOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * StaffPromptDetailOut
          * @description A prompt with everything that matters for the decision.
@@ -10024,7 +9963,7 @@ export interface components {
             /** @description 上级因证据不足结束 · the superior closed the prompt for want of evidence */
             closure: components["schemas"]["ClosureOut"] | null;
             /** Decisions */
-            decisions: components["schemas"]["backend__standing__prompts__schemas__DecisionOut"][];
+            decisions: components["schemas"]["PromptDecisionOut"][];
             /**
              * Delivered At
              * @description 学校签收 · when the school received it
@@ -10190,6 +10129,16 @@ export interface components {
             term_code: string;
             withdrawn_because: components["schemas"]["LabelledCodeOut"] | null;
         };
+        /** Page[StaffPromptOut] */
+        StaffPromptOutPage: {
+            /** Items */
+            items: components["schemas"]["StaffPromptOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * StaffRollCallOut
          * @description A roll call as staff see it.
@@ -10259,19 +10208,29 @@ export interface components {
             /** Void Reason */
             void_reason: string | null;
         };
+        /** Page[StaffRollCallOut] */
+        StaffRollCallOutPage: {
+            /** Items */
+            items: components["schemas"]["StaffRollCallOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * StandingEntryOut
          * @description One change of the record, with the status before and after it.
          */
         StandingEntryOut: {
-            after: components["schemas"]["backend__standing__ledger__schemas__StatusOut"];
+            after: components["schemas"]["StatusOut"];
             /**
              * At
              * Format: date-time
              * @description 生效时间 · when it took effect
              */
             at: string;
-            before: components["schemas"]["backend__standing__ledger__schemas__StatusOut"];
+            before: components["schemas"]["StatusOut"];
             /**
              * Cause
              * @description decision 处理, expiry 到期自动执行, appeal 申诉恢复, reversal 撤回, edit 其他异动
@@ -10325,6 +10284,16 @@ export interface components {
              */
             student_id: string;
             trace: components["schemas"]["TraceRefOut"];
+        };
+        /** Page[StandingEntryOut] */
+        StandingEntryOutPage: {
+            /** Items */
+            items: components["schemas"]["StandingEntryOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * StandingFeedOut
@@ -10410,6 +10379,16 @@ export interface components {
              */
             starts_at: string;
         };
+        /** Page[StandInOut] */
+        StandInOutPage: {
+            /** Items */
+            items: components["schemas"]["StandInOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * StatementOut
          * @description A student's statement.
@@ -10458,6 +10437,23 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Study Form
+             * @description full_time or part_time
+             * @example full_time
+             */
+            study_form: string;
+        };
+        /**
+         * StatusOut
+         * @description The national code of the standing (01 在读 …) and the study form.
+         */
+        StatusOut: {
+            /**
+             * Standing
+             * @example 01
+             */
+            standing: string;
             /**
              * Study Form
              * @description full_time or part_time
@@ -10725,6 +10721,16 @@ export interface components {
              */
             study_form: string;
         };
+        /** Page[StudentOut] */
+        StudentOutPage: {
+            /** Items */
+            items: components["schemas"]["StudentOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
         /**
          * TermIn
          * @description A term of a unit and all units below it. A unit below a unit that has the term keeps its code and may only vary
@@ -10791,6 +10797,16 @@ export interface components {
             starts_on: string;
             /** Vacations */
             vacations: components["schemas"]["VacationOut"][];
+        };
+        /** Page[TermOut] */
+        TermOutPage: {
+            /** Items */
+            items: components["schemas"]["TermOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * ThresholdApprovalIn
@@ -10883,6 +10899,16 @@ export interface components {
              * @example p410000.c410100.s4141000001
              */
             path: string;
+        };
+        /** Page[UnitOut] */
+        UnitOutPage: {
+            /** Items */
+            items: components["schemas"]["UnitOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * VacationIn
@@ -10991,7 +11017,7 @@ export interface components {
              */
             area_m2: number;
             datum: components["schemas"]["Datum"];
-            decision: components["schemas"]["backend__campus__schemas__DecisionOut"] | null;
+            decision: components["schemas"]["SiteDecisionOut"] | null;
             /**
              * Filed At
              * Format: date-time
@@ -11054,7 +11080,7 @@ export interface components {
              */
             area_m2: number;
             datum: components["schemas"]["Datum"];
-            decision: components["schemas"]["backend__campus__schemas__DecisionOut"] | null;
+            decision: components["schemas"]["SiteDecisionOut"] | null;
             /**
              * Filed At
              * Format: date-time
@@ -11112,7 +11138,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    list_accounts_v1_accounts_get: {
+    listAccounts: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -11154,12 +11180,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_AccountOut_"];
+                    "application/json": components["schemas"]["AccountOutPage"];
                 };
             };
         };
     };
-    invite_account_v1_accounts_post: {
+    inviteStaffAccount: {
         parameters: {
             query?: never;
             header?: {
@@ -11203,7 +11229,7 @@ export interface operations {
             };
         };
     };
-    request_reset_v1_accounts__account_id__authenticator_resets_post: {
+    requestAuthenticatorReset: {
         parameters: {
             query?: never;
             header?: {
@@ -11252,7 +11278,7 @@ export interface operations {
             };
         };
     };
-    disable_account_v1_accounts__account_id__disable_post: {
+    disableAccount: {
         parameters: {
             query?: never;
             header?: {
@@ -11299,7 +11325,7 @@ export interface operations {
             };
         };
     };
-    enable_account_v1_accounts__account_id__enable_post: {
+    enableAccount: {
         parameters: {
             query?: never;
             header?: {
@@ -11346,7 +11372,7 @@ export interface operations {
             };
         };
     };
-    renew_v1_accounts__account_id__invitation_post: {
+    renewInvitation: {
         parameters: {
             query?: never;
             header?: {
@@ -11379,7 +11405,7 @@ export interface operations {
             };
         };
     };
-    begin_activation_v1_activations_post: {
+    beginActivation: {
         parameters: {
             query?: never;
             header?: never;
@@ -11419,7 +11445,7 @@ export interface operations {
             };
         };
     };
-    confirm_activation_v1_activations_confirmation_post: {
+    confirmActivation: {
         parameters: {
             query?: never;
             header?: never;
@@ -11448,7 +11474,7 @@ export interface operations {
             };
         };
     };
-    get_applications_v1_aid_applications_get: {
+    listAidApplications: {
         parameters: {
             query?: {
                 class_id?: string | null;
@@ -11490,12 +11516,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_AidApplicationOut_"];
+                    "application/json": components["schemas"]["AidApplicationOutPage"];
                 };
             };
         };
     };
-    post_applications_v1_aid_applications_post: {
+    submitAidApplications: {
         parameters: {
             query?: never;
             header?: {
@@ -11543,7 +11569,7 @@ export interface operations {
             };
         };
     };
-    post_decision_v1_aid_applications__application_id__decision_post: {
+    decideAidApplication: {
         parameters: {
             query?: never;
             header?: {
@@ -11590,7 +11616,7 @@ export interface operations {
             };
         };
     };
-    post_payment_import_v1_aid_payment_imports_post: {
+    importAidPaymentFile: {
         parameters: {
             query: {
                 /** @description 只检查，不写入 · validate only, write nothing */
@@ -11656,7 +11682,7 @@ export interface operations {
             };
         };
     };
-    post_payments_v1_aid_payments_post: {
+    recordAidPayments: {
         parameters: {
             query?: never;
             header?: {
@@ -11712,7 +11738,7 @@ export interface operations {
             };
         };
     };
-    post_export_v1_aid_withdrawal_exports_post: {
+    requestAidWithdrawalExport: {
         parameters: {
             query?: never;
             header?: {
@@ -11754,7 +11780,7 @@ export interface operations {
             };
         };
     };
-    post_export_approval_v1_aid_withdrawal_exports__export_id__approval_post: {
+    approveAidWithdrawalExport: {
         parameters: {
             query?: never;
             header?: {
@@ -11789,7 +11815,7 @@ export interface operations {
             };
         };
     };
-    get_export_file_v1_aid_withdrawal_exports__export_id__file_get: {
+    downloadAidWithdrawalExport: {
         parameters: {
             query?: {
                 /** @description 文件格式 · file format */
@@ -11815,7 +11841,7 @@ export interface operations {
             };
         };
     };
-    get_withdrawals_v1_aid_withdrawals_get: {
+    listAidWithdrawals: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -11863,12 +11889,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_FilingOut_"];
+                    "application/json": components["schemas"]["FilingOutPage"];
                 };
             };
         };
     };
-    get_withdrawal_v1_aid_withdrawals__withdrawal_id__get: {
+    getAidWithdrawal: {
         parameters: {
             query?: never;
             header?: never;
@@ -11920,7 +11946,7 @@ export interface operations {
             };
         };
     };
-    post_acknowledgement_v1_aid_withdrawals__withdrawal_id__acknowledgement_post: {
+    acknowledgeAidWithdrawal: {
         parameters: {
             query?: never;
             header?: {
@@ -11974,7 +12000,7 @@ export interface operations {
             };
         };
     };
-    list_appeals_v1_appeals_get: {
+    listAppeals: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -12032,12 +12058,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_AppealOut_"];
+                    "application/json": components["schemas"]["AppealOutPage"];
                 };
             };
         };
     };
-    post_appeal_v1_appeals_post: {
+    fileSchoolAppeal: {
         parameters: {
             query?: never;
             header?: {
@@ -12102,7 +12128,7 @@ export interface operations {
             };
         };
     };
-    get_appeal_v1_appeals__appeal_id__get: {
+    getAppeal: {
         parameters: {
             query?: never;
             header?: never;
@@ -12170,7 +12196,7 @@ export interface operations {
             };
         };
     };
-    post_decision_v1_appeals__appeal_id__decision_post: {
+    decideStudentAppeal: {
         parameters: {
             query?: never;
             header?: {
@@ -12231,7 +12257,7 @@ export interface operations {
             };
         };
     };
-    list_messages_v1_appeals__appeal_id__messages_get: {
+    listAppealMessages: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -12276,12 +12302,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_AppealMessageOut_"];
+                    "application/json": components["schemas"]["AppealMessageOutPage"];
                 };
             };
         };
     };
-    post_appeal_message_v1_appeals__appeal_id__messages_post: {
+    sendAppealMessage: {
         parameters: {
             query?: never;
             header?: {
@@ -12334,7 +12360,7 @@ export interface operations {
             };
         };
     };
-    post_next_level_v1_appeals__appeal_id__next_level_post: {
+    fileNextAppeal: {
         parameters: {
             query?: never;
             header?: {
@@ -12394,7 +12420,7 @@ export interface operations {
             };
         };
     };
-    post_read_v1_appeals__appeal_id__read_post: {
+    markAppealRead: {
         parameters: {
             query?: never;
             header?: {
@@ -12417,7 +12443,7 @@ export interface operations {
             };
         };
     };
-    post_withdrawal_v1_appeals__appeal_id__withdrawal_post: {
+    withdrawSchoolAppeal: {
         parameters: {
             query?: never;
             header?: {
@@ -12436,7 +12462,7 @@ export interface operations {
                  *       "reason": "学校已说明情况"
                  *     }
                  */
-                "application/json": components["schemas"]["backend__appeal__schemas__WithdrawalIn"];
+                "application/json": components["schemas"]["AppealWithdrawalIn"];
             };
         };
         responses: {
@@ -12476,7 +12502,7 @@ export interface operations {
             };
         };
     };
-    post_attachment_v1_attachments_post: {
+    uploadAttachment: {
         parameters: {
             query: {
                 /** @description 附件所涉学生 · the student the file is about */
@@ -12516,7 +12542,7 @@ export interface operations {
             };
         };
     };
-    get_attachment_v1_attachments__attachment_id__get: {
+    downloadAttachment: {
         parameters: {
             query?: never;
             header?: never;
@@ -12539,7 +12565,7 @@ export interface operations {
             };
         };
     };
-    list_attestation_samples_v1_attestation_samples_get: {
+    listAttestationSamples: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -12584,12 +12610,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_AttestationSampleOut_"];
+                    "application/json": components["schemas"]["AttestationSampleOutPage"];
                 };
             };
         };
     };
-    list_resets_v1_authenticator_resets_get: {
+    listAuthenticatorResets: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -12629,12 +12655,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_ResetOut_"];
+                    "application/json": components["schemas"]["ResetOutPage"];
                 };
             };
         };
     };
-    post_decision_v1_authenticator_resets__reset_id__decision_post: {
+    decideAuthenticatorReset: {
         parameters: {
             query?: never;
             header?: {
@@ -12684,7 +12710,7 @@ export interface operations {
             };
         };
     };
-    get_calendar_v1_calendar_years_get: {
+    getCalendar: {
         parameters: {
             query?: never;
             header?: never;
@@ -12724,7 +12750,7 @@ export interface operations {
             };
         };
     };
-    post_calendar_year_v1_calendar_years_post: {
+    publishCalendarYear: {
         parameters: {
             query?: never;
             header?: {
@@ -12775,7 +12801,7 @@ export interface operations {
             };
         };
     };
-    post_sms_reports_v1_callbacks_sms_reports__token__post: {
+    receiveSmsReports: {
         parameters: {
             query?: never;
             header?: never;
@@ -12823,7 +12849,7 @@ export interface operations {
             };
         };
     };
-    list_change_requests_v1_change_requests_get: {
+    listChangeRequests: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -12888,12 +12914,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_ChangeRequestOut_"];
+                    "application/json": components["schemas"]["ChangeRequestOutPage"];
                 };
             };
         };
     };
-    post_change_request_v1_change_requests_post: {
+    submitChangeRequest: {
         parameters: {
             query?: never;
             header?: {
@@ -12963,7 +12989,7 @@ export interface operations {
             };
         };
     };
-    get_change_request_v1_change_requests__request_id__get: {
+    getChangeRequest: {
         parameters: {
             query?: never;
             header?: never;
@@ -13031,7 +13057,7 @@ export interface operations {
             };
         };
     };
-    post_opinion_v1_change_requests__request_id__opinions_post: {
+    giveChangeRequestOpinion: {
         parameters: {
             query?: never;
             header?: {
@@ -13101,7 +13127,7 @@ export interface operations {
             };
         };
     };
-    post_withdrawal_v1_change_requests__request_id__withdrawal_post: {
+    withdrawChangeRequest: {
         parameters: {
             query?: never;
             header?: {
@@ -13120,7 +13146,7 @@ export interface operations {
                  *       "reason": "学生已决定继续就读"
                  *     }
                  */
-                "application/json": components["schemas"]["backend__standing__change_requests__schemas__WithdrawalIn"];
+                "application/json": components["schemas"]["ChangeRequestWithdrawalIn"];
             };
         };
         responses: {
@@ -13170,7 +13196,7 @@ export interface operations {
             };
         };
     };
-    list_classes_v1_classes_get: {
+    listClasses: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -13209,12 +13235,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_ClassOut_"];
+                    "application/json": components["schemas"]["ClassOutPage"];
                 };
             };
         };
     };
-    assign_v1_counselors__counselor_id__classes_post: {
+    assignClassesToCounselor: {
         parameters: {
             query?: never;
             header?: {
@@ -13248,7 +13274,7 @@ export interface operations {
             };
         };
     };
-    post_county_v1_counties_post: {
+    createCounty: {
         parameters: {
             query?: never;
             header?: {
@@ -13291,7 +13317,7 @@ export interface operations {
             };
         };
     };
-    list_dead_letters_v1_dead_letters_get: {
+    listDeadLetters: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -13333,12 +13359,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_DeadLetterOut_"];
+                    "application/json": components["schemas"]["DeadLetterOutPage"];
                 };
             };
         };
     };
-    post_retry_v1_dead_letters__submission_id__retry_post: {
+    retryDeadLetter: {
         parameters: {
             query?: never;
             header?: {
@@ -13368,7 +13394,7 @@ export interface operations {
             };
         };
     };
-    list_duplicate_candidates_v1_duplicate_candidates_get: {
+    listDuplicateCandidates: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -13414,12 +13440,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_DuplicateCandidateOut_"];
+                    "application/json": components["schemas"]["DuplicateCandidateOutPage"];
                 };
             };
         };
     };
-    post_candidate_answer_v1_duplicate_candidates__candidate_id__answer_post: {
+    answerDuplicateCandidate: {
         parameters: {
             query?: never;
             header?: {
@@ -13461,7 +13487,7 @@ export interface operations {
             };
         };
     };
-    get_candidate_portrait_v1_duplicate_candidates__candidate_id__portraits__whose__get: {
+    getCandidatePortrait: {
         parameters: {
             query?: never;
             header?: never;
@@ -13484,7 +13510,7 @@ export interface operations {
             };
         };
     };
-    get_explanation_v1_explanations__kind___case_id__get: {
+    getExplanation: {
         parameters: {
             query?: never;
             header?: never;
@@ -13569,7 +13595,7 @@ export interface operations {
             };
         };
     };
-    list_face_replacements_v1_face_replacements_get: {
+    listFaceReplacements: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -13616,12 +13642,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_ReplacementOut_"];
+                    "application/json": components["schemas"]["ReplacementOutPage"];
                 };
             };
         };
     };
-    post_replacement_answer_v1_face_replacements__enrolment_id__answers_post: {
+    answerFaceReplacement: {
         parameters: {
             query?: never;
             header?: {
@@ -13678,7 +13704,7 @@ export interface operations {
             };
         };
     };
-    get_replacement_picture_v1_face_replacements__enrolment_id__pictures__position__get: {
+    getReplacementPicture: {
         parameters: {
             query?: never;
             header?: never;
@@ -13701,7 +13727,7 @@ export interface operations {
             };
         };
     };
-    list_face_thresholds_v1_face_thresholds_get: {
+    listFaceThresholds: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -13776,12 +13802,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_FaceThresholdOut_"];
+                    "application/json": components["schemas"]["FaceThresholdOutPage"];
                 };
             };
         };
     };
-    post_threshold_approval_v1_face_thresholds__threshold_id__approval_post: {
+    approveFaceThreshold: {
         parameters: {
             query?: never;
             header?: {
@@ -13865,7 +13891,7 @@ export interface operations {
             };
         };
     };
-    list_justified_reasons_v1_justified_reasons_get: {
+    listJustifiedReasons: {
         parameters: {
             query?: never;
             header?: never;
@@ -13895,7 +13921,7 @@ export interface operations {
             };
         };
     };
-    list_leave_v1_leave_requests_get: {
+    listLeaveRequests: {
         parameters: {
             query?: {
                 class_id?: string | null;
@@ -13950,12 +13976,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_LeaveOut_"];
+                    "application/json": components["schemas"]["LeaveOutPage"];
                 };
             };
         };
     };
-    get_leave_v1_leave_requests__leave_id__get: {
+    getLeaveRequest: {
         parameters: {
             query?: never;
             header?: never;
@@ -14004,7 +14030,7 @@ export interface operations {
             };
         };
     };
-    post_cancellation_v1_leave_requests__leave_id__cancellation_post: {
+    cancelLeaveRequest: {
         parameters: {
             query?: never;
             header?: {
@@ -14065,7 +14091,7 @@ export interface operations {
             };
         };
     };
-    post_decision_v1_leave_requests__leave_id__decision_post: {
+    decideLeaveRequest: {
         parameters: {
             query?: never;
             header?: {
@@ -14127,7 +14153,7 @@ export interface operations {
             };
         };
     };
-    post_return_v1_leave_requests__leave_id__return_post: {
+    confirmLeaveReturn: {
         parameters: {
             query?: never;
             header?: {
@@ -14188,7 +14214,7 @@ export interface operations {
             };
         };
     };
-    list_stand_ins_v1_leave_stand_ins_get: {
+    listLeaveStandIns: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -14224,12 +14250,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_StandInOut_"];
+                    "application/json": components["schemas"]["StandInOutPage"];
                 };
             };
         };
     };
-    post_stand_in_v1_leave_stand_ins_post: {
+    appointLeaveStandIn: {
         parameters: {
             query?: never;
             header?: {
@@ -14274,7 +14300,7 @@ export interface operations {
             };
         };
     };
-    post_stand_in_end_v1_leave_stand_ins__stand_in_id__end_post: {
+    endLeaveStandIn: {
         parameters: {
             query?: never;
             header?: {
@@ -14310,7 +14336,7 @@ export interface operations {
             };
         };
     };
-    list_looks_v1_looks_get: {
+    listLooks: {
         parameters: {
             query?: {
                 class_id?: string | null;
@@ -14357,12 +14383,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_LookOut_"];
+                    "application/json": components["schemas"]["LookOutPage"];
                 };
             };
         };
     };
-    post_look_answer_v1_looks__look_id__answer_post: {
+    answerLookRequest: {
         parameters: {
             query?: never;
             header?: {
@@ -14405,7 +14431,7 @@ export interface operations {
             };
         };
     };
-    get_look_picture_v1_looks__look_id__pictures__picture__get: {
+    getLookPicture: {
         parameters: {
             query?: never;
             header?: never;
@@ -14429,7 +14455,7 @@ export interface operations {
             };
         };
     };
-    me_v1_me_get: {
+    getMe: {
         parameters: {
             query?: never;
             header?: never;
@@ -14462,7 +14488,7 @@ export interface operations {
             };
         };
     };
-    post_password_v1_me_password_post: {
+    setOwnPassword: {
         parameters: {
             query?: never;
             header?: {
@@ -14494,7 +14520,7 @@ export interface operations {
             };
         };
     };
-    list_own_sign_ins_v1_me_sign_ins_get: {
+    listOwnSignIns: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -14533,12 +14559,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_SignInEventOut_"];
+                    "application/json": components["schemas"]["SignInEventOutPage"];
                 };
             };
         };
     };
-    show_notice_group_v1_notice_groups__group_id__get: {
+    getNoticeGroup: {
         parameters: {
             query?: never;
             header?: never;
@@ -14578,7 +14604,7 @@ export interface operations {
             };
         };
     };
-    list_notices_v1_notices_get: {
+    listNotices: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -14625,7 +14651,7 @@ export interface operations {
             };
         };
     };
-    read_notice_v1_notices__notice_id__read_post: {
+    markNoticeRead: {
         parameters: {
             query?: never;
             header?: {
@@ -14656,7 +14682,7 @@ export interface operations {
             };
         };
     };
-    list_outages_v1_outages_get: {
+    listOutages: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -14700,12 +14726,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_OutageOut_"];
+                    "application/json": components["schemas"]["OutageOutPage"];
                 };
             };
         };
     };
-    post_outage_v1_outages_post: {
+    reportOutage: {
         parameters: {
             query?: never;
             header?: {
@@ -14757,7 +14783,7 @@ export interface operations {
             };
         };
     };
-    get_outage_v1_outages__outage_id__get: {
+    getOutage: {
         parameters: {
             query?: never;
             header?: never;
@@ -14796,7 +14822,7 @@ export interface operations {
             };
         };
     };
-    post_decision_v1_outages__outage_id__decision_post: {
+    decideOutage: {
         parameters: {
             query?: never;
             header?: {
@@ -14848,7 +14874,7 @@ export interface operations {
             };
         };
     };
-    post_end_v1_outages__outage_id__end_post: {
+    endOutage: {
         parameters: {
             query?: never;
             header?: {
@@ -14899,7 +14925,7 @@ export interface operations {
             };
         };
     };
-    list_phone_changes_v1_phone_changes_get: {
+    listPhoneChanges: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -14946,12 +14972,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_PhoneChangeOut_"];
+                    "application/json": components["schemas"]["PhoneChangeOutPage"];
                 };
             };
         };
     };
-    post_phone_change_v1_phone_changes_post: {
+    requestPhoneChange: {
         parameters: {
             query?: never;
             header?: {
@@ -15003,7 +15029,7 @@ export interface operations {
             };
         };
     };
-    post_phone_change_decision_v1_phone_changes__change_id__decision_post: {
+    decidePhoneChange: {
         parameters: {
             query?: never;
             header?: {
@@ -15056,7 +15082,7 @@ export interface operations {
             };
         };
     };
-    list_portraits_v1_portraits_get: {
+    listPortraits: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -15107,12 +15133,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_PortraitOut_"];
+                    "application/json": components["schemas"]["PortraitOutPage"];
                 };
             };
         };
     };
-    post_portrait_decision_v1_portraits__portrait_id__decision_post: {
+    reviewPortrait: {
         parameters: {
             query?: never;
             header?: {
@@ -15168,7 +15194,7 @@ export interface operations {
             };
         };
     };
-    get_portrait_picture_v1_portraits__portrait_id__picture_get: {
+    getPortraitPicture: {
         parameters: {
             query?: never;
             header?: never;
@@ -15190,7 +15216,7 @@ export interface operations {
             };
         };
     };
-    post_answer_v1_prompt_decisions__decision_id__answer_post: {
+    answerPromptDecision: {
         parameters: {
             query?: never;
             header?: {
@@ -15416,7 +15442,7 @@ export interface operations {
             };
         };
     };
-    list_prompts_v1_prompts_get: {
+    listPrompts: {
         parameters: {
             query?: {
                 class_id?: string | null;
@@ -15494,12 +15520,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_StaffPromptOut_"];
+                    "application/json": components["schemas"]["StaffPromptOutPage"];
                 };
             };
         };
     };
-    get_prompt_v1_prompts__prompt_id__get: {
+    getPrompt: {
         parameters: {
             query?: never;
             header?: never;
@@ -15712,7 +15738,7 @@ export interface operations {
             };
         };
     };
-    post_check_finding_v1_prompts__prompt_id__check_findings_post: {
+    recordCheckFinding: {
         parameters: {
             query?: never;
             header?: {
@@ -15939,7 +15965,7 @@ export interface operations {
             };
         };
     };
-    post_closure_v1_prompts__prompt_id__closure_post: {
+    closePrompt: {
         parameters: {
             query?: never;
             header?: {
@@ -16164,7 +16190,7 @@ export interface operations {
             };
         };
     };
-    post_decision_v1_prompts__prompt_id__decisions_post: {
+    decidePrompt: {
         parameters: {
             query?: never;
             header?: {
@@ -16187,7 +16213,7 @@ export interface operations {
                  *       "attachment_ids": []
                  *     }
                  */
-                "application/json": components["schemas"]["backend__standing__prompts__schemas__DecisionIn"];
+                "application/json": components["schemas"]["PromptDecisionIn"];
             };
         };
         responses: {
@@ -16393,7 +16419,7 @@ export interface operations {
             };
         };
     };
-    post_delivery_v1_prompts__prompt_id__delivery_post: {
+    recordPromptDelivery: {
         parameters: {
             query?: never;
             header?: {
@@ -16620,7 +16646,7 @@ export interface operations {
             };
         };
     };
-    post_leave_answer_v1_prompts__prompt_id__leave_answers_post: {
+    answerPromptLeave: {
         parameters: {
             query?: never;
             header?: {
@@ -16847,7 +16873,7 @@ export interface operations {
             };
         };
     };
-    post_notice_delivery_v1_prompts__prompt_id__notice_deliveries_post: {
+    recordNoticeDelivery: {
         parameters: {
             query?: never;
             header?: {
@@ -17075,7 +17101,7 @@ export interface operations {
             };
         };
     };
-    post_receipt_v1_prompts__prompt_id__receipt_post: {
+    acknowledgePrompt: {
         parameters: {
             query?: never;
             header?: {
@@ -17291,7 +17317,7 @@ export interface operations {
             };
         };
     };
-    list_quarantined_enrolments_v1_quarantined_enrolments_get: {
+    listQuarantinedEnrolments: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -17345,12 +17371,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_QuarantinedEnrolmentOut_"];
+                    "application/json": components["schemas"]["QuarantinedEnrolmentOutPage"];
                 };
             };
         };
     };
-    get_quarantined_enrolment_v1_quarantined_enrolments__quarantine_id__get: {
+    getQuarantinedEnrolment: {
         parameters: {
             query?: never;
             header?: never;
@@ -17397,7 +17423,7 @@ export interface operations {
             };
         };
     };
-    post_quarantine_decision_v1_quarantined_enrolments__quarantine_id__decision_post: {
+    decideQuarantinedEnrolment: {
         parameters: {
             query?: never;
             header?: {
@@ -17457,7 +17483,7 @@ export interface operations {
             };
         };
     };
-    readiness_v1_readiness_get: {
+    listReadiness: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -17493,12 +17519,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_ReadinessOut_"];
+                    "application/json": components["schemas"]["ReadinessOutPage"];
                 };
             };
         };
     };
-    list_claims_v1_reason_claims_get: {
+    listReasonClaims: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -17552,12 +17578,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_ClaimOut_"];
+                    "application/json": components["schemas"]["ClaimOutPage"];
                 };
             };
         };
     };
-    get_claim_v1_reason_claims__claim_id__get: {
+    getReasonClaim: {
         parameters: {
             query?: never;
             header?: never;
@@ -17605,7 +17631,7 @@ export interface operations {
             };
         };
     };
-    post_decision_v1_reason_claims__claim_id__decision_post: {
+    decideReasonClaim: {
         parameters: {
             query?: never;
             header?: {
@@ -17666,7 +17692,7 @@ export interface operations {
             };
         };
     };
-    list_objections_v1_rebinding_objections_get: {
+    listRebindingObjections: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -17704,12 +17730,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_StaffObjectionOut_"];
+                    "application/json": components["schemas"]["StaffObjectionOutPage"];
                 };
             };
         };
     };
-    post_objection_decision_v1_rebinding_objections__objection_id__decision_post: {
+    decideRebindingObjection: {
         parameters: {
             query?: never;
             header?: {
@@ -17757,7 +17783,7 @@ export interface operations {
             };
         };
     };
-    list_corrections_v1_record_corrections_get: {
+    listRecordCorrections: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -17799,12 +17825,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_CorrectionOut_"];
+                    "application/json": components["schemas"]["CorrectionOutPage"];
                 };
             };
         };
     };
-    decide_v1_record_corrections__check_id__decision_post: {
+    decideRecordCorrection: {
         parameters: {
             query?: never;
             header?: {
@@ -17854,7 +17880,7 @@ export interface operations {
             };
         };
     };
-    list_overdue_registration_checks_v1_registration_checks_overdue_get: {
+    listOverdueRegistrationChecks: {
         parameters: {
             query?: never;
             header?: never;
@@ -17883,7 +17909,7 @@ export interface operations {
             };
         };
     };
-    get_balance_v1_reports_aid_balance_get: {
+    listAidBalances: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -17925,12 +17951,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_BalanceOut_"];
+                    "application/json": components["schemas"]["BalanceOutPage"];
                 };
             };
         };
     };
-    get_conversions_v1_reports_conversions_get: {
+    listConversions: {
         parameters: {
             query: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -17970,12 +17996,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_ConversionsOut_"];
+                    "application/json": components["schemas"]["ConversionsOutPage"];
                 };
             };
         };
     };
-    list_retention_runs_v1_retention_runs_get: {
+    listRetentionRuns: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -18014,12 +18040,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_RetentionRunOut_"];
+                    "application/json": components["schemas"]["RetentionRunOutPage"];
                 };
             };
         };
     };
-    list_roll_calls_v1_roll_calls_get: {
+    listRollCalls: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -18063,12 +18089,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_StaffRollCallOut_"];
+                    "application/json": components["schemas"]["StaffRollCallOutPage"];
                 };
             };
         };
     };
-    post_roll_call_v1_roll_calls_post: {
+    launchRollCall: {
         parameters: {
             query?: never;
             header?: {
@@ -18114,7 +18140,7 @@ export interface operations {
             };
         };
     };
-    get_roll_call_v1_roll_calls__roll_call_id__get: {
+    getRollCall: {
         parameters: {
             query?: never;
             header?: never;
@@ -18155,7 +18181,7 @@ export interface operations {
             };
         };
     };
-    post_attestation_v1_roll_calls__roll_call_id__attestations_post: {
+    attestStudent: {
         parameters: {
             query?: never;
             header?: {
@@ -18206,7 +18232,7 @@ export interface operations {
             };
         };
     };
-    post_review_v1_roll_calls__roll_call_id__attestations__student_id__review_post: {
+    reviewStudentAttestation: {
         parameters: {
             query?: never;
             header?: {
@@ -18249,7 +18275,7 @@ export interface operations {
             };
         };
     };
-    get_availability_v1_roll_calls__roll_call_id__availability_get: {
+    getAvailability: {
         parameters: {
             query?: never;
             header?: never;
@@ -18282,7 +18308,7 @@ export interface operations {
             };
         };
     };
-    post_retry_all_v1_roll_calls__roll_call_id__dead_letters_retry_post: {
+    retryDeadLetters: {
         parameters: {
             query?: never;
             header?: {
@@ -18312,7 +18338,7 @@ export interface operations {
             };
         };
     };
-    post_determination_v1_roll_calls__roll_call_id__determinations_post: {
+    determineStudentOutcome: {
         parameters: {
             query?: never;
             header?: {
@@ -18353,12 +18379,12 @@ export interface operations {
                      *       "at": "2026-03-17T01:00:00Z"
                      *     }
                      */
-                    "application/json": components["schemas"]["backend__roll_call__staff_schemas__OutcomeOut"];
+                    "application/json": components["schemas"]["DeterminedOutcomeOut"];
                 };
             };
         };
     };
-    list_leave_claims_v1_roll_calls__roll_call_id__leave_claims_get: {
+    listLeaveClaims: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -18397,12 +18423,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_LeaveClaimOut_"];
+                    "application/json": components["schemas"]["LeaveClaimOutPage"];
                 };
             };
         };
     };
-    get_look_counts_v1_roll_calls__roll_call_id__looks_get: {
+    getLookCounts: {
         parameters: {
             query?: never;
             header?: never;
@@ -18434,7 +18460,7 @@ export interface operations {
             };
         };
     };
-    list_missing_v1_roll_calls__roll_call_id__missing_get: {
+    listMissingStudents: {
         parameters: {
             query?: {
                 class_id?: string | null;
@@ -18478,12 +18504,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_MissingOut_"];
+                    "application/json": components["schemas"]["MissingStudentOutPage"];
                 };
             };
         };
     };
-    get_progress_v1_roll_calls__roll_call_id__progress_get: {
+    getProgress: {
         parameters: {
             query?: {
                 unit_id?: string | null;
@@ -18538,7 +18564,7 @@ export interface operations {
             };
         };
     };
-    stream_progress_v1_roll_calls__roll_call_id__progress_stream_get: {
+    streamProgress: {
         parameters: {
             query?: {
                 unit_id?: string | null;
@@ -18566,7 +18592,7 @@ export interface operations {
             };
         };
     };
-    post_claim_v1_roll_calls__roll_call_id__reason_claims_post: {
+    fileReasonClaim: {
         parameters: {
             query?: never;
             header?: {
@@ -18629,7 +18655,7 @@ export interface operations {
             };
         };
     };
-    get_rehearsal_v1_roll_calls__roll_call_id__rehearsal_get: {
+    getRehearsal: {
         parameters: {
             query?: never;
             header?: never;
@@ -18671,7 +18697,7 @@ export interface operations {
             };
         };
     };
-    post_rehearsal_confirmation_v1_roll_calls__roll_call_id__rehearsal_confirmations_post: {
+    confirmRehearsalCheckIn: {
         parameters: {
             query?: never;
             header?: {
@@ -18713,7 +18739,7 @@ export interface operations {
             };
         };
     };
-    list_results_v1_roll_calls__roll_call_id__results_get: {
+    listResults: {
         parameters: {
             query?: {
                 class_id?: string | null;
@@ -18763,12 +18789,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_ResultOut_"];
+                    "application/json": components["schemas"]["ResultOutPage"];
                 };
             };
         };
     };
-    get_attempts_v1_roll_calls__roll_call_id__results__student_id__attempts_get: {
+    listStudentAttempts: {
         parameters: {
             query?: never;
             header?: never;
@@ -18825,7 +18851,7 @@ export interface operations {
             };
         };
     };
-    list_frozen_sites_v1_roll_calls__roll_call_id__sites_get: {
+    listRollCallSites: {
         parameters: {
             query?: never;
             header?: never;
@@ -18850,12 +18876,12 @@ export interface operations {
                      *       }
                      *     ]
                      */
-                    "application/json": components["schemas"]["backend__roll_call__staff_schemas__SiteOut"][];
+                    "application/json": components["schemas"]["RollCallSiteOut"][];
                 };
             };
         };
     };
-    post_reminder_v1_roll_calls__roll_call_id__urges_post: {
+    remindStudents: {
         parameters: {
             query?: never;
             header?: {
@@ -18890,7 +18916,7 @@ export interface operations {
             };
         };
     };
-    get_verification_v1_roll_calls__roll_call_id__verification_get: {
+    getVerificationQueue: {
         parameters: {
             query?: never;
             header?: never;
@@ -18924,7 +18950,7 @@ export interface operations {
             };
         };
     };
-    post_voiding_v1_roll_calls__roll_call_id__voiding_post: {
+    voidRollCall: {
         parameters: {
             query?: never;
             header?: {
@@ -18977,7 +19003,7 @@ export interface operations {
             };
         };
     };
-    post_roster_import_v1_roster_imports_post: {
+    importRosterFile: {
         parameters: {
             query: {
                 /** @description 只检查，不写入 · validate only, write nothing */
@@ -19090,7 +19116,7 @@ export interface operations {
             };
         };
     };
-    get_roster_template_v1_roster_template_get: {
+    downloadRosterTemplate: {
         parameters: {
             query?: {
                 /** @description 模板版本 · variant of the template */
@@ -19113,7 +19139,7 @@ export interface operations {
             };
         };
     };
-    post_school_v1_schools_post: {
+    createSchool: {
         parameters: {
             query?: never;
             header?: {
@@ -19157,7 +19183,7 @@ export interface operations {
             };
         };
     };
-    get_face_report_v1_schools__school_id__face_report_get: {
+    getFaceReport: {
         parameters: {
             query?: never;
             header?: never;
@@ -19249,7 +19275,7 @@ export interface operations {
             };
         };
     };
-    list_area_exceptions_v1_schools__school_id__site_area_exceptions_get: {
+    listAreaExceptions: {
         parameters: {
             query?: never;
             header?: never;
@@ -19286,7 +19312,7 @@ export interface operations {
             };
         };
     };
-    post_area_exception_v1_schools__school_id__site_area_exceptions_post: {
+    createAreaException: {
         parameters: {
             query?: never;
             header?: {
@@ -19332,7 +19358,7 @@ export interface operations {
             };
         };
     };
-    list_sessions_v1_sessions_get: {
+    listSessions: {
         parameters: {
             query?: never;
             header?: never;
@@ -19365,7 +19391,7 @@ export interface operations {
             };
         };
     };
-    open_session_v1_sessions_post: {
+    signIn: {
         parameters: {
             query?: never;
             header?: never;
@@ -19406,7 +19432,7 @@ export interface operations {
             };
         };
     };
-    close_other_sessions_v1_sessions_delete: {
+    signOutOtherSessions: {
         parameters: {
             query?: never;
             header?: never;
@@ -19424,7 +19450,7 @@ export interface operations {
             };
         };
     };
-    close_own_session_v1_sessions__session_id__delete: {
+    signOutSession: {
         parameters: {
             query?: never;
             header?: never;
@@ -19444,7 +19470,7 @@ export interface operations {
             };
         };
     };
-    close_session_v1_sessions_current_delete: {
+    signOut: {
         parameters: {
             query?: never;
             header?: never;
@@ -19462,7 +19488,7 @@ export interface operations {
             };
         };
     };
-    refresh_session_v1_sessions_refresh_post: {
+    refreshTokens: {
         parameters: {
             query?: never;
             header?: never;
@@ -19500,7 +19526,7 @@ export interface operations {
             };
         };
     };
-    list_shared_pictures_v1_shared_pictures_get: {
+    listSharedPictures: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -19543,12 +19569,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_SharedPictureOut_"];
+                    "application/json": components["schemas"]["SharedPictureOutPage"];
                 };
             };
         };
     };
-    list_sign_ins_v1_sign_ins_get: {
+    listSignIns: {
         parameters: {
             query?: {
                 /** @description 账号 · the account */
@@ -19591,12 +19617,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_SignInEventOut_"];
+                    "application/json": components["schemas"]["SignInEventOutPage"];
                 };
             };
         };
     };
-    post_decision_v1_site_versions__version_id__decision_post: {
+    decideSiteVersion: {
         parameters: {
             query?: never;
             header?: {
@@ -19616,7 +19642,7 @@ export interface operations {
                  *       "opinion": "范围与备案地址一致"
                  *     }
                  */
-                "application/json": components["schemas"]["backend__campus__schemas__DecisionIn"];
+                "application/json": components["schemas"]["SiteDecisionIn"];
             };
         };
         responses: {
@@ -19635,12 +19661,12 @@ export interface operations {
                      *       "decided_at": "2026-03-17T01:00:00Z"
                      *     }
                      */
-                    "application/json": components["schemas"]["backend__campus__schemas__DecisionOut"];
+                    "application/json": components["schemas"]["SiteDecisionOut"];
                 };
             };
         };
     };
-    list_sites_v1_sites_get: {
+    listSites: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -19707,12 +19733,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_SiteOut_"];
+                    "application/json": components["schemas"]["SiteOutPage"];
                 };
             };
         };
     };
-    post_site_v1_sites_post: {
+    proposeNewSite: {
         parameters: {
             query?: never;
             header?: {
@@ -19819,7 +19845,7 @@ export interface operations {
             };
         };
     };
-    get_site_v1_sites__site_id__get: {
+    getSite: {
         parameters: {
             query?: never;
             header?: never;
@@ -19882,7 +19908,7 @@ export interface operations {
             };
         };
     };
-    post_version_v1_sites__site_id__versions_post: {
+    proposeSiteVersion: {
         parameters: {
             query?: never;
             header?: {
@@ -19975,7 +20001,7 @@ export interface operations {
             };
         };
     };
-    post_validation_v1_sites_validation_post: {
+    checkSiteOutline: {
         parameters: {
             query?: never;
             header?: {
@@ -20065,7 +20091,7 @@ export interface operations {
             };
         };
     };
-    list_standing_changes_v1_standing_changes_get: {
+    listStandingChanges: {
         parameters: {
             query?: {
                 cause?: ("decision" | "expiry" | "appeal" | "reversal" | "edit") | null;
@@ -20122,12 +20148,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_StandingEntryOut_"];
+                    "application/json": components["schemas"]["StandingEntryOutPage"];
                 };
             };
         };
     };
-    get_standing_feed_v1_standing_changes_feed_get: {
+    getStandingFeed: {
         parameters: {
             query?: {
                 /** @description 每页条数 · items per page */
@@ -20187,7 +20213,7 @@ export interface operations {
             };
         };
     };
-    post_reversal_v1_standing_entries__entry_id__reversal_post: {
+    reverseStandingEntry: {
         parameters: {
             query?: never;
             header?: {
@@ -20412,7 +20438,7 @@ export interface operations {
             };
         };
     };
-    list_students_v1_students_get: {
+    listStudents: {
         parameters: {
             query?: {
                 /** @description 只列某班 · only of this class */
@@ -20457,12 +20483,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_StudentOut_"];
+                    "application/json": components["schemas"]["StudentOutPage"];
                 };
             };
         };
     };
-    get_student_v1_students__student_id__get: {
+    getStudent: {
         parameters: {
             query?: never;
             header?: never;
@@ -20504,7 +20530,7 @@ export interface operations {
             };
         };
     };
-    student_activation_v1_students__student_id__activation_get: {
+    getStudentActivation: {
         parameters: {
             query?: never;
             header?: never;
@@ -20547,7 +20573,7 @@ export interface operations {
             };
         };
     };
-    get_aid_v1_students__student_id__aid_get: {
+    getStudentAid: {
         parameters: {
             query?: never;
             header?: never;
@@ -20646,7 +20672,7 @@ export interface operations {
             };
         };
     };
-    post_duplicate_finding_v1_students__student_id__aid_duplicate_findings_post: {
+    recordDuplicateAid: {
         parameters: {
             query?: never;
             header?: {
@@ -20690,7 +20716,7 @@ export interface operations {
             };
         };
     };
-    list_attendance_v1_students__student_id__attendance_get: {
+    listAttendance: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -20727,12 +20753,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_AttendanceOut_"];
+                    "application/json": components["schemas"]["AttendanceOutPage"];
                 };
             };
         };
     };
-    post_attendance_v1_students__student_id__attendance_post: {
+    recordAttendance: {
         parameters: {
             query?: never;
             header?: {
@@ -20778,7 +20804,7 @@ export interface operations {
             };
         };
     };
-    post_binding_code_v1_students__student_id__binding_codes_post: {
+    issueStudentBindingCode: {
         parameters: {
             query?: never;
             header?: {
@@ -20818,7 +20844,7 @@ export interface operations {
             };
         };
     };
-    post_card_code_v1_students__student_id__card_code_post: {
+    issueStudentCardCode: {
         parameters: {
             query?: never;
             header?: {
@@ -20848,7 +20874,7 @@ export interface operations {
             };
         };
     };
-    list_cool_down_acts_v1_students__student_id__cool_down_acts_get: {
+    listCoolDownActs: {
         parameters: {
             query?: never;
             header?: never;
@@ -20879,7 +20905,7 @@ export interface operations {
             };
         };
     };
-    revoke_v1_students__student_id__device_revocation_post: {
+    revokeStudentDevice: {
         parameters: {
             query?: never;
             header?: {
@@ -20911,7 +20937,7 @@ export interface operations {
             };
         };
     };
-    get_gaokao_eligibility_v1_students__student_id__gaokao_eligibility_get: {
+    getGaokaoEligibility: {
         parameters: {
             query?: {
                 /** @description 日期，默认今天 · a legal day, today by default */
@@ -20963,7 +20989,7 @@ export interface operations {
             };
         };
     };
-    get_leave_days_v1_students__student_id__leave_days_get: {
+    getLeaveDays: {
         parameters: {
             query?: {
                 /** @description 学期内任一日，默认今天 · any day of the term; today */
@@ -21005,7 +21031,7 @@ export interface operations {
             };
         };
     };
-    list_picture_views_v1_students__student_id__picture_views_get: {
+    listPictureViews: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -21050,12 +21076,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_PictureViewOut_"];
+                    "application/json": components["schemas"]["PictureViewOutPage"];
                 };
             };
         };
     };
-    get_standing_entries_v1_students__student_id__standing_entries_get: {
+    listStandingEntries: {
         parameters: {
             query?: never;
             header?: never;
@@ -21117,7 +21143,7 @@ export interface operations {
             };
         };
     };
-    get_status_on_v1_students__student_id__status_get: {
+    getStudentStatus: {
         parameters: {
             query?: {
                 /** @description 过去的日期，默认今天 · a day that is not in the future; default today */
@@ -21151,7 +21177,7 @@ export interface operations {
             };
         };
     };
-    list_terms_v1_terms_get: {
+    listTerms: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -21192,12 +21218,12 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_TermOut_"];
+                    "application/json": components["schemas"]["TermOutPage"];
                 };
             };
         };
     };
-    post_term_v1_terms_post: {
+    createTerm: {
         parameters: {
             query?: never;
             header?: {
@@ -21248,7 +21274,7 @@ export interface operations {
             };
         };
     };
-    post_vacation_v1_terms__term_id__vacations_post: {
+    addTermVacation: {
         parameters: {
             query?: never;
             header?: {
@@ -21300,7 +21326,7 @@ export interface operations {
             };
         };
     };
-    list_units_v1_units_get: {
+    listUnits: {
         parameters: {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
@@ -21339,7 +21365,7 @@ export interface operations {
                      *       "next_cursor": null
                      *     }
                      */
-                    "application/json": components["schemas"]["Page_UnitOut_"];
+                    "application/json": components["schemas"]["UnitOutPage"];
                 };
             };
         };

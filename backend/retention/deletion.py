@@ -7,7 +7,7 @@ again; deleting a file twice is not an error.
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,13 +32,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """One item whose retention period is over: its files, and when it was created.
+    """One item whose retention period is over: its primary key, its files, and when it was created.
 
     `keys` are names of files that are stored in rows. `pictures` are pictures whose names follow from the student's key,
     with or without a row: an interrupted upload may have left a file.
     """
 
-    id: UUID
+    id: Any
     created_at: datetime
     keys: tuple[str, ...] = ()
     pictures: tuple[PictureRef, ...] = ()
@@ -50,13 +50,13 @@ class Expired:
 class RetentionKind:
     """A kind of retained data: how to find expired items, and how to mark them as deleted.
 
-    `find_expired` returns the oldest items first, up to the limit. `mark_deleted` returns the ids that were not marked
-    before.
+    `find_expired` returns the oldest items first, up to the limit. `mark_deleted` deletes what is in rows, and returns the
+    ids that were not marked before.
     """
 
     name: str
     find_expired: Callable[[AsyncSession, PolicyAt, datetime, int], Awaitable[Sequence[Expired]]]
-    mark_deleted: Callable[[AsyncSession, Sequence[UUID], datetime], Awaitable[Collection[UUID]]]
+    mark_deleted: Callable[[AsyncSession, Sequence[Any], datetime], Awaitable[Collection[Any]]]
 
 
 @dataclass(slots=True)

@@ -4,17 +4,21 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from backend.identity.consents import revoked_face_consent_since, select_revokers
 from backend.identity.pictures.refs import PictureRef
 from backend.policy import PolicyAt
 from backend.retention.deletion import Expired, RetentionKind
+from backend.retention.final_results import (
+    final_at,
+    is_outcome_in_effect,
+    is_without_consequence,
+    was_final,
+)
 from backend.retention.legal_holds import has_open_case
 from backend.roll_call.looks.conditions import is_unanswered
-from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import LookRequest, OutcomeEntry, RollCall, Submission, SubmissionFrame
 
 NO_COPY = b""
@@ -29,7 +33,8 @@ async def find_expired_frames(
     Frames are kept while the outcome is missing or undetermined, while the student has an open case (`has_open_case`),
     or while a person looks at one (`LookRequest`). Otherwise the period starts at the close of the roll call, or at a
     later outcome. It is short for students who were present, and long enough for an appeal for the others. It ends at
-    once if a student who was present revoked a consent about the face since.
+    once if a student who was present revoked a consent about the face since. An undetermined rehearsal counts as present,
+    because nothing follows from it.
     """
     size = select(func.sum(SubmissionFrame.size)).where(SubmissionFrame.submission_id == Submission.id)
     files = select(func.count()).where(SubmissionFrame.submission_id == Submission.id)
@@ -39,7 +44,7 @@ async def find_expired_frames(
     rows = await session.execute(
         select(Submission, files.scalar_subquery(), size.scalar_subquery(), names.scalar_subquery())
         .join(RollCall, RollCall.id == Submission.roll_call_id)
-        .join(OutcomeEntry, _is_outcome_in_effect())
+        .join(OutcomeEntry, is_outcome_in_effect(Submission))
         .where(_is_due(policy, at), ~_has_open_look(at).exists())
         .order_by(Submission.received_at)
         .limit(limit)
@@ -61,19 +66,20 @@ def _is_due(policy: PolicyAt, at: datetime) -> ColumnElement[bool]:
     """Whether the period of a submission's frames is over, apart from open looks."""
     accepted = at - policy.duration("retention.frames_accepted")
     others = at - policy.duration("retention.frames")
-    final_at = func.greatest(RollCall.closes_at, RollCall.extended_until, OutcomeEntry.at)
-    final_before = case(
-        (OutcomeEntry.outcome == Outcome.PRESENT.value, literal(accepted)), else_=literal(others)
-    )
     revoked = and_(
-        OutcomeEntry.outcome == Outcome.PRESENT.value,
-        final_at <= at,
+        is_without_consequence(),
+        final_at() <= at,
         Submission.student_id.in_(select_revokers(since=min(accepted, others))),
         revoked_face_consent_since(Submission.student_id.expression, Submission.received_at.expression),
     )
     return and_(
         Submission.frames_deleted_at.is_(None),
-        or_(and_(Submission.received_at <= max(accepted, others), final_at <= final_before), revoked),
+        or_(
+            and_(
+                Submission.received_at <= max(accepted, others), was_final(accepted=accepted, others=others)
+            ),
+            revoked,
+        ),
         ~has_open_case(Submission.student_id.expression, policy, at),
     )
 
@@ -85,23 +91,6 @@ def _has_open_look(at: datetime) -> Select[int]:
         LookRequest.submission_id == Submission.id,
         LookRequest.expires_at > at,
         is_unanswered(),
-    )
-
-
-def _is_outcome_in_effect() -> ColumnElement[bool]:
-    """The latest outcome of the submission's student, unless it is undetermined."""
-    later = aliased(OutcomeEntry)
-    return and_(
-        OutcomeEntry.roll_call_id == Submission.roll_call_id,
-        OutcomeEntry.student_id == Submission.student_id,
-        OutcomeEntry.outcome != Outcome.UNDETERMINED.value,
-        ~select(literal(1))
-        .where(
-            later.roll_call_id == OutcomeEntry.roll_call_id,
-            later.student_id == OutcomeEntry.student_id,
-            later.seq == OutcomeEntry.seq + 1,
-        )
-        .exists(),
     )
 
 
@@ -128,7 +117,7 @@ async def find_frames_not_looked_at(
     rows = await session.execute(
         select(Submission, func.array_agg(SubmissionFrame.evidence_key), func.sum(SubmissionFrame.size))
         .join(RollCall, RollCall.id == Submission.roll_call_id)
-        .join(OutcomeEntry, _is_outcome_in_effect())
+        .join(OutcomeEntry, is_outcome_in_effect(Submission))
         .join(SubmissionFrame, SubmissionFrame.submission_id == Submission.id)
         .where(
             _is_due(policy, at),

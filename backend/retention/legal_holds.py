@@ -1,11 +1,12 @@
-"""Legal holds: an open case (prompt, claim or appeal) keeps the student's pictures and template from deletion."""
+"""Legal holds: an open case (prompt, claim or appeal) keeps the student's data, and evidence stays with what cites it."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists, or_
+from sqlalchemy import ColumnElement, SQLColumnExpression, String, and_, cast, exists, func, or_
 
 from backend.policy import PolicyAt
+from backend.standing.engine.facts import check_key
 from backend.standing.store.tables import (
     AppealDecided,
     AppealFiled,
@@ -55,3 +56,26 @@ def _has_open_appeal(
     )
     withdrawn = exists().where(AppealWithdrawn.appeal_id == AppealFiled.id, AppealWithdrawn.at <= final_since)
     return exists().where(AppealFiled.student_id == student_id, ~decided, ~withdrawn)
+
+
+def is_cited(
+    student_id: SQLColumnExpression[UUID], roll_call_id: SQLColumnExpression[UUID]
+) -> ColumnElement[bool]:
+    """Whether a prompt, a claim or an appeal of the student refers to the roll call, open or closed.
+
+    A decision about aid follows from a change of standing, and that from a prompt or an appeal, so it needs no condition
+    of its own.
+    """
+    number = cast(roll_call_id, String)
+    key = func.concat(check_key(""), number)
+    prompt = exists().where(
+        PromptRecord.student_id == student_id,
+        PromptRecord.evidence.op("@>")(func.jsonb_build_array(key)),
+    )
+    claim = exists().where(
+        ReasonClaimRecord.roll_call_id == roll_call_id, ReasonClaimRecord.student_id == student_id
+    )
+    appeal = exists().where(
+        AppealFiled.student_id == student_id, AppealFiled.target == "check", AppealFiled.target_id == number
+    )
+    return or_(prompt, claim, appeal)

@@ -15,11 +15,13 @@ class RetentionRunOut(BaseModel):
     id: UUID
     kind: str = Field(
         examples=["frames"],
-        description="frames, frames_not_looked_at, enrolment_shots, portraits, templates 或 picture_keys · what was deleted",
+        description="frames, frames_not_looked_at, enrolment_shots, portraits, templates, picture_keys, envelopes,"
+        " attester_positions 或 picture_views · what was deleted",
     )
     items: int = Field(
         examples=[128],
-        description="核验、采集、证件照或学生的数量 · check-ins, enrolments, portraits or students",
+        description="核验、采集、证件照、学生、现场核验或查看记录的数量 · check-ins, enrolments, portraits, students, attestations"
+        " or views",
     )
     files: int = Field(examples=[1024], description="删除的图片数 · deleted pictures")
     size_bytes: int | None = Field(

@@ -23,7 +23,7 @@ class RetentionRun(Base):
     org_path: Mapped[str]
     kind: Mapped[str]
     items: Mapped[int]
-    """The number of check-ins, enrolments, portraits or students, depending on the kind."""
+    """The number of check-ins, enrolments, portraits, students, attestations or views, depending on the kind."""
     files: Mapped[int]
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     """Total size of the deleted files, as far as it is recorded; null if it is not."""

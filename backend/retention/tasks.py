@@ -9,9 +9,21 @@ from backend.retention.faces import PORTRAITS, SHOTS, TEMPLATES
 from backend.retention.frame_reencoding import BATCH_SIZE, MAX_FRAMES, reencode_verified_frames
 from backend.retention.frames import FRAMES, FRAMES_NOT_LOOKED_AT
 from backend.retention.picture_keys import PICTURE_KEYS
+from backend.retention.picture_views import PICTURE_VIEWS
+from backend.retention.positions import ATTESTER_POSITIONS, ENVELOPES
 from backend.roll_call.verification.metrics import has_pending_verifications
 
-KINDS = (FRAMES, FRAMES_NOT_LOOKED_AT, SHOTS, PORTRAITS, TEMPLATES, PICTURE_KEYS)
+KINDS = (
+    FRAMES,
+    FRAMES_NOT_LOOKED_AT,
+    SHOTS,
+    PORTRAITS,
+    TEMPLATES,
+    PICTURE_KEYS,
+    ENVELOPES,
+    ATTESTER_POSITIONS,
+    PICTURE_VIEWS,
+)
 _LOWEST_PRIORITY = -1
 """Lower than the priority of every verification."""
 

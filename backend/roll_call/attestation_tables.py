@@ -1,4 +1,7 @@
-"""Tables of the non-face route: card codes, attestations, their reviews and escalations. Rows are only inserted."""
+"""Tables of the non-face route: card codes, attestations, their reviews and escalations.
+
+Rows are only inserted; retention empties positions.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -38,6 +41,7 @@ class Attestation(Base):
     __table_args__ = (
         roll_call_foreign_key(),
         Index("ix_attestation_sampled", "at", postgresql_where=text("sampled")),
+        Index("ix_attestation_position_kept", "at", postgresql_where=text("position_deleted_at IS NULL")),
         PARTITION_BY_TERM,
     )
 
@@ -53,6 +57,8 @@ class Attestation(Base):
     position: Mapped[dict[str, Any]]
     sampled: Mapped[bool]
     at: Mapped[datetime]
+    position_deleted_at: Mapped[datetime | None]
+    """When retention emptied the position."""
 
 
 class AttestationReview(Base):

@@ -1,6 +1,6 @@
 """Tables of check-in and verification: challenges, submissions, frames, verdicts, refusals and the verification queue.
 
-Rows are only inserted, except in the queue and for the pictures of frames.
+Rows are only inserted, except in the queue, and where retention deletes pictures and envelopes.
 """
 
 from datetime import datetime
@@ -78,6 +78,11 @@ class Submission(Base):
         UniqueConstraint("nonce", "school_id", "term_code"),
         Index("ix_submission_student", "roll_call_id", "student_id", "received_at"),
         Index("ix_submission_frames_kept", "received_at", postgresql_where=text("frames_deleted_at IS NULL")),
+        Index(
+            "ix_submission_envelope_kept",
+            "received_at",
+            postgresql_where=text("frames_deleted_at IS NOT NULL AND envelope_deleted_at IS NULL"),
+        ),
         PARTITION_BY_TERM,
     )
 
@@ -97,6 +102,8 @@ class Submission(Base):
     frames_due_at: Mapped[datetime]
     frames_deleted_at: Mapped[datetime | None]
     """When retention deleted the pictures; the frame rows keep their hashes."""
+    envelope_deleted_at: Mapped[datetime | None]
+    """When retention emptied the envelope with the positions; digest, receipt and verdict stay."""
 
     def frame(self, position: int) -> PictureRef:
         """Return the reference of a frame."""

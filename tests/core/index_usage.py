@@ -387,6 +387,21 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.retention.frames:find_expired_frames",
         "submission WHERE frames_deleted_at IS NULL AND received_at <= $1 ORDER BY received_at LIMIT 500",
     ),
+    "ix_submission_envelope_kept": (
+        "backend.retention.positions:find_expired_envelopes",
+        (
+            "submission WHERE frames_deleted_at IS NOT NULL AND envelope_deleted_at IS NULL AND received_at <= $1"
+            " ORDER BY received_at LIMIT 500"
+        ),
+    ),
+    "ix_attestation_position_kept": (
+        "backend.retention.positions:find_expired_attester_positions",
+        "attestation WHERE position_deleted_at IS NULL AND at <= $1 ORDER BY at LIMIT 500",
+    ),
+    "ix_picture_view_at": (
+        "backend.retention.picture_views:find_expired_views",
+        "picture_view WHERE at <= $1 ORDER BY at LIMIT 500",
+    ),
     "ix_submission_student": (
         "backend.roll_call.student_queries:load_submissions",
         (

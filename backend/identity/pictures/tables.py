@@ -26,7 +26,7 @@ class PictureKeyRecord(Base):
 
 
 class PictureView(Base):
-    """One look of one person of the staff at one picture of a student's face. Append-only."""
+    """One look of one person of the staff at one picture of a student's face. Append-only until its period is over."""
 
     __tablename__ = "picture_view"
     __tenancy__ = "student"
@@ -34,6 +34,7 @@ class PictureView(Base):
         CheckConstraint("role IN ('province', 'bureau', 'registrar', 'counselor')", name="role"),
         CheckConstraint("kind IN ('frame', 'enrolment_shot', 'rebinding_shot', 'portrait')", name="kind"),
         Index("ix_picture_view_student", "student_id", "id"),
+        Index("ix_picture_view_at", "at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

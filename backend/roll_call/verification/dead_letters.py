@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, tuple_, update
+from sqlalchemy import ColumnElement, exists, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
@@ -17,7 +17,7 @@ from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.roll_call.access import access_roll_call, acts_for_launcher
 from backend.roll_call.reason_texts import Explanation
-from backend.roll_call.tables import RollCall, VerificationTask
+from backend.roll_call.tables import RollCall, Submission, VerificationTask
 from backend.roll_call.verification.queue import (
     JUDGING_FAILED,
     READING_FAILED,
@@ -113,6 +113,12 @@ async def retry_dead_letter(session: AsyncSession, actor: Actor, submission_id: 
     if task is None:
         raise NotFound
     roll_call = await access_launched_roll_call(session, actor, task.roll_call_id, at)
+    submission = await session.get(Submission, submission_id)
+    if submission is None or submission.envelope_deleted_at is not None:
+        raise Conflict(
+            reason_zh="该提交的内容已到期删除，不能再核验",
+            reason_en="what was submitted was deleted after its period and cannot be verified any more",
+        )
     if not await _requeue(session, VerificationTask.submission_id == submission_id, at):
         raise Conflict(reason_zh="该提交已在核验队列中", reason_en="this submission is already in the queue")
     before = {"code": task.last_error}
@@ -136,9 +142,12 @@ async def retry_all_dead_letters(
 
 
 async def _requeue(session: AsyncSession, which: ColumnElement[bool], at: datetime) -> int:
+    emptied = exists().where(
+        Submission.id == VerificationTask.submission_id, Submission.envelope_deleted_at.is_not(None)
+    )
     requeued = (
         update(VerificationTask)
-        .where(VerificationTask.state == "dead", which)
+        .where(VerificationTask.state == "dead", which, ~emptied)
         .values(state="waiting", attempts=0, not_before=at, died_at=None)
         .returning(VerificationTask.submission_id)
         .execution_options(synchronize_session=False)

@@ -210,6 +210,7 @@ async def _load_recent_submissions(
             Submission.student_id.in_({each.student_id for each in submissions}),
             Submission.received_at >= since,
             Submission.received_at < until,
+            Submission.envelope_deleted_at.is_(None),
         )
     )
     recent: dict[UUID, list[tuple[datetime, str]]] = defaultdict(list)

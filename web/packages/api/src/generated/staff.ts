@@ -9121,13 +9121,13 @@ export interface components {
             id: string;
             /**
              * Items
-             * @description 核验、采集、证件照或学生的数量 · check-ins, enrolments, portraits or students
+             * @description 核验、采集、证件照、学生、现场核验或查看记录的数量 · check-ins, enrolments, portraits, students, attestations or views
              * @example 128
              */
             items: number;
             /**
              * Kind
-             * @description frames, frames_not_looked_at, enrolment_shots, portraits, templates 或 picture_keys · what was deleted
+             * @description frames, frames_not_looked_at, enrolment_shots, portraits, templates, picture_keys, envelopes, attester_positions 或 picture_views · what was deleted
              * @example frames
              */
             kind: string;

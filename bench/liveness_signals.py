@@ -54,7 +54,7 @@ class SeenBurst:
 
 def look_at(engine: FaceEngine, frames: Sequence[bytes], rules: ActionRules) -> SeenBurst:
     """Find faces, contours and actions as the check does."""
-    pictures = [Picture.open(data, DecodeLimits(), for_landmarks=True) for data in frames]
+    pictures = [Picture.open(data, DecodeLimits(), in_burst=True) for data in frames]
     seen = [
         (picture, faces[0].box, contours)
         for picture, faces in zip(pictures, engine.track(pictures), strict=True)
@@ -140,7 +140,7 @@ def simulate_flash(
 def _measure_response(
     engine: FaceEngine, frames: Sequence[bytes], shown: Sequence[Colour]
 ) -> Iterator[float]:
-    pictures = [Picture.open(frame, DecodeLimits(), for_landmarks=True) for frame in frames]
+    pictures = [Picture.open(frame, DecodeLimits(), in_burst=True) for frame in frames]
     lit = [
         (colour, *mean_colours(picture.rgb(WORKING_SIDE), faces[0].box))
         for colour, picture, faces in zip(shown, pictures, engine.track(pictures), strict=True)

@@ -217,13 +217,9 @@ def verify_burst(
     observed = _observe_actions(frames, rules, actions)
     rest_frames, action_frames = observed.rest_frames(), observed.action_frames()
     with stopwatch.stage("embed"):
-        at_rest = engine.embed(_faces_at(decoded, rest_frames), use=EmbeddingUse.PROBE)
-        acting = engine.embed(
-            _faces_at(decoded, action_frames),
-            use=EmbeddingUse.CONTINUITY if rest_frames else EmbeddingUse.PROBE,
-        )
-        descriptors = [*at_rest, *acting]
-    probe = mean_descriptor(at_rest or descriptors) if descriptors else None
+        faces = _faces_at(decoded, (*rest_frames, *action_frames))
+        descriptors = engine.embed(faces, use=EmbeddingUse.PROBE)
+    probe = mean_descriptor(descriptors[: len(rest_frames)] or descriptors) if descriptors else None
     with stopwatch.stage("liveness"):
         generated = engine.info().test_only
         signals = _measure_risk_signals(examined)
@@ -427,7 +423,7 @@ def _open_frames(
     try:
         for shot in burst:
             try:
-                opened.append(Picture.open(shot.data, limits, for_landmarks=True))
+                opened.append(Picture.open(shot.data, limits, in_burst=True))
             except ImageTooLarge:
                 raise
             except BiometricsError as error:

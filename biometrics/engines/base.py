@@ -4,7 +4,7 @@ A descriptor is meaningful only for the engine and version that made it. Compari
 versions raises EngineMismatch; after a change of engine a person enrols again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -118,12 +118,17 @@ class Contours:
 
     def scaled(self, factor: float) -> "Contours":
         """The same outlines in an image `factor` times as large."""
+        return self._mapped(lambda point: Point(point.x * factor, point.y * factor))
 
-        def of(outline: tuple[Point, ...]) -> tuple[Point, ...]:
-            return tuple(Point(point.x * factor, point.y * factor) for point in outline)
+    def moved(self, x: float, y: float) -> "Contours":
+        """The outlines shifted right by `x` and down by `y`."""
+        return self._mapped(lambda point: Point(point.x + x, point.y + y))
 
-        (nose,) = of((self.nose,))
-        return Contours(of(self.left_eye), of(self.right_eye), of(self.mouth), nose, of(self.rigid))
+    def _mapped(self, change: Callable[[Point], Point]) -> "Contours":
+        left, right, mouth, rigid = (
+            tuple(map(change, outline)) for outline in (self.left_eye, self.right_eye, self.mouth, self.rigid)
+        )
+        return Contours(left, right, mouth, change(self.nose), rigid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +149,7 @@ class EmbeddingUse(StrEnum):
     TEMPLATE = "template"
     """Part of a template, which is kept for years."""
     PROBE = "probe"
-    """Compared with a template."""
-    CONTINUITY = "continuity"
-    """Compared within one burst, to notice another person among its frames."""
+    """Compared with a template, or with another frame of the same burst."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

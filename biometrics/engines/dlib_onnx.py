@@ -36,7 +36,7 @@ from biometrics.engines.dlib_weights import DIMENSION, read_resnet
 from biometrics.engines.onnx_session import single_threaded_session
 from biometrics.engines.resnet_graph import CHIP_SIDE, INPUT, resnet_model
 from biometrics.errors import EngineUnavailable
-from biometrics.liveness.landmark_model import LandmarkModel
+from biometrics.liveness.landmark_model import LandmarkModel, find_contours
 from biometrics.pictures.decoding import Grey, Picture, Pixels
 
 Chips = npt.NDArray[np.uint8]
@@ -129,27 +129,21 @@ class DlibOnnxEngine:
             ]
 
     def find_contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
-        """Locate contours with the landmark model, in the same decoding in which the five landmarks were located."""
+        """Locate contours with the landmark model, if there is one."""
         if self._landmark_model is None:
             return None
-        decoded = picture.rgb_for_face(face.box.width)
-        contours = self._landmark_model.locate_contours(decoded.pixels, face.box.scaled(1 / decoded.factor))
-        return contours.scaled(decoded.factor)
+        return find_contours(self._landmark_model, picture, face.box)
 
     def embed(
         self,
         faces: Sequence[tuple[Picture, DetectedFace]],
         *,
-        use: EmbeddingUse = EmbeddingUse.TEMPLATE,
+        use: EmbeddingUse = EmbeddingUse.TEMPLATE,  # noqa: ARG002 - every use gets both views
     ) -> list[Descriptor]:
         """The mean descriptor of each aligned chip and its mirror image, as float32, not normalised."""
         if not faces:
             return []
-        if use is EmbeddingUse.CONTINUITY:
-            vectors = self.compute_descriptors(self._cut_chips(faces, _UPRIGHT_PADDING), views=1)
-        else:
-            vectors = self.compute_descriptors(self.align(faces))
-        return [Descriptor(KEY, Metric.L2, vector) for vector in vectors]
+        return [Descriptor(KEY, Metric.L2, vector) for vector in self.compute_descriptors(self.align(faces))]
 
     def align(self, faces: Sequence[tuple[Picture, DetectedFace]]) -> Chips:
         """The chips of all faces followed by their mirror images, shape (2 n, 150, 150, 3)."""
@@ -160,11 +154,11 @@ class DlibOnnxEngine:
         with self._lock:
             return np.stack([self._cut_chip(picture, face, padding) for picture, face in faces])
 
-    def compute_descriptors(self, chips: Chips, views: int = 2) -> npt.NDArray[np.float32]:
-        """Run all chips in one forward pass and average the `views` results of each face, shape (n, 128)."""
+    def compute_descriptors(self, chips: Chips) -> npt.NDArray[np.float32]:
+        """Run all chips in one forward pass and average the two results of each face, shape (n, 128)."""
         batch = np.ascontiguousarray(chips.transpose(0, 3, 1, 2), dtype=np.float32)
         (raw,) = self._network().run(None, {INPUT: batch})
-        averaged: npt.NDArray[np.float32] = raw.reshape(views, -1, DIMENSION).mean(axis=0)
+        averaged: npt.NDArray[np.float32] = raw.reshape(2, -1, DIMENSION).mean(axis=0)
         return averaged
 
     def _network(self) -> onnxruntime.InferenceSession:

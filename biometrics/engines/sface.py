@@ -31,8 +31,8 @@ from biometrics.engines.model_files import SFACE, YUNET, read_model_file
 from biometrics.engines.onnx_detector import Detection
 from biometrics.engines.onnx_session import single_threaded_session
 from biometrics.engines.yunet import YuNet
-from biometrics.liveness.landmark_model import LandmarkModel
-from biometrics.pictures.decoding import Picture, Pixels
+from biometrics.liveness.landmark_model import LandmarkModel, find_contours
+from biometrics.pictures.decoding import CHIP_FACE_WIDTH, Picture, Pixels
 
 Chips = npt.NDArray[np.uint8]
 """Aligned RGB faces, shape (n, 112, 112, 3)."""
@@ -112,12 +112,10 @@ class SFaceEngine:
         return [_as_face(each) for each in found]
 
     def find_contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
-        """Locate contours with the landmark model, in a decoding that suits the width of the face."""
+        """Locate contours with the landmark model, if there is one."""
         if self._landmark_model is None:
             return None
-        decoded = picture.rgb_for_face(face.box.width)
-        contours = self._landmark_model.locate_contours(decoded.pixels, face.box.scaled(1 / decoded.factor))
-        return contours.scaled(decoded.factor)
+        return find_contours(self._landmark_model, picture, face.box)
 
     def embed(
         self,
@@ -174,7 +172,7 @@ def _as_face(found: Detection) -> DetectedFace:
 
 
 def _cut_chip(picture: Picture, face: DetectedFace) -> Pixels:
-    decoded = picture.rgb_for_face(face.box.width)
+    decoded = picture.rgb_for_face(face.box.width, CHIP_FACE_WIDTH)
     points = named_points(face)
     places = _PLACES_WITHOUT_MOUTH if face.mouth is None else _PLACES
     step, origin = fit_similarity(

@@ -33,7 +33,7 @@ class YuNet:
 
     def __init__(self, model: bytes) -> None:
         """`model` is the file as published (`model_files.YUNET`)."""
-        self._session = single_threaded_session(rewrite_for_onnxruntime(model, any_size=True))
+        self._session = single_threaded_session(rewrite_for_onnxruntime(model, any_size=True, grey=True))
 
     def detect(self, picture: Picture, short_side: int, min_score: float) -> list[Detection]:
         """The faces of a picture scaled down to `short_side`, widest first, in pixels of the original.
@@ -66,7 +66,7 @@ class YuNet:
     ) -> list[Detection]:
         """The faces in `grey`, whose pixels are `factor` pixels of the original wide and start at `origin` there."""
         canvas = _pad(grey)
-        blob = np.broadcast_to(canvas.astype(np.float32), (1, 3, *canvas.shape))
+        blob = canvas.astype(np.float32)[None, None]
         answers = self._session.run(list(_OUTPUTS), {"input": blob})
         outputs = dict(zip(_OUTPUTS, answers, strict=True))
         candidates = _decode(outputs, canvas.shape[1])

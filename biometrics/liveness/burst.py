@@ -181,8 +181,13 @@ class ObservedActions:
         return tuple(sorted(chosen))
 
     def action_frames(self) -> tuple[int, ...]:
-        """The frames that prove an action. They must show the same person as the frames at rest."""
-        return tuple(sorted({each.peak for each in self.detected}))
+        """The frame that proves an action and must show the same person as the frames at rest. A turn, if there is one.
+
+        Software can animate a photograph of an absent student with every action but a turn that has depth, so a second
+        person who acts in front of the camera does the turn. Each further frame costs a descriptor.
+        """
+        turns = [each for each in self.detected if each.depth is not None]
+        return tuple(each.peak for each in (turns or self.detected)[:1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from typing import Protocol
 import dlib
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from biometrics.engines.base import Box, Contours, Point
-from biometrics.pictures.decoding import Pixels
+from biometrics.pictures.decoding import FACE_WIDTH, Grey, Picture, Pixels
 
 LandmarkPoints = npt.NDArray[np.float64]
 """The 68 points of the Multi-PIE mark-up, shape (68, 2), x and y in pixels."""
@@ -22,15 +23,40 @@ LandmarkPoints = npt.NDArray[np.float64]
 SHAPE_68 = "shape_predictor_68_face_landmarks.dat"
 
 
+_MARGIN = 0.35
+"""Share of a box around it that is cut out with it: the model looks at pixels a little outside of the face."""
+
+
 class LandmarkModel(Protocol):
-    """Locates contours in an upright RGB image. Positions are pixels of that image."""
+    """Locates contours in an upright RGB or grey image. Positions are pixels of that image."""
 
     name: str
     """Model and licence, for display to an operator."""
 
-    def locate_contours(self, pixels: Pixels, box: Box) -> Contours:
+    def locate_contours(self, pixels: Pixels | Grey, box: Box) -> Contours:
         """The outlines of the face in `box`."""
         ...
+
+
+def find_contours(model: LandmarkModel, picture: Picture, box: Box) -> Contours:
+    """The outlines of the face in `box`, in pixels of the original, from a decoding no finer than needed.
+
+    dlib rounds landmarks to whole pixels. Where the face is narrower than `FACE_WIDTH` in the decoding, it is cut out and
+    enlarged first, which is cheaper than a finer decoding.
+    """
+    decoded = picture.grey_for_face(box.width)
+    inside = box.scaled(1 / decoded.factor)
+    if inside.width >= FACE_WIDTH:
+        return model.locate_contours(decoded.pixels, inside).scaled(decoded.factor)
+    around, step = inside.grown(_MARGIN), inside.width / FACE_WIDTH
+    cut = Image.fromarray(decoded.pixels).transform(
+        (round(around.width / step), round(around.height / step)),
+        Image.Transform.EXTENT,
+        (around.left, around.top, around.right, around.bottom),
+        Image.Resampling.BILINEAR,
+    )
+    found = model.locate_contours(np.asarray(cut), inside.moved(-around.left, -around.top).scaled(1 / step))
+    return found.scaled(step).moved(around.left, around.top).scaled(decoded.factor)
 
 
 class Dlib68LandmarkModel:
@@ -43,10 +69,10 @@ class Dlib68LandmarkModel:
         self._lock = threading.Lock()
         self._predictor: dlib.shape_predictor | None = None
 
-    def locate_contours(self, pixels: Pixels, box: Box) -> Contours:
+    def locate_contours(self, pixels: Pixels | Grey, box: Box) -> Contours:
         return select_contours(self.locate_points(pixels, box))
 
-    def locate_points(self, pixels: Pixels, box: Box) -> LandmarkPoints:
+    def locate_points(self, pixels: Pixels | Grey, box: Box) -> LandmarkPoints:
         """All 68 points in the order of the mark-up."""
         with self._lock:
             if self._predictor is None:

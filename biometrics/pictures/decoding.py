@@ -35,11 +35,12 @@ WORKING_SIDE = 360
 
 _REDUCTIONS = (8, 4, 2, 1)
 """Powers of two only: libjpeg-turbo has no SIMD code for the other eighths, and 5/8 takes longer than full size."""
-_FACE_WIDTH = 260.0
-"""Width of a face in the decoding for landmarks and chip. dlib rounds landmarks to whole pixels: at 150, the size of a
+FACE_WIDTH = 260.0
+"""Width of a face in a decoding for dlib's landmarks and chip. dlib rounds landmarks to whole pixels: at 150, the size of a
 chip, the rounding moved descriptors of one person apart by up to a tenth."""
-_LANDMARK_SIDE = 720
-"""Short side of the single decoding of a burst frame: the face of a selfie is about `_FACE_WIDTH` wide in it."""
+CHIP_FACE_WIDTH = 130.0
+"""Width of a face in a decoding for everything with parts of a pixel: a chip of 112 pixels, landmarks in an enlarged cut,
+brightness. Half the pixels of a phone's frame suffice for it when the face is a third of the picture wide."""
 UNSCALED_COST = 4
 """Decoding a pixel of a PNG costs as much as decoding four of a JPEG (54 ms against 12.5 ms at 1080 x 1920)."""
 _LARGEST_SIDE = 1440
@@ -120,10 +121,10 @@ class Picture:
     """
 
     def __init__(
-        self, data: bytes, container: Container, orientation: int, *, for_landmarks: bool = False
+        self, data: bytes, container: Container, orientation: int, *, in_burst: bool = False
     ) -> None:
         self._data = data
-        self._for_landmarks = for_landmarks
+        self._in_burst = in_burst
         self._orientation = orientation
         self._decoded: dict[tuple[str, int], DecodedImage] = {}
         self.kind = container.kind
@@ -132,11 +133,11 @@ class Picture:
         self.width, self.height = sides[::-1] if orientation >= _SIDEWAYS else sides
 
     @classmethod
-    def open(cls, data: bytes, limits: DecodeLimits, *, for_landmarks: bool = False) -> Self:
+    def open(cls, data: bytes, limits: DecodeLimits, *, in_burst: bool = False) -> Self:
         """Check one still JPEG, PNG, WebP or HEIC. Raises a BiometricsError whose code starts with `image_`.
 
-        Set `for_landmarks` if landmarks will be located in it, as in every frame of a burst: a single colour decoding
-        then serves all steps. For detection alone, a small grey decoding is faster.
+        Set `in_burst` for the frames of a burst: every step then uses the same colour decoding. For detection alone, a
+        small grey decoding is faster.
         """
         if len(data) > limits.max_bytes:
             raise ImageTooLarge(limit=f"{limits.max_bytes // 1024} KiB")
@@ -146,7 +147,7 @@ class Picture:
             raise ImageTooSmall(limit=limits.min_side)
         if container.colour is not None:
             raise ImageColourUnsupported(colour=container.colour)
-        return cls(data, container, _check_orientation(data, container), for_landmarks=for_landmarks)
+        return cls(data, container, _check_orientation(data, container), in_burst=in_burst)
 
     @property
     def short_side(self) -> int:
@@ -163,43 +164,41 @@ class Picture:
         """Grey at the smallest size whose short side is at least `short_side`. Raises ImageBroken."""
         return self._decode("GRAY", short_side)
 
-    def rgb_for_face(self, width: float) -> DecodedImage:
-        """RGB at a size at which a face of `width` pixels in the original is large enough for landmarks and chip."""
-        wanted = round(self.short_side * _FACE_WIDTH / max(1.0, width))
-        return self.rgb(min(max(1, wanted), _LARGEST_SIDE))
+    def rgb_for_face(self, width: float, wanted: float = FACE_WIDTH) -> DecodedImage:
+        """RGB at a size at which a face of `width` pixels in the original is at least `wanted` pixels wide, if it can be."""
+        return self.rgb(self._side_for_face(width, wanted))
 
     def grey_for_face(self, width: float) -> DecodedImage:
-        """Like `rgb_for_face`, but grey if that decoding is free anyway. For measurements of brightness."""
-        shown = self.rgb_for_face(width)
-        return (
-            self.grey(_reduced_side(self.short_side, round(shown.factor))) if self._for_landmarks else shown
-        )
+        """Like `rgb_for_face` for a chip, but grey if that costs no decoding of its own. For measurements of brightness."""
+        if self._in_burst:
+            return self.grey(self._side_for_face(width, CHIP_FACE_WIDTH))
+        return self.rgb_for_face(width)
+
+    def _side_for_face(self, width: float, wanted: float) -> int:
+        side = round(self.short_side * wanted / max(1.0, width))
+        return min(max(1, side), _LARGEST_SIDE)
 
     def _decode(self, colours: str, short_side: int | None) -> DecodedImage:
         wanted = min(max(short_side or self.short_side, WORKING_SIDE), self.short_side)
         reduction = next(each for each in _REDUCTIONS if _reduced_side(self.short_side, each) >= wanted)
         key = (colours, reduction)
         if key not in self._decoded:
-            upright = np.ascontiguousarray(self._decoder(colours)(colours, reduction))
+            upright = np.ascontiguousarray(self._decoder(colours, reduction)(colours, reduction))
             self._decoded[key] = DecodedImage(upright, self.width / upright.shape[1])
         return self._decoded[key]
 
-    def _decoder(self, colours: str) -> Callable[[str, int], npt.NDArray[np.uint8]]:
-        if colours == "GRAY" and self._for_landmarks:
-            return self._grey_from_rgb
+    def _decoder(self, colours: str, reduction: int) -> Callable[[str, int], npt.NDArray[np.uint8]]:
+        if colours == "GRAY" and self._in_burst and (reduction > 1 or self.short_side < 2 * WORKING_SIDE):
+            return self._grey_from_rgb  # otherwise it is the one frame whose texture is measured in full size
         if self.kind is ImageKind.JPEG:
             return self._decode_jpeg
         return self._decode_heif if self.kind is ImageKind.HEIF else self._decode_with_pillow
 
-    def _grey_from_rgb(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
+    def _grey_from_rgb(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:  # noqa: ARG002
         """Grey computed by dlib as the mean of the channels, twice as fast as Pillow's weighted sum."""
         import dlib  # noqa: PLC0415 - loaded only in processes that analyse faces
 
-        rgb = self.rgb(max(_LANDMARK_SIDE, _reduced_side(self.short_side, reduction)))
-        rgb_reduction = round(rgb.factor)
-        if rgb_reduction < reduction:
-            finest = self._decode(colours, _reduced_side(self.short_side, rgb_reduction))
-            return np.asarray(Image.fromarray(finest.pixels).reduce(reduction // rgb_reduction))
+        rgb = self._decode("RGB", _reduced_side(self.short_side, reduction))
         grey: npt.NDArray[np.uint8] = dlib.as_grayscale(rgb.pixels)
         return grey
 

@@ -189,8 +189,12 @@ def test_another_person_in_an_action_frame_is_detected() -> None:
 
 def test_rest_frames_and_action_frames_are_selected() -> None:
     observed = observe_actions(FRAMES, ACTIONS)
-    assert observed.action_frames() == tuple(sorted({each.peak for each in observed.detected}))
+    turn = next(each for each in observed.detected if each.depth is not None)
+    assert observed.action_frames() == (turn.peak,)
     assert observed.rest_frames() == (observed.at_rest[0], observed.at_rest[-1])
+    without_turn = replace(observed, detected=tuple(each for each in observed.detected if each.depth is None))
+    assert without_turn.action_frames() == (without_turn.detected[0].peak,)
+    assert replace(observed, detected=()).action_frames() == ()
 
 
 def test_all_usable_frames_are_compared_without_measurements() -> None:

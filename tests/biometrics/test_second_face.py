@@ -44,8 +44,8 @@ def test_photographs_of_one_person_show_no_second_face(
 def test_second_face_in_the_first_or_the_last_frame_of_a_burst_is_seen(
     sface_engine: SFaceEngine, faces: list[FaceCutOut], frame: int
 ) -> None:
-    alone = Picture.open(compose(faces[0], faces[1], 0.01), DecodeLimits(), for_landmarks=True)
-    together = Picture.open(compose(faces[0], faces[1], 0.6), DecodeLimits(), for_landmarks=True)
+    alone = Picture.open(compose(faces[0], faces[1], 0.01), DecodeLimits(), in_burst=True)
+    together = Picture.open(compose(faces[0], faces[1], 0.6), DecodeLimits(), in_burst=True)
     burst = [alone, alone, alone]
     burst[frame] = together
     tracked = sface_engine.track(burst)

@@ -66,7 +66,7 @@ def test_square_box_lies_between_eyes_and_mouth() -> None:
 
 def test_tracked_face_is_where_a_full_search_finds_it(sface_engine: SFaceEngine, people: People) -> None:
     picture = people["obama"][0].read_bytes()
-    burst = [Picture.open(picture, DecodeLimits(), for_landmarks=True) for _ in range(3)]
+    burst = [Picture.open(picture, DecodeLimits(), in_burst=True) for _ in range(3)]
     first, middle, last = (faces[0] for faces in sface_engine.track(burst))
     assert first == last
     assert overlap(first.box, middle.box) > 0.9
@@ -84,7 +84,7 @@ def test_face_that_jumped_is_searched_everywhere(sface_engine: SFaceEngine, peop
         canvas.paste(face, corner)
         buffer = io.BytesIO()
         canvas.save(buffer, "JPEG", quality=95)
-        frames.append(Picture.open(buffer.getvalue(), DecodeLimits(), for_landmarks=True))
+        frames.append(Picture.open(buffer.getvalue(), DecodeLimits(), in_burst=True))
     tracked = sface_engine.track(frames)
     assert [len(faces) for faces in tracked] == [1, 1, 1]
     assert overlap(tracked[1][0].box, tracked[2][0].box) > 0.9

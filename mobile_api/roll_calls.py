@@ -21,6 +21,7 @@ from backend.roll_call.check_in import challenges, frames
 from backend.roll_call.eligibility import RecordedRefusal
 from backend.roll_call.launch.arrival_jitter import jitter_fraction
 from backend.roll_call.policy import check_in_limits, max_arrival_jitter, roll_call_policy
+from backend.roll_call.rules import StudentPhase
 from backend.roll_call.student_schemas import (
     ChallengeIn,
     ChallengeOut,
@@ -44,7 +45,7 @@ from mobile_api.caller import PhoneCaller
 router = APIRouter(prefix="/v1", tags=["核验 · roll calls"])
 
 
-def _roll_call_state(roll_call: RollCall, at: datetime, *, voided: bool) -> str:
+def _roll_call_state(roll_call: RollCall, at: datetime, *, voided: bool) -> StudentPhase:
     if voided:
         return "voided"
     if at < roll_call.opens_at:

@@ -1,15 +1,15 @@
 """API schemas of applications, decisions and findings of duplicate enrolment."""
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from backend.aid.applications import ClassApplicationResult, Outcome
-from backend.aid.queries import ApplicationView
+from backend.aid.queries import ApplicationState, ApplicationView
 from backend.aid.rules import AidKind
-from backend.core.web.schema_types import LongText, Schema
+from backend.core.web.schema_types import LongText, OneOf, Schema
 
 KIND_DESCRIPTION = "国家助学金 grant, 免学费 tuition_waiver"
 
@@ -56,7 +56,9 @@ class AidApplicationOut(BaseModel):
     kind: AidKind = Field(description=KIND_DESCRIPTION)
     term_code: str = Field(examples=["2026-autumn"])
     filed_at: datetime
-    state: str = Field(description="pending, approved, refused", examples=["pending"])
+    state: Annotated[str, OneOf(ApplicationState)] = Field(
+        description="pending, approved, refused", examples=["pending"]
+    )
     reasons: str | None = Field(description="审批意见 · opinion of the decision", examples=[None])
     decided_at: datetime | None
 

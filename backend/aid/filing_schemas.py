@@ -1,22 +1,24 @@
 """API schemas of filings and exports. Amounts are whole fen (1 yuan = 100 fen)."""
 
 from datetime import date, datetime
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from backend.aid.exports import ExportView
-from backend.aid.filings import FilingLine, FilingView, describe_change
+from backend.aid.filings import FilingKind, FilingLine, FilingState, FilingView, describe_change
 from backend.aid.rules import AidKind
-from backend.core.web.schema_types import Schema, ShortText
+from backend.core.web.schema_types import OneOf, Schema, ShortText
 
 
 class FilingSummaryOut(BaseModel):
     """A withdrawal of unpaid aid, or its reinstatement, with the reason."""
 
     id: UUID
-    kind: str = Field(description="撤回 withdrawal, 恢复 reinstatement", examples=["withdrawal"])
+    kind: Annotated[str, OneOf(FilingKind)] = Field(
+        description="撤回 withdrawal, 恢复 reinstatement", examples=["withdrawal"]
+    )
     change_id: UUID = Field(
         description="所依据的学籍异动，可据此申诉 · the standing change; an appeal names it"
     )
@@ -50,7 +52,9 @@ class FilingOut(FilingSummaryOut):
     student_id: UUID
     school_id: UUID
     name: str = Field(examples=["某某"])
-    state: str = Field(description="filed, exported, acknowledged", examples=["filed"])
+    state: Annotated[str, OneOf(FilingState)] = Field(
+        description="filed, exported, acknowledged", examples=["filed"]
+    )
     exported_at: datetime | None
     reference: str | None = Field(description="资助部门编号", examples=[None])
     age_days: int | None = Field(

@@ -11,8 +11,8 @@ from backend.aid.application_schemas import KIND_DESCRIPTION, AidApplicationOut
 from backend.aid.filing_schemas import FilingSummaryOut
 from backend.aid.payments import MAX_PAYMENT_FEN, MAX_REFERENCE_LENGTH, PaymentResult
 from backend.aid.queries import AwardView, Balance, StudentAid
-from backend.aid.rules import AidKind
-from backend.core.web.schema_types import Day, Schema, ShortText
+from backend.aid.rules import Account, AidKind
+from backend.core.web.schema_types import Day, OneOf, Schema, ShortText
 
 
 def _require_first_of_month(day: date) -> date:
@@ -171,8 +171,10 @@ class PostingOut(BaseModel):
     at: datetime
     award_id: UUID
     month: date
-    source: str = Field(description="budget, due, paid, withdrawn", examples=["due"])
-    target: str = Field(examples=["paid"])
+    source: Annotated[str, OneOf(Account)] = Field(
+        description="budget, due, paid, withdrawn", examples=["due"]
+    )
+    target: Annotated[str, OneOf(Account)] = Field(examples=["paid"])
     fen: int = Field(examples=[23000])
     cause: str = Field(examples=["payment:01890a5d-ac96-774b-bcce-b302099a8057"])
 

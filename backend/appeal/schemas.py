@@ -9,13 +9,17 @@ from pydantic import BaseModel, Field
 from backend.appeal.filing import AgainstChange, AgainstCheck, AgainstIneligibility, AppealSubject
 from backend.appeal.gaokao import REASON_TEXTS, Eligibility
 from backend.appeal.queries import AppealView, MessageView
-from backend.appeal.rules import AppealDeadline
-from backend.appeal.statements import NewMessage
+from backend.appeal.rules import AppealDeadline, AppealState
+from backend.appeal.statements import NewMessage, Side
 from backend.appeal.subjects import ChangeSubject, RollCallSubject, SubjectView
-from backend.core.web.schema_types import Day, LongText, Schema
+from backend.core.web.schema_types import Day, LongText, OneOf, Schema
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
+from backend.people.categories import StandingCode, StudyFormCode
 from backend.roll_call.reason_texts import reason
-from backend.standing.appeal_effects import AppealFinding
+from backend.roll_call.rules import Outcome, OutcomeMethod, RollCallKind
+from backend.standing.appeal_effects import AppealFinding, Target
+from backend.standing.engine.ledger import Cause
+from backend.standing.engine.prompts import PromptKind
 
 # --- requests ---
 
@@ -101,7 +105,9 @@ class AppealDecisionOut(BaseModel):
     """The decision on an appeal."""
 
     upheld: bool
-    finding: str | None = Field(description="present or excused, of an upheld appeal against a result")
+    finding: Annotated[str, OneOf(AppealFinding)] | None = Field(
+        description="present or excused, of an upheld appeal against a result"
+    )
     reasons: str = Field(examples=["考勤记录与照片相符，认定到场。"])
     at: datetime
 
@@ -112,8 +118,10 @@ class AppealOut(BaseModel):
     id: UUID
     student_id: UUID
     school_id: UUID
-    appellant: str = Field(description="student or school", examples=["student"])
-    target: str = Field(description="check, change or gaokao", examples=["check"])
+    appellant: Annotated[str, OneOf("student", "school")] = Field(
+        description="student or school", examples=["student"]
+    )
+    target: Annotated[str, OneOf(Target)] = Field(description="check, change or gaokao", examples=["check"])
     target_id: str
     previous: UUID | None = Field(
         description="被驳回的原申诉 · the rejected appeal that this one takes to the next level"
@@ -122,7 +130,7 @@ class AppealOut(BaseModel):
     deciding_unit_id: UUID
     deciding_unit: str = Field(examples=["郑州市教育局"])
     filed_at: datetime
-    state: str = Field(
+    state: Annotated[str, OneOf(AppealState)] = Field(
         description="open, upheld, rejected, withdrawn, or ended: the change was reversed in another way",
         examples=["open"],
     )
@@ -141,10 +149,10 @@ class AppealOut(BaseModel):
 class AppealedOutcomeOut(BaseModel):
     """One result of a roll call; the last one is in effect. Only authorities see `trace`."""
 
-    outcome: str = Field(examples=["missed"])
+    outcome: Annotated[str, OneOf(Outcome)] = Field(examples=["missed"])
     reason_zh: str
     reason_en: str
-    method: str
+    method: Annotated[str, OneOf(OutcomeMethod)]
     at: datetime
     trace: dict[str, Any] | None
 
@@ -155,7 +163,7 @@ class RollCallSubjectOut(BaseModel):
     kind: Literal["check"] = "check"
     roll_call_id: UUID
     title: str
-    roll_call_kind: str
+    roll_call_kind: Annotated[str, OneOf(RollCallKind)]
     launcher: str
     opens_at: datetime
     closes_at: datetime
@@ -167,24 +175,24 @@ class ChangeSubjectOut(BaseModel):
 
     kind: Literal["change"] = "change"
     change_id: UUID
-    cause: str = Field(description="decision or expiry", examples=["expiry"])
+    cause: Annotated[str, OneOf(Cause)] = Field(description="decision or expiry", examples=["expiry"])
     outcome: str = Field(examples=["part_time"])
-    standing_before: str
-    study_form_before: str
-    standing_after: str
-    study_form_after: str
+    standing_before: StandingCode
+    study_form_before: StudyFormCode
+    standing_after: StandingCode
+    study_form_after: StudyFormCode
     at: datetime
     reversed_at: datetime | None
     trace: dict[str, Any]
     prompt_id: UUID | None
-    prompt_kind: str | None
+    prompt_kind: Annotated[str, OneOf(PromptKind)] | None
     prompt_trace: dict[str, Any] | None
 
 
 class EligibilityReasonOut(BaseModel):
     """A reason code with its text in both languages."""
 
-    code: str = Field(examples=["not_full_time"])
+    code: Annotated[str, OneOf(REASON_TEXTS)] = Field(examples=["not_full_time"])
     zh: str
     en: str
 
@@ -194,7 +202,7 @@ class EligibilityChangeOut(BaseModel):
 
     change_id: UUID
     at: datetime
-    cause: str
+    cause: Annotated[str, OneOf(Cause)]
     outcome: str
 
 
@@ -205,8 +213,8 @@ class GaokaoEligibilityOut(BaseModel):
     on: date
     exam_year: int = Field(examples=[2027])
     eligible: bool
-    standing: str = Field(examples=["01"])
-    study_form: str = Field(examples=["full_time"])
+    standing: StandingCode = Field(examples=["01"])
+    study_form: StudyFormCode = Field(examples=["full_time"])
     reasons: list[EligibilityReasonOut]
     changes: list[EligibilityChangeOut]
     finding_appeal_id: UUID | None = Field(description="据以认定的申诉 · the upheld appeal")
@@ -266,7 +274,7 @@ class AppealMessageOut(BaseModel):
 
     id: UUID
     seq: int = Field(examples=[1])
-    side: str = Field(description="appellant or unit", examples=["appellant"])
+    side: Annotated[str, OneOf(Side)] = Field(description="appellant or unit", examples=["appellant"])
     text: str
     at: datetime
     attachments: list[AttachmentOut]

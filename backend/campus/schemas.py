@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backend.campus.outline import Outline, OutlineFormat
 from backend.campus.queries import SiteView, VersionView
-from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
+from backend.core.web.schema_types import LongText, OneOf, Schema, ShortText, Timestamp
 from geo.datum import Datum
+from geo.site import SiteFlaw
 
 SiteKindName = Literal["main", "branch", "internship"]
 FilingStatus = Literal["filed", "approved", "rejected"]
@@ -112,7 +113,9 @@ class OutlineProblem(BaseModel):
     """Why an outline cannot be filed."""
 
     code: str = Field(examples=["site_invalid"])
-    reason: str | None = Field(description="the flaw, as a stable code", examples=["self_intersection"])
+    reason: Annotated[str, OneOf(SiteFlaw)] | None = Field(
+        description="the flaw, as a stable code", examples=["self_intersection"]
+    )
     zh: str
     en: str
 

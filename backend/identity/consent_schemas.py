@@ -1,12 +1,15 @@
 """Wire schemas of consents, their texts, and the alternative without a face."""
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from backend.core.web.schema_types import Schema, ShortText
-from backend.identity.consents import ConsentText
+from backend.core.web.schema_types import OneOf, Schema, ShortText
+from backend.identity.consents import CONSENT_KINDS, ConsentText
 from backend.people.tables import Consent
+
+ConsentKind = Annotated[str, OneOf(CONSENT_KINDS)]
 
 
 class ConsentIn(Schema):
@@ -21,7 +24,7 @@ class ConsentIn(Schema):
 class ConsentOut(BaseModel):
     """A kind of consent, its current text, and the newest answer; `granted` is null before the first answer."""
 
-    kind: str = Field(examples=["face_use"])
+    kind: ConsentKind = Field(examples=["face_use"])
     text_version: str = Field(description="现行文本 · the text in force", examples=["face-use-1"])
     granted: bool | None
     answered_version: str | None = Field(examples=["face-use-1"])
@@ -35,7 +38,7 @@ class ConsentOut(BaseModel):
 class ConsentTextOut(BaseModel):
     """One version of the text of a consent, current or earlier."""
 
-    kind: str = Field(examples=["face_use"])
+    kind: ConsentKind = Field(examples=["face_use"])
     text_version: str = Field(examples=["face-use-1"])
     title_zh: str = Field(examples=["使用人脸核验"])
     title_en: str = Field(examples=["Use of your face"])

@@ -39,6 +39,7 @@ FACE_LOOK = "face_look"
 """Consent that staff compare a picture of a check-in with the ID portrait; not part of activation."""
 FACE_SEARCH = "face_search"
 """Consent to search for the same face under another name; not part of activation."""
+CONSENT_KINDS = (FACE_USE, TEMPLATE_STORAGE, LOCATION, GUARDIAN_NOTICE, FACE_LOOK, FACE_SEARCH)
 FACE_CONSENTS = (FACE_USE, TEMPLATE_STORAGE)
 LOOK_CONSENTS = (*FACE_CONSENTS, FACE_LOOK)
 """A person may see pictures of a check-in only while all of these are granted."""

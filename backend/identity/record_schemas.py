@@ -1,15 +1,22 @@
 """Wire schemas of a student's own record, its check by the student, and corrections of it."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from backend.core.errors import BadInput
 from backend.core.keys import KeyRing
-from backend.core.web.schema_types import LongText, Schema, ShortText
-from backend.identity.student_record import OwnRecord, RecordField, RequestCorrection, decrypt_claimed_value
+from backend.core.web.schema_types import LongText, OneOf, Schema, ShortText
+from backend.identity.student_record import (
+    OwnRecord,
+    RecordCheckStatus,
+    RecordField,
+    RequestCorrection,
+    decrypt_claimed_value,
+)
+from backend.people.categories import DocumentKind, Programme, Sex, StandingCode, StudyFormCode
 from backend.people.tables import RecordCheck
 
 
@@ -17,18 +24,18 @@ class RecordOut(BaseModel):
     """The student's own record; identifiers and the phone number are masked."""
 
     name: str = Field(examples=["张三"])
-    sex: str = Field(examples=["female"])
+    sex: Annotated[str, OneOf(Sex)] = Field(examples=["female"])
     birth_date: date
-    document_kind: str = Field(examples=["resident_id"])
+    document_kind: Annotated[str, OneOf(DocumentKind)] = Field(examples=["resident_id"])
     id_number: str = Field(examples=["110*************2X"])
     student_number: str | None = Field(examples=["G11**************2X"])
     school_name: str = Field(examples=["郑州市某某中等专业学校"])
     class_name: str = Field(examples=["2024级1班"])
     grade: int | None = Field(examples=[2024])
     major: str | None = Field(examples=["机电技术应用"])
-    programme: str = Field(examples=["regular"])
-    study_form: str = Field(examples=["full_time"])
-    standing: str = Field(examples=["01"])
+    programme: Annotated[str, OneOf(Programme)] = Field(examples=["regular"])
+    study_form: StudyFormCode = Field(examples=["full_time"])
+    standing: StandingCode = Field(examples=["01"])
     entry_month: str | None = Field(examples=["202409"])
     phone: str | None = Field(examples=["138******00"])
 
@@ -64,8 +71,8 @@ class RecordCheckOut(BaseModel):
     """One check of the record by the student, and the decision on a requested correction."""
 
     id: UUID
-    status: str = Field(examples=["confirmed"])
-    field: str | None
+    status: Annotated[str, OneOf(RecordCheckStatus)] = Field(examples=["confirmed"])
+    field: Annotated[str, OneOf(RecordField)] | None
     claimed: str | None
     at: datetime
     decided_at: datetime | None
@@ -79,10 +86,10 @@ class CorrectionOut(BaseModel):
     student_id: UUID
     student_name: str = Field(examples=["张三"])
     class_name: str = Field(examples=["2024级1班"])
-    field: str = Field(examples=["phone"])
+    field: Annotated[str, OneOf(RecordField)] = Field(examples=["phone"])
     claimed: str = Field(examples=["13900000000"])
     note: str | None
-    status: str = Field(examples=["open"])
+    status: Annotated[str, OneOf(RecordCheckStatus)] = Field(examples=["open"])
     at: datetime
     decided_at: datetime | None
     decided_note: str | None

@@ -32,6 +32,7 @@ from backend.people.queries import (
 )
 from backend.people.tables import RecordCheck, SchoolClass, Student
 
+RecordCheckStatus = Literal["confirmed", "open", "accepted", "declined"]
 RecordField = Literal[
     "name",
     "sex",

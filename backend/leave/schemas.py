@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.keys import KeyRing
-from backend.core.web.schema_types import Day, LongText, Schema, Timestamp
+from backend.core.web.schema_types import Day, LongText, OneOf, Schema, Timestamp
 from backend.leave.kinds import KINDS_TEXT, LeaveKind
 from backend.leave.queries import LEAVE_ATTACHMENTS, Leave
 from backend.leave.reasons import decrypt_reason
-from backend.leave.rules import LeaveBalance
+from backend.leave.rules import LeaveBalance, LeaveState
 from backend.leave.service import Answer, Half
 from backend.leave.stand_ins import StandIn
 from backend.leave.texts import days_sentence
@@ -24,7 +24,7 @@ from backend.people.attachments import AttachmentView, load_attachments
 class LeaveDecisionOut(BaseModel):
     """The decision on a request."""
 
-    outcome: str = Field(description="approved or declined", examples=["approved"])
+    outcome: Annotated[str, OneOf(Answer)] = Field(description="approved or declined", examples=["approved"])
     opinion: str | None = Field(examples=["同意，注意休息"])
     decided_at: datetime
 
@@ -34,13 +34,15 @@ class LeaveOut(BaseModel):
 
     id: UUID
     student_id: UUID
-    kind: str = Field(description=KINDS_TEXT, examples=["sick"])
+    kind: Annotated[str, OneOf(LeaveKind)] = Field(description=KINDS_TEXT, examples=["sick"])
     starts_at: datetime
     ends_at: datetime
     reason: str = Field(examples=["发烧就医"])
     attachments: list[AttachmentOut]
     filed_at: datetime
-    state: str = Field(description="pending, approved, refused, cancelled, returned", examples=["pending"])
+    state: Annotated[str, OneOf(LeaveState)] = Field(
+        description="pending, approved, refused, cancelled, returned", examples=["pending"]
+    )
     decision: LeaveDecisionOut | None
     cancelled_at: datetime | None
     returned_at: datetime | None = Field(description="实际返校时间 · when the student was back")
@@ -199,7 +201,7 @@ class LeaveClaimOut(BaseModel):
 
     student_id: UUID
     leave_id: UUID
-    kind: str = Field(examples=["sick"])
+    kind: Annotated[str, OneOf(LeaveKind)] = Field(examples=["sick"])
     starts_at: datetime
     ends_at: datetime
     filed_at: datetime

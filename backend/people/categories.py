@@ -1,6 +1,9 @@
 """The closed value lists of a student's record; the values are stored in the database."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from backend.core.web.schema_types import OneOf
 
 
 class Sex(StrEnum):
@@ -69,3 +72,9 @@ The unique index `uq_student_enrolled` admits one student without these standing
 
 TRANSFERRED_OUT = "10"
 """The standing 转出."""
+
+STANDING_CODES = (*(f"{number:02}" for number in range(1, 16)), "99")
+"""The national codes of standing: 01 在读 … 15 下落不明, 99 其他."""
+
+StandingCode = Annotated[str, OneOf(STANDING_CODES)]
+StudyFormCode = Annotated[str, OneOf(StudyForm)]

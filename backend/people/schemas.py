@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.core.web.schema_types import Schema
+from backend.core.web.schema_types import OneOf, Schema
+from backend.people.categories import DocumentKind, Programme, Sex, StandingCode, StudyFormCode
 from backend.people.queries import ClassRow, StudentRow
 
 
@@ -37,19 +38,19 @@ class StudentOut(BaseModel):
     class_id: UUID
     class_name: str = Field(examples=["2024级1班"])
     name: str = Field(examples=["张三"])
-    sex: str = Field(examples=["female"])
+    sex: Annotated[str, OneOf(Sex)] = Field(examples=["female"])
     id_number_masked: str = Field(examples=["410*************2X"])
     student_number_masked: str | None = Field(examples=["G41**************2X"])
-    study_form: str = Field(examples=["full_time"])
-    standing: str = Field(description="学籍状态代码 · code of the standing", examples=["01"])
+    study_form: StudyFormCode = Field(examples=["full_time"])
+    standing: StandingCode = Field(description="学籍状态代码 · code of the standing", examples=["01"])
 
 
 class StudentDetailOut(StudentOut):
     """The whole record that staff may read."""
 
     birth_date: date
-    document_kind: str = Field(examples=["resident_id"])
-    programme: str = Field(examples=["regular"])
+    document_kind: Annotated[str, OneOf(DocumentKind)] = Field(examples=["resident_id"])
+    programme: Annotated[str, OneOf(Programme)] = Field(examples=["regular"])
     entry_month: str | None = Field(examples=["202409"])
     major: str | None = Field(examples=["机电技术应用"])
     phone: str | None

@@ -1,19 +1,21 @@
 """Schemas of the API for retention runs."""
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from backend.core.web.schema_types import OneOf
 from backend.retention.tables import RetentionRun
+from backend.retention.tasks import KINDS
 
 
 class RetentionRunOut(BaseModel):
     """One run over one kind. A run that deleted nothing has no oldest and newest item."""
 
     id: UUID
-    kind: str = Field(
+    kind: Annotated[str, OneOf([each.name for each in KINDS])] = Field(
         examples=["frames"],
         description="frames, frames_not_looked_at, enrolment_shots, portraits, templates, picture_keys, envelopes,"
         " attester_positions 或 picture_views · what was deleted",

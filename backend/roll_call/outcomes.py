@@ -36,7 +36,7 @@ from backend.core.tenancy import scope_of
 from backend.org.tables import OrgUnit
 from backend.roll_call.events import OutcomeChanged
 from backend.roll_call.partitioning import own_school_filter
-from backend.roll_call.rules import NO_CHECK_IN, Outcome
+from backend.roll_call.rules import NO_CHECK_IN, Outcome, OutcomeMethod
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 
 
@@ -46,7 +46,7 @@ class OutcomeDecision:
 
     outcome: Outcome
     reason: str
-    method: str
+    method: OutcomeMethod
     trace: dict[str, Any] = field(default_factory=dict)
     submission_id: UUID | None = None
 

@@ -133,6 +133,8 @@ _REASONS = {
     "on_leave": ("核验期间请假已获批准，免于核验。", "On approved leave during the window; excused."),
     "part_time": ("非全日制学生不参加核验。", "Part-time students do not take part in roll calls."),
 }
+OUTCOME_REASONS = tuple(_REASONS)
+"""The codes that outcomes have as their reason; verdicts have further ones of the libraries."""
 _IMAGE = (
     "有图片无法读取，请更新应用，用应用内的相机现场拍摄。",
     "A picture cannot be read; update the app and take the pictures with its camera.",

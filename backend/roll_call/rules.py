@@ -5,15 +5,55 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 
 from backend.org.paths import is_below
+from backend.people.categories import STANDING_CODES
 
 Kind = str
 SPOT_CHECK: Kind = "spot_check"
 REHEARSAL: Kind = "rehearsal"
+RollCallKind = Literal["spot_check", "registration", "rehearsal", "school_own"]
+Phase = Literal["scheduled", "announced", "open", "closing", "settled", "voided"]
+"""The phase of a roll call for staff."""
+StudentPhase = Literal["announced", "open", "closed", "voided"]
+"""The phase of a roll call for its students, who see it from its notice on."""
+Duty = Literal["owed", "excused", "exempt"]
+OutcomeMethod = Literal[
+    "face", "look", "attested", "review", "determination", "settlement", "voiding", "appeal"
+]
+"""How an outcome was found."""
+RefusalStep = Literal["challenge", "envelope", "verification", "look"]
+"""The step of a check-in at which an attempt was refused."""
+NotCountedReason = Literal[
+    "reason_accepted",
+    "on_leave",
+    "outage",
+    "vacation",
+    "earlier_term",
+    "voided",
+    "relaunched",
+    "overlapping_window",
+    "outside_one_term",
+    "appeal_upheld",
+    "dismissed",
+    "reversed",
+    "answered",
+    "evidence_incomplete",
+    "never_counts",
+    "excluded",
+]
+"""Why a miss does not count towards a prompt; the texts are in `backend.standing.student_view.counting`."""
 
 ACTIVE_STANDINGS = ("01", "05")
 """National codes of the standings that attend school: 在读 and 复学. All others are on the roll but not in school."""
+
+DUTY_REASONS = (
+    "on_leave",
+    "part_time",
+    *(f"standing_{code}" for code in STANDING_CODES if code not in ACTIVE_STANDINGS),
+)
+"""Why a student of the audience is excused or exempt."""
 
 
 class Outcome(StrEnum):

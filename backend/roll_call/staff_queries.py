@@ -54,7 +54,7 @@ async def load_steps(
     return steps
 
 
-def roll_call_phase(roll_call: RollCall, steps: dict[str, RollCallStep], at: datetime) -> str:
+def roll_call_phase(roll_call: RollCall, steps: dict[str, RollCallStep], at: datetime) -> rules.Phase:
     """The phase of a roll call: scheduled, announced, open, closing, settled or voided."""
     if "voided" in steps:
         return "voided"

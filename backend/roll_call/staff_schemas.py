@@ -6,12 +6,23 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
+from backend.core.web.schema_types import LongText, OneOf, Schema, ShortText, Timestamp
+from backend.org.schemas import UnitKind
 from backend.roll_call.attestation.review import SampledAttestation
+from backend.roll_call.reason_texts import OUTCOME_REASONS
+from backend.roll_call.rules import (
+    DUTY_REASONS,
+    Duty,
+    NotCountedReason,
+    Outcome,
+    OutcomeMethod,
+    Phase,
+    RefusalStep,
+    RollCallKind,
+    VerdictDecision,
+)
 from biometrics.liveness.actions import Action
 from geo.datum import Datum
-
-RollCallKind = Literal["spot_check", "registration", "rehearsal", "school_own"]
 
 
 class SampleIn(Schema):
@@ -67,10 +78,12 @@ class StaffRollCallOut(BaseModel):
     """A roll call as staff see it."""
 
     id: UUID
-    kind: str
+    kind: Annotated[str, OneOf(RollCallKind)]
     title: str
     launcher_id: UUID
-    phase: str = Field(description="scheduled, announced, open, closing, settled, voided", examples=["open"])
+    phase: Annotated[str, OneOf(Phase)] = Field(
+        description="scheduled, announced, open, closing, settled, voided", examples=["open"]
+    )
     term_code: str = Field(examples=["2026-autumn"])
     notify_at: datetime
     opens_at: datetime
@@ -119,7 +132,7 @@ class MissingStudentOut(BaseModel):
     sent_to_a_person: bool = Field(
         description="the student was sent to the counselor, who can attest presence; otherwise the outcome is undetermined"
     )
-    outcome: str | None
+    outcome: Annotated[str, OneOf(Outcome)] | None
 
 
 class AttemptReasonOut(BaseModel):
@@ -138,7 +151,9 @@ class AttemptOut(BaseModel):
     in_cool_down: bool
     actions: list[Action]
     cannot: list[Action] = Field(description="actions that the student declared as not possible")
-    finding: str | None = Field(description="accepted, step_up, rejected, undetermined; null until verified")
+    finding: Annotated[str, OneOf(VerdictDecision)] | None = Field(
+        description="accepted, step_up, rejected, undetermined; null until verified"
+    )
     reasons: list[AttemptReasonOut]
     engine: str | None
     trace: dict[str, Any] | None
@@ -148,7 +163,7 @@ class AttemptRefusalOut(BaseModel):
     """An attempt that was refused immediately."""
 
     at: datetime
-    step: str = Field(examples=["challenge"])
+    step: Annotated[str, OneOf(RefusalStep)] = Field(examples=["challenge"])
     code: str = Field(examples=["step_ups_exhausted"])
 
 
@@ -165,10 +180,10 @@ class ResultOut(BaseModel):
     student_id: UUID
     name: str
     class_name: str
-    duty: str
-    duty_reason: str | None
-    outcome: str | None
-    reason: str | None
+    duty: Annotated[str, OneOf(Duty)]
+    duty_reason: Annotated[str, OneOf(DUTY_REASONS)] | None
+    outcome: Annotated[str, OneOf(Outcome)] | None
+    reason: Annotated[str, OneOf(OUTCOME_REASONS)] | None
     reason_zh: str | None
     reason_en: str | None
     counts_as_miss: bool | None = Field(
@@ -176,12 +191,12 @@ class ResultOut(BaseModel):
         " null: no miss, or not assessed yet",
         examples=[None],
     )
-    not_counted_reason: str | None = Field(
+    not_counted_reason: Annotated[str, OneOf(NotCountedReason)] | None = Field(
         description="为何不计入 · code of why the miss does not count", examples=[None]
     )
     not_counted_zh: str | None
     not_counted_en: str | None
-    method: str | None
+    method: Annotated[str, OneOf(OutcomeMethod)] | None
     seq: int | None
     decided_at: datetime | None
 
@@ -281,9 +296,9 @@ class DeterminedOutcomeOut(BaseModel):
     """A current outcome."""
 
     student_id: UUID
-    outcome: str
-    reason: str
-    method: str
+    outcome: Annotated[str, OneOf(Outcome)]
+    reason: Annotated[str, OneOf(OUTCOME_REASONS)]
+    method: Annotated[str, OneOf(OutcomeMethod)]
     seq: int
     at: datetime
 
@@ -313,7 +328,9 @@ class ProgressTotals(BaseModel):
     """Totals of a unit or class: present + missed + excused + undetermined + waiting = obligations."""
 
     unit_id: UUID
-    kind: str = Field(description="province, city, county, school or class")
+    kind: Annotated[str, OneOf(UnitKind, "class")] = Field(
+        description="province, city, county, school or class"
+    )
     name: str
     obligations: int
     exempt: int

@@ -6,8 +6,19 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from backend.core.web.schema_types import Schema
+from backend.core.web.schema_types import OneOf, Schema
 from backend.roll_call.policy import CheckInLimits
+from backend.roll_call.reason_texts import OUTCOME_REASONS
+from backend.roll_call.rules import (
+    DUTY_REASONS,
+    Duty,
+    NotCountedReason,
+    Outcome,
+    RefusalStep,
+    RollCallKind,
+    StudentPhase,
+    VerdictDecision,
+)
 from backend.roll_call.tables import Challenge
 from biometrics.liveness.actions import INSTRUCTIONS, Action
 
@@ -18,20 +29,22 @@ class OwnRollCallOut(BaseModel):
     """A roll call as its student sees it. The fence and the thresholds are never disclosed."""
 
     id: UUID
-    kind: str = Field(examples=["spot_check"])
+    kind: Annotated[str, OneOf(RollCallKind)] = Field(examples=["spot_check"])
     title: str = Field(examples=["全省中职学籍核验"])
     opens_at: datetime
     closes_at: datetime
     extended_from: datetime | None = Field(
         description="因系统中断而延长时，原定截止时间 · the close as launched, if the window was extended because of a service outage"
     )
-    duty: str = Field(description="owed, excused or exempt", examples=["owed"])
-    duty_reason: str | None
-    state: str = Field(description="announced, open, closed or voided", examples=["open"])
-    outcome: str | None = Field(
+    duty: Annotated[str, OneOf(Duty)] = Field(description="owed, excused or exempt", examples=["owed"])
+    duty_reason: Annotated[str, OneOf(DUTY_REASONS)] | None
+    state: Annotated[str, OneOf(StudentPhase)] = Field(
+        description="announced, open, closed or voided", examples=["open"]
+    )
+    outcome: Annotated[str, OneOf(Outcome)] | None = Field(
         description="present, missed, excused, undetermined; null while open", examples=[None]
     )
-    outcome_reason: str | None
+    outcome_reason: Annotated[str, OneOf(OUTCOME_REASONS)] | None
     look_until: datetime | None = Field(
         description="工作人员正在人工核对照片时，最迟到何时 · until when a person compares a picture with the ID portrait,"
         " if one does; the result is undetermined until then and no miss",
@@ -42,7 +55,7 @@ class OwnRollCallOut(BaseModel):
         " null: no miss, or not assessed yet",
         examples=[None],
     )
-    not_counted_reason: str | None = Field(
+    not_counted_reason: Annotated[str, OneOf(NotCountedReason)] | None = Field(
         description="为何不计入 · code of why the miss does not count", examples=[None]
     )
     not_counted_zh: str | None
@@ -201,7 +214,7 @@ class SubmissionOut(BaseModel):
     id: UUID
     received_at: datetime
     frames_due_at: datetime
-    finding: str | None = Field(
+    finding: Annotated[str, OneOf(VerdictDecision)] | None = Field(
         description="accepted, step_up, rejected, undetermined; null while verification is pending"
     )
     reasons: list[ExplainedReasonOut]
@@ -211,7 +224,7 @@ class OwnRefusalOut(BaseModel):
     """An attempt that was refused immediately."""
 
     at: datetime
-    step: str
+    step: Annotated[str, OneOf(RefusalStep)]
     code: str
 
 

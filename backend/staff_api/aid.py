@@ -156,8 +156,8 @@ async def record_aid_payments(
                 "field": f"body.payments.{issue.line}.{issue.field}",
                 "value": issue.value,
                 "code": issue.code,
-                "message": issue.en,
                 "zh": issue.zh,
+                "en": issue.en,
             }
             for issue in error.issues
         ]

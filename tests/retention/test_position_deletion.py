@@ -282,7 +282,7 @@ async def attest(scenario: RollCallScenario, student: StudentWithPhone, roll_cal
                 at=scenario.clock(),
             )
         )
-        found = OutcomeDecision(Outcome.PRESENT, "attested_on_site", "attestation")
+        found = OutcomeDecision(Outcome.PRESENT, "attested_on_site", "attested")
         assert await write_outcome(session, roll_call, obligation, found, scenario.clock(), replaces=None)
     await close_roll_call(scenario, roll_call)
 

@@ -29,7 +29,7 @@ async def check_with_outcome(scenario: StandingScenario, outcome: Outcome, reaso
     async with scenario.app_context.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
         await lock_obligation(session, roll_call.id, scenario.pupil.id)
         obligation = await session.get_one(Obligation, (roll_call.id, scenario.pupil.id))
-        decision = OutcomeDecision(outcome, reason, "verification")
+        decision = OutcomeDecision(outcome, reason, "face")
         assert await write_outcome(session, roll_call, obligation, decision, scenario.at)
     scenario.roll_call_scenario.clock.at = roll_call.closes_at + AFTER_THE_CLOSE
     await scenario.roll_call_scenario.settle(roll_call)

@@ -68,12 +68,10 @@ def message_zh(error: Mapping[str, Any]) -> str:
         return _UNKNOWN_TYPE_ZH
 
 
-def describe_field(error: Mapping[str, Any], language: str) -> dict[str, str]:
-    """One entry of `errors` in a problem document: the field, and the message in the client's and both languages."""
-    zh, en = message_zh(error), str(error["msg"])
+def describe_field(error: Mapping[str, Any]) -> dict[str, Any]:
+    """One entry of `errors` in a problem document: the field, and the message in both languages."""
     return {
         "field": ".".join(str(part) for part in error["loc"]),
-        "message": en if language == "en" else zh,
-        "message_zh": zh,
-        "message_en": en,
+        "message_zh": message_zh(error),
+        "message_en": str(error["msg"]),
     }

@@ -22,9 +22,19 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with one field of a malformed request."""
+    """What is wrong with one field of a malformed request, or with one cell of a file.
 
-    field: str = Field(description="`body.`, `query.` or `path.` and the field", examples=["body.starts_on"])
+    Of a file it also has `sheet`, `row`, `column`, `letter`, `value`, `severity` and a stable `code`.
+    """
+
+    field: str | None = Field(
+        default=None, description="`body.`, `query.` or `path.` and the field", examples=["body.starts_on"]
+    )
+    code: str | None = Field(default=None, examples=[None])
+    sheet: str | None = Field(default=None, examples=[None])
+    row: int | None = Field(default=None, examples=[None])
+    column: str | None = Field(default=None, examples=[None])
+    value: str | None = Field(default=None, examples=[None])
     message: str = Field(description="in the requested language", examples=["缺少此项，请补填"])
     message_zh: str = Field(examples=["缺少此项，请补填"])
     message_en: str = Field(examples=["Field required"])
@@ -114,10 +124,16 @@ def problem_response(
         "instance": request.url.path,
     }
     if errors is not None:
-        body["errors"] = errors
+        body["errors"] = [_with_message(each, language_of(request)) for each in errors]
     body |= getattr(error, "extensions", {})
     headers = getattr(error, "headers", None)
     return ProblemResponse(body, error.status, headers=headers)
+
+
+def _with_message(entry: dict[str, Any], language: str) -> dict[str, Any]:
+    """An entry of `errors` with its message in the client's language. Entries about a file have `zh` and `en`."""
+    zh, en = (entry.get(f"message_{each}", entry.get(each)) for each in ("zh", "en"))
+    return entry | {"message": en if language == "en" else zh, "message_zh": zh, "message_en": en}
 
 
 class MalformedRequest(DomainError):
@@ -190,8 +206,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _handle_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
-        language = language_of(request)
-        fields = [describe_field(item, language) for item in error.errors()]
+        fields = [describe_field(item) for item in error.errors()]
         return problem_response(request, MalformedRequest(), fields)
 
     @app.exception_handler(HTTPException)

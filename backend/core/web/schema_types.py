@@ -1,8 +1,10 @@
 """Field types that the schemas of both APIs share."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     AfterValidator,
@@ -11,9 +13,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StringConstraints,
 )
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
@@ -72,6 +75,30 @@ def _refuse_epoch(value: object) -> object:
             {"zh": "应为 ISO 8601 的日期或时间，例如 2026-03-02，不能是数字"},
         )
     return value
+
+
+class OneOf:
+    """Documents the values of a text in a response as an enumeration: `Annotated[str, OneOf(LeaveState)]`.
+
+    Takes an enumeration, a `Literal` alias or the values themselves. A response is not checked against them when it is
+    built: constraints of the database and the rules guarantee the values, and tests compare responses with the document.
+    """
+
+    def __init__(self, *values: Any) -> None:
+        self.values = [str(each) for value in values for each in _values_of(value)]
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(core_schema) | {"enum": self.values}
+
+
+def _values_of(value: Any) -> Iterable[Any]:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, type) and issubclass(value, StrEnum):
+        return tuple(value)
+    return get_args(value) or value  # the arguments of a Literal, or a collection
 
 
 Timestamp = Annotated[

@@ -1,17 +1,20 @@
 """Wire schemas of activation: a student's steps, and a school's readiness."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from backend.core.web.schema_types import OneOf
 from backend.identity.accounts.activation import STEPS
 from backend.identity.accounts.readiness import Readiness
 from backend.identity.devices.schemas import DeviceOut
 from backend.identity.tables import DeviceKey
 from backend.people.queries import StudentRow
 from backend.people.tables import Student
+
+StepName = Annotated[str, OneOf(STEPS)]
 
 
 class StudentMeOut(BaseModel):
@@ -20,8 +23,8 @@ class StudentMeOut(BaseModel):
     account_id: UUID
     student_id: UUID
     name: str = Field(examples=["张三"])
-    done: list[str] = Field(examples=[["account", "record_check"]])
-    open: list[str] = Field(examples=[["location_consent", "face", "portrait"]])
+    done: list[StepName] = Field(examples=[["account", "record_check"]])
+    open: list[StepName] = Field(examples=[["location_consent", "face", "portrait"]])
     activated: bool
     verification_route: Literal["face", "non_face"] = Field(
         description="核验方式，可随时更改 · how the student is verified; it can be changed at any time"
@@ -37,8 +40,8 @@ class StudentActivationOut(BaseModel):
     student_id: UUID
     name: str = Field(examples=["张三"])
     class_name: str = Field(examples=["2024级1班"])
-    done: list[str] = Field(examples=[["account", "record_check"]])
-    open: list[str] = Field(examples=[["location_consent", "face", "portrait"]])
+    done: list[StepName] = Field(examples=[["account", "record_check"]])
+    open: list[StepName] = Field(examples=[["location_consent", "face", "portrait"]])
     device: DeviceOut | None
 
 

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from backend.core.web.schema_types import Schema, ShortText
+from backend.core.web.schema_types import OneOf, Schema, ShortText
 from backend.identity.accounts.staff_accounts import Invitation
 from backend.identity.tables import Account
+from backend.org.schemas import UnitKind
 from backend.org.tables import OrgUnit
 
 Login = Annotated[
@@ -26,6 +27,7 @@ Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+ -]{5,20}$")]
 InvitedKind = Literal["province", "bureau", "registrar", "counselor"]
 AccountKind = Literal["province", "bureau", "registrar", "counselor", "student"]
 AccountStatus = Literal["invited", "active", "disabled"]
+AccountKindCode = Annotated[str, OneOf(AccountKind)]
 
 
 class InvitationIn(Schema):
@@ -51,8 +53,8 @@ class AccountOut(BaseModel):
     """An account in a list."""
 
     id: UUID
-    kind: str = Field(examples=["registrar"])
-    status: str = Field(examples=["active"])
+    kind: AccountKindCode = Field(examples=["registrar"])
+    status: Annotated[str, OneOf(AccountStatus)] = Field(examples=["active"])
     login: str | None = Field(examples=["zz.school1"])
     display_name: str = Field(examples=["王老师"])
     org_id: UUID
@@ -150,11 +152,11 @@ class StaffMeOut(BaseModel):
     """The signed-in account."""
 
     account_id: UUID
-    kind: str = Field(examples=["registrar"])
+    kind: AccountKindCode = Field(examples=["registrar"])
     login: str | None = Field(examples=["zz.school1"])
     display_name: str = Field(examples=["王老师"])
     org_id: UUID
-    org_kind: str = Field(examples=["school"])
+    org_kind: Annotated[str, OneOf(UnitKind)] = Field(examples=["school"])
     org_name: str = Field(examples=["郑州市某某中等专业学校"])
     school_id: UUID | None
     counselor_id: UUID | None

@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from backend.core.web.schema_types import Schema, ShortText
+from backend.core.web.schema_types import OneOf, Schema, ShortText
+from backend.identity.devices.cool_down import CoolDownActKind
 from backend.identity.devices.objections import ObjectionView
 from backend.identity.devices.tables import RebindingObjection
 from backend.identity.tables import Registration
@@ -106,7 +107,7 @@ class ObjectionDecisionIn(Schema):
 class CoolDownActOut(BaseModel):
     """What the student did on a new phone during its cool-down."""
 
-    kind: str = Field(
+    kind: Annotated[str, OneOf(CoolDownActKind)] = Field(
         examples=["appeal"],
         description="consent_revoked、non_face_route、reason_claim、statement、appeal、appeal_message",
     )

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from backend.core.web.schema_types import Schema
+from backend.core.web.schema_types import OneOf, Schema
 from backend.identity.accounts.schemas import Login, Totp
 from backend.identity.sign_in.log import SignInRow
 from backend.identity.sign_in.tables import StaffSession
+from backend.identity.sign_in.unscoped_queries import Reason
 
 
 class SignInIn(Schema):
@@ -83,7 +84,7 @@ class SignInEventOut(BaseModel):
         description="succeeded 成功；refused 被拒；delayed 等待期内被拒（每个等待期只记第一次） · delayed: refused during a"
         " delay; only the first of each delay is recorded"
     )
-    reason: str | None = Field(
+    reason: Annotated[str, OneOf(Reason)] | None = Field(
         description="login 登录名不存在、password 密码错误、code 动态码错误、code_used 动态码已用过、status 账号未启用或已停用、"
         "activation_code 激活码错误、delay 等待中 · why it was refused",
         examples=["password"],

@@ -7,6 +7,7 @@ influence nor see, which a person other than the attester reviews (`review.py`).
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -48,7 +49,7 @@ from backend.roll_call.tables import (
     RollCallStep,
 )
 
-ATTESTATION_METHOD = "attested"
+ATTESTATION_METHOD: Final = "attested"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from backend.roll_call.rules import (
     FACE_DOUBTS,
@@ -16,7 +16,7 @@ from backend.roll_call.rules import (
 )
 from biometrics.tasks import BurstResult
 
-LOOK_METHOD = "look"
+LOOK_METHOD: Final = "look"
 LOOKED_AT = "looked_at"
 NOT_UPHELD = "look_not_upheld"
 REVIEW = "review"

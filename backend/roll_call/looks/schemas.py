@@ -6,8 +6,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from backend.core.web.schema_types import Schema
+from backend.core.web.schema_types import OneOf, Schema
 from backend.roll_call.looks.queries import OpenLook
+from backend.roll_call.looks.rules import Same
+from backend.roll_call.reason_texts import OUTCOME_REASONS
 
 
 class LookOut(BaseModel):
@@ -22,7 +24,9 @@ class LookOut(BaseModel):
     student_id: UUID
     student_name: str = Field(examples=["王小明"])
     side: Literal["school", "launcher"]
-    reason: str = Field(description="why a person has to look", examples=["face_needs_look"])
+    reason: Annotated[str, OneOf(OUTCOME_REASONS)] = Field(
+        description="why a person has to look", examples=["face_needs_look"]
+    )
     is_review: bool = Field(description="a school has answered; the launching side looks again at a sample")
     frames: list[int] = Field(description="positions of the pictures to open", examples=[[0]])
     requested_at: datetime
@@ -64,7 +68,7 @@ class LookAnsweredOut(BaseModel):
 
     id: UUID
     student_id: UUID
-    same: str = Field(examples=["yes"])
+    same: Annotated[str, OneOf(Same)] = Field(examples=["yes"])
     at: datetime
 
 

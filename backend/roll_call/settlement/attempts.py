@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, select
@@ -13,7 +13,7 @@ from backend.roll_call.outcomes import OutcomeDecision
 from backend.roll_call.rules import InTimeSubmission, VerdictDecision, settle_obligation
 from backend.roll_call.tables import Refusal, RollCall, Submission, VerdictRecord
 
-SETTLEMENT_METHOD = "settlement"
+SETTLEMENT_METHOD: Final = "settlement"
 
 
 def in_roll_call(table: type[Submission | Refusal], roll_call: RollCall) -> Sequence[ColumnElement[bool]]:

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from backend.core.web.schema_types import LongText, Schema
+from backend.core.web.schema_types import LongText, OneOf, Schema
+from backend.org.schemas import UnitKind
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.people.attachments import AttachmentView
+from backend.people.categories import StandingCode, StudyFormCode
 from backend.standing.change_requests.policy import RequestState
 from backend.standing.change_requests.queries import ChangeRequestView
 from backend.standing.change_requests.service import OpinionOutcome
@@ -44,14 +46,18 @@ class ChangeRequestWithdrawalIn(Schema):
 class LevelOut(BaseModel):
     """One level of the chain of approval."""
 
-    level: str = Field(description="school, county, city, province", examples=["city"])
+    level: Annotated[str, OneOf(UnitKind)] = Field(
+        description="school, county, city, province", examples=["city"]
+    )
     org_id: UUID
 
 
 class StepOut(LevelOut):
     """The opinion of one level."""
 
-    outcome: str = Field(description="agreed, refused, withdrawn", examples=["agreed"])
+    outcome: Annotated[str, OneOf("agreed", "refused", "withdrawn")] = Field(
+        description="agreed, refused, withdrawn", examples=["agreed"]
+    )
     opinion: str = Field(examples=["情况属实，同意"])
     decided_by: UUID
     at: datetime
@@ -64,8 +70,8 @@ class ChangeRequestOut(BaseModel):
     school_id: UUID
     student_id: UUID
     change_kind: str = Field(examples=["11"])
-    standing: str | None = Field(description="拟变更的学籍状态，空为不变", examples=["02"])
-    study_form: str | None = Field(description="拟变更的学习形式，空为不变", examples=[None])
+    standing: StandingCode | None = Field(description="拟变更的学籍状态，空为不变", examples=["02"])
+    study_form: StudyFormCode | None = Field(description="拟变更的学习形式，空为不变", examples=[None])
     reasons: str = Field(examples=["因病住院，需休养一学期"])
     locked: bool = Field(
         description="因核验异动锁定，须逐级报省批准 · filed for a locked record", examples=[False]

@@ -1,20 +1,23 @@
 """Schemas of the standing ledger in both APIs."""
 
 from datetime import date, datetime
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.core.web.schema_types import OneOf
+from backend.people.categories import StandingCode, StudyFormCode
 from backend.standing.engine.facts import Status
+from backend.standing.engine.ledger import Cause
 from backend.standing.ledger.queries import EntryView, Ledger, StatusOn
 
 
 class StatusOut(BaseModel):
     """The national code of the standing (01 在读 …) and the study form."""
 
-    standing: str = Field(examples=["01"])
-    study_form: str = Field(description="full_time or part_time", examples=["full_time"])
+    standing: StandingCode = Field(examples=["01"])
+    study_form: StudyFormCode = Field(description="full_time or part_time", examples=["full_time"])
 
     @classmethod
     def of(cls, status: Status) -> Self:
@@ -37,7 +40,7 @@ class StandingEntryOut(BaseModel):
     school_id: UUID
     at: datetime = Field(description="生效时间 · when it took effect")
     recorded_at: datetime
-    cause: str = Field(
+    cause: Annotated[str, OneOf(Cause)] = Field(
         description="decision 处理, expiry 到期自动执行, appeal 申诉恢复, reversal 撤回, edit 其他异动",
         examples=["decision"],
     )

@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints
 
 from backend.core.bilingual import Bilingual
-from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
+from backend.core.web.schema_types import LongText, OneOf, Schema, ShortText, Timestamp
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
-from backend.standing.engine.decision_rules import DISMISS
+from backend.standing.engine.decision_rules import DISMISS, Role
 from backend.standing.explanations.phrases import (
     CAUSES,
     EVIDENCE_PARTS,
@@ -136,7 +136,7 @@ class PromptDecisionOut(BaseModel):
     """A decision on a prompt. `role`: registrar or superior."""
 
     id: UUID
-    role: str = Field(examples=["registrar"])
+    role: Annotated[str, OneOf(Role)] = Field(examples=["registrar"])
     outcome: LabelledCodeOut
     reasons: str = Field(examples=["情况属实"])
     found_reason: LabelledCodeOut | None
@@ -280,7 +280,9 @@ class DeliveryOut(BaseModel):
     """How the school received the prompt."""
 
     at: datetime
-    how: str = Field(description="in_app, sms, receipt, written, in_person, post", examples=["in_app"])
+    how: Annotated[str, OneOf("in_app", "sms", "receipt", OfflineMethod)] = Field(
+        description="in_app, sms, receipt, written, in_person, post", examples=["in_app"]
+    )
     note: str | None = Field(examples=[None])
 
 
@@ -294,7 +296,7 @@ class ChoicesOut(BaseModel):
 class StaffPromptDetailOut(StaffPromptOut):
     """A prompt with everything that matters for the decision."""
 
-    grounds: list[str] = Field(examples=[["consecutive"]])
+    grounds: list[Annotated[str, OneOf("consecutive", "cumulative")]] = Field(examples=[["consecutive"]])
     event_day: date
     evidence: list[EvidenceOut]
     delivery: DeliveryOut | None

@@ -1,10 +1,11 @@
 """Schemas of the student's own standing."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
+from backend.core.web.schema_types import OneOf
 from backend.leave.schemas import LeaveDaysOut
 from backend.standing.explanations.phrases import WARNINGS
 from backend.standing.prompts.schemas import LabelledStatusOut, PromptOut
@@ -23,7 +24,7 @@ class MissesOut(BaseModel):
 class StandingWarningOut(BaseModel):
     """A current warning: what will happen if nothing changes."""
 
-    code: str = Field(examples=["one_more_miss"])
+    code: Annotated[str, OneOf(WARNINGS)] = Field(examples=["one_more_miss"])
     zh: str
     en: str
     term_code: str = Field(examples=["2026-autumn"])

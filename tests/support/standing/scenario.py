@@ -149,7 +149,7 @@ class StandingScenario:
         async with self.app_context.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
             await lock_obligation(session, roll_call.id, pupil.id)
             obligation = await session.get_one(Obligation, (roll_call.id, pupil.id))
-            decided = OutcomeDecision(Outcome.PRESENT, "verified", "verification")
+            decided = OutcomeDecision(Outcome.PRESENT, "verified", "face")
             assert await write_outcome(session, roll_call, obligation, decided, self.at)
 
     async def misses(self, number: int, present: Collection[SampleStudent] = ()) -> list[RollCall]:

@@ -1,9 +1,11 @@
 """Wire schema of a school's face report; `dianming face report` prints the same."""
 
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from backend.core.web.schema_types import OneOf
 from backend.identity.face.calibration.report import MISSING, GroupReport, SchoolReport
 from backend.identity.face.calibration.schemas import GenuineSharesOut, ShareOut
 from biometrics.matching.learned_thresholds import GenuineShares, Share
@@ -12,7 +14,7 @@ from biometrics.matching.learned_thresholds import GenuineShares, Share
 class MissingEvidenceOut(BaseModel):
     """Something that is missing, and what follows."""
 
-    code: str = Field(examples=["rehearsal_not_confirmed"])
+    code: Annotated[str, OneOf(MISSING)] = Field(examples=["rehearsal_not_confirmed"])
     zh: str
     en: str
 

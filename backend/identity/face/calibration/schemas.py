@@ -1,15 +1,16 @@
 """Wire schemas of rehearsals and learned thresholds."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.core.web.schema_types import LongText, Schema
+from backend.core.web.schema_types import LongText, OneOf, Schema
 from backend.identity.face.calibration.probes import ProbeRow
 from backend.identity.face.calibration.tables import RehearsalConfirmation
 from backend.identity.face.calibration.versions import VersionRow
+from biometrics.matching.decision import Method
 
 
 class RehearsalCheckInOut(BaseModel):
@@ -98,7 +99,7 @@ class FaceThresholdOut(BaseModel):
     engine: str = Field(examples=["sface/1"])
     version: int
     state: Literal["in_force", "proposed", "superseded"]
-    method: str
+    method: Annotated[str, OneOf(Method)]
     accept_from: float
     reject_below: float
     people: int

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from backend.core.web.schema_types import Schema
-from backend.identity.face.duplicates.candidates import CandidateRow
+from backend.core.web.schema_types import OneOf, Schema
+from backend.identity.face.duplicates.candidates import Answer, CandidateRow
 
 
 class CandidateStudentOut(BaseModel):
@@ -44,7 +44,7 @@ class DuplicateAnsweredOut(BaseModel):
     """A recorded answer."""
 
     id: UUID
-    answer: str = Field(examples=["different"])
+    answer: Annotated[str, OneOf(Answer)] = Field(examples=["different"])
     at: datetime
 
 

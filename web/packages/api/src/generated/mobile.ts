@@ -1262,8 +1262,9 @@ export interface components {
              * State
              * @description pending, approved, refused
              * @example pending
+             * @enum {string}
              */
-            state: string;
+            state: "pending" | "approved" | "refused";
             /**
              * Student Id
              * Format: uuid
@@ -1294,7 +1295,7 @@ export interface components {
              * Finding
              * @description present or excused, of an upheld appeal against a result
              */
-            finding: string | null;
+            finding: ("present" | "excused") | null;
             /**
              * Reasons
              * @example 考勤记录与照片相符，认定到场。
@@ -1314,8 +1315,9 @@ export interface components {
              * Appellant
              * @description student or school
              * @example student
+             * @enum {string}
              */
-            appellant: string;
+            appellant: "student" | "school";
             /**
              * Deciding Unit
              * @example 郑州市教育局
@@ -1371,8 +1373,9 @@ export interface components {
              * State
              * @description open, upheld, rejected, withdrawn, or ended: the change was reversed in another way
              * @example open
+             * @enum {string}
              */
-            state: string;
+            state: "open" | "upheld" | "rejected" | "withdrawn" | "ended";
             /**
              * Student Id
              * Format: uuid
@@ -1382,8 +1385,9 @@ export interface components {
              * Target
              * @description check, change or gaokao
              * @example check
+             * @enum {string}
              */
-            target: string;
+            target: "check" | "change" | "gaokao";
             /** Target Id */
             target_id: string;
             /** Withdrawn At */
@@ -1399,13 +1403,17 @@ export interface components {
              * Format: date-time
              */
             at: string;
-            /** Method */
-            method: string;
+            /**
+             * Method
+             * @enum {string}
+             */
+            method: "face" | "look" | "attested" | "review" | "determination" | "settlement" | "voiding" | "appeal";
             /**
              * Outcome
              * @example missed
+             * @enum {string}
              */
-            outcome: string;
+            outcome: "present" | "missed" | "excused" | "undetermined";
             /** Reason En */
             reason_en: string;
             /** Reason Zh */
@@ -1472,8 +1480,9 @@ export interface components {
              * Side
              * @description appellant or unit
              * @example appellant
+             * @enum {string}
              */
-            side: string;
+            side: "appellant" | "unit";
             /** Text */
             text: string;
         };
@@ -1496,8 +1505,9 @@ export interface components {
              * Appellant
              * @description student or school
              * @example student
+             * @enum {string}
              */
-            appellant: string;
+            appellant: "student" | "school";
             /**
              * Deciding Unit
              * @example 郑州市教育局
@@ -1545,8 +1555,9 @@ export interface components {
              * State
              * @description open, upheld, rejected, withdrawn, or ended: the change was reversed in another way
              * @example open
+             * @enum {string}
              */
-            state: string;
+            state: "open" | "upheld" | "rejected" | "withdrawn" | "ended";
             /**
              * Student Id
              * Format: uuid
@@ -1556,8 +1567,9 @@ export interface components {
              * Target
              * @description check, change or gaokao
              * @example check
+             * @enum {string}
              */
-            target: string;
+            target: "check" | "change" | "gaokao";
             /** Target Id */
             target_id: string;
             /** Withdrawn At */
@@ -1718,8 +1730,9 @@ export interface components {
              * Cause
              * @description decision or expiry
              * @example expiry
+             * @enum {string}
              */
-            cause: string;
+            cause: "decision" | "expiry" | "appeal" | "reversal" | "edit";
             /**
              * Change Id
              * Format: uuid
@@ -1739,21 +1752,33 @@ export interface components {
             /** Prompt Id */
             prompt_id: string | null;
             /** Prompt Kind */
-            prompt_kind: string | null;
+            prompt_kind: ("misses" | "leave_over_cap" | "absence_without_leave") | null;
             /** Prompt Trace */
             prompt_trace: {
                 [key: string]: unknown;
             } | null;
             /** Reversed At */
             reversed_at: string | null;
-            /** Standing After */
-            standing_after: string;
-            /** Standing Before */
-            standing_before: string;
-            /** Study Form After */
-            study_form_after: string;
-            /** Study Form Before */
-            study_form_before: string;
+            /**
+             * Standing After
+             * @enum {string}
+             */
+            standing_after: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
+            /**
+             * Standing Before
+             * @enum {string}
+             */
+            standing_before: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
+            /**
+             * Study Form After
+             * @enum {string}
+             */
+            study_form_after: "full_time" | "part_time";
+            /**
+             * Study Form Before
+             * @enum {string}
+             */
+            study_form_before: "full_time" | "part_time";
             /** Trace */
             trace: {
                 [key: string]: unknown;
@@ -1919,8 +1944,9 @@ export interface components {
             /**
              * Kind
              * @example face_use
+             * @enum {string}
              */
-            kind: string;
+            kind: "face_use" | "face_template_storage" | "location" | "guardian_notice" | "face_look" | "face_search";
             /**
              * Text En
              * @example At a roll call, your face is compared with …
@@ -1956,8 +1982,9 @@ export interface components {
             /**
              * Kind
              * @example face_use
+             * @enum {string}
              */
-            kind: string;
+            kind: "face_use" | "face_template_storage" | "location" | "guardian_notice" | "face_look" | "face_search";
             /**
              * Text En
              * @example At a roll call, your face is compared with …
@@ -2012,8 +2039,11 @@ export interface components {
              * Format: date-time
              */
             at: string;
-            /** Cause */
-            cause: string;
+            /**
+             * Cause
+             * @enum {string}
+             */
+            cause: "decision" | "expiry" | "appeal" | "reversal" | "edit";
             /**
              * Change Id
              * Format: uuid
@@ -2030,8 +2060,9 @@ export interface components {
             /**
              * Code
              * @example not_full_time
+             * @enum {string}
              */
-            code: string;
+            code: "in_good_standing" | "not_full_time" | "not_attending" | "appeal_upheld";
             /** En */
             en: string;
             /** Zh */
@@ -2147,15 +2178,30 @@ export interface components {
         };
         /**
          * FieldProblem
-         * @description What is wrong with one field of a malformed request.
+         * @description What is wrong with one field of a malformed request, or with one cell of a file.
+         *
+         *     Of a file it also has `sheet`, `row`, `column`, `letter`, `value`, `severity` and a stable `code`.
          */
         FieldProblem: {
             /**
+             * Code
+             * @default null
+             * @example null
+             */
+            code?: string | null;
+            /**
+             * Column
+             * @default null
+             * @example null
+             */
+            column?: string | null;
+            /**
              * Field
              * @description `body.`, `query.` or `path.` and the field
+             * @default null
              * @example body.starts_on
              */
-            field: string;
+            field?: string | null;
             /**
              * Message
              * @description in the requested language
@@ -2172,6 +2218,24 @@ export interface components {
              * @example 缺少此项，请补填
              */
             message_zh: string;
+            /**
+             * Row
+             * @default null
+             * @example null
+             */
+            row?: number | null;
+            /**
+             * Sheet
+             * @default null
+             * @example null
+             */
+            sheet?: string | null;
+            /**
+             * Value
+             * @default null
+             * @example null
+             */
+            value?: string | null;
         };
         /**
          * FigureOut
@@ -2230,8 +2294,9 @@ export interface components {
              * Kind
              * @description 撤回 withdrawal, 恢复 reinstatement
              * @example withdrawal
+             * @enum {string}
              */
-            kind: string;
+            kind: "withdrawal" | "reinstatement";
             /**
              * Term Code
              * @example 2026-autumn
@@ -2363,13 +2428,15 @@ export interface components {
             /**
              * Standing
              * @example 01
+             * @enum {string}
              */
-            standing: string;
+            standing: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
             /**
              * Study Form
              * @example full_time
+             * @enum {string}
              */
-            study_form: string;
+            study_form: "full_time" | "part_time";
         };
         /**
          * HalfYearRegistrationOut
@@ -2591,8 +2658,9 @@ export interface components {
              * Outcome
              * @description approved or declined
              * @example approved
+             * @enum {string}
              */
-            outcome: string;
+            outcome: "approved" | "declined";
         };
         /**
          * LeaveIn
@@ -2680,8 +2748,9 @@ export interface components {
              * Kind
              * @description 事假 personal, 病假 sick, 其他 other
              * @example sick
+             * @enum {string}
              */
-            kind: string;
+            kind: "personal" | "sick" | "other";
             /**
              * Reason
              * @example 发烧就医
@@ -2701,8 +2770,9 @@ export interface components {
              * State
              * @description pending, approved, refused, cancelled, returned
              * @example pending
+             * @enum {string}
              */
-            state: string;
+            state: "pending" | "approved" | "refused" | "cancelled" | "returned";
             /**
              * Student Id
              * Format: uuid
@@ -3065,8 +3135,11 @@ export interface components {
             at: string;
             /** Code */
             code: string;
-            /** Step */
-            step: string;
+            /**
+             * Step
+             * @enum {string}
+             */
+            step: "challenge" | "envelope" | "verification" | "look";
         };
         /**
          * OwnRollCallOut
@@ -3094,10 +3167,11 @@ export interface components {
              * Duty
              * @description owed, excused or exempt
              * @example owed
+             * @enum {string}
              */
-            duty: string;
+            duty: "owed" | "excused" | "exempt";
             /** Duty Reason */
-            duty_reason: string | null;
+            duty_reason: ("on_leave" | "part_time" | "standing_02" | "standing_03" | "standing_04" | "standing_06" | "standing_07" | "standing_08" | "standing_09" | "standing_10" | "standing_11" | "standing_12" | "standing_13" | "standing_14" | "standing_15" | "standing_99") | null;
             /**
              * Extended From
              * @description 因系统中断而延长时，原定截止时间 · the close as launched, if the window was extended because of a service outage
@@ -3111,8 +3185,9 @@ export interface components {
             /**
              * Kind
              * @example spot_check
+             * @enum {string}
              */
-            kind: string;
+            kind: "spot_check" | "registration" | "rehearsal" | "school_own";
             /**
              * Look Until
              * @description 工作人员正在人工核对照片时，最迟到何时 · until when a person compares a picture with the ID portrait, if one does; the result is undetermined until then and no miss
@@ -3126,7 +3201,7 @@ export interface components {
              * @description 为何不计入 · code of why the miss does not count
              * @example null
              */
-            not_counted_reason: string | null;
+            not_counted_reason: ("reason_accepted" | "on_leave" | "outage" | "vacation" | "earlier_term" | "voided" | "relaunched" | "overlapping_window" | "outside_one_term" | "appeal_upheld" | "dismissed" | "reversed" | "answered" | "evidence_incomplete" | "never_counts" | "excluded") | null;
             /** Not Counted Zh */
             not_counted_zh: string | null;
             /**
@@ -3139,9 +3214,9 @@ export interface components {
              * @description present, missed, excused, undetermined; null while open
              * @example null
              */
-            outcome: string | null;
+            outcome: ("present" | "missed" | "excused" | "undetermined") | null;
             /** Outcome Reason */
-            outcome_reason: string | null;
+            outcome_reason: ("verified" | "attested_on_site" | "frame_reused" | "outside_site" | "frames_missing" | "face_mismatch" | "verification_unavailable" | "site_not_filed" | "face_unusable" | "challenge_unanswered" | "presence_doubtful" | "face_unsure" | "face_needs_look" | "rehearsal_face_unproven" | "look_without_portrait" | "look_without_consent" | "looked_at" | "look_not_upheld" | "nearer_classmate" | "picture_seen_before" | "location_uncertain" | "location_doubtful" | "device_rebound_recently" | "not_announced" | "non_face_route_unattended" | "no_check_in" | "verification_pending" | "voided" | "appeal_upheld" | "attestation_not_upheld" | "determined_by_person" | "on_leave" | "part_time") | null;
             /**
              * Server Time
              * Format: date-time
@@ -3151,8 +3226,9 @@ export interface components {
              * State
              * @description announced, open, closed or voided
              * @example open
+             * @enum {string}
              */
-            state: string;
+            state: "announced" | "open" | "closed" | "voided";
             /**
              * Title
              * @example 全省中职学籍核验
@@ -3442,8 +3518,9 @@ export interface components {
             /**
              * Role
              * @example registrar
+             * @enum {string}
              */
-            role: string;
+            role: "registrar" | "superior";
         };
         /**
          * PromptOut
@@ -3582,7 +3659,7 @@ export interface components {
             /** Decided Note */
             decided_note: string | null;
             /** Field */
-            field: string | null;
+            field: ("name" | "sex" | "birth_date" | "id_number" | "student_number" | "class_name" | "grade" | "major" | "programme" | "study_form" | "standing" | "entry_month" | "phone") | null;
             /**
              * Id
              * Format: uuid
@@ -3591,8 +3668,9 @@ export interface components {
             /**
              * Status
              * @example confirmed
+             * @enum {string}
              */
-            status: string;
+            status: "confirmed" | "open" | "accepted" | "declined";
         };
         /**
          * RecordOut
@@ -3612,8 +3690,9 @@ export interface components {
             /**
              * Document Kind
              * @example resident_id
+             * @enum {string}
              */
-            document_kind: string;
+            document_kind: "resident_id" | "military" | "hong_kong" | "macao" | "home_return" | "taiwan" | "residence_permit" | "permanent_residence" | "passport" | "household" | "other";
             /**
              * Entry Month
              * @example 202409
@@ -3647,8 +3726,9 @@ export interface components {
             /**
              * Programme
              * @example regular
+             * @enum {string}
              */
-            programme: string;
+            programme: "regular" | "adult" | "vocational_high" | "technician" | "university_division" | "five_year";
             /**
              * School Name
              * @example 郑州市某某中等专业学校
@@ -3657,13 +3737,15 @@ export interface components {
             /**
              * Sex
              * @example female
+             * @enum {string}
              */
-            sex: string;
+            sex: "male" | "female";
             /**
              * Standing
              * @example 01
+             * @enum {string}
              */
-            standing: string;
+            standing: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
             /**
              * Student Number
              * @example G11**************2X
@@ -3672,8 +3754,9 @@ export interface components {
             /**
              * Study Form
              * @example full_time
+             * @enum {string}
              */
-            study_form: string;
+            study_form: "full_time" | "part_time";
         };
         /**
          * ReferenceOut
@@ -3777,8 +3860,11 @@ export interface components {
              * Format: uuid
              */
             roll_call_id: string;
-            /** Roll Call Kind */
-            roll_call_kind: string;
+            /**
+             * Roll Call Kind
+             * @enum {string}
+             */
+            roll_call_kind: "spot_check" | "registration" | "rehearsal" | "school_own";
             /** Title */
             title: string;
         };
@@ -3799,8 +3885,9 @@ export interface components {
              * Cause
              * @description decision 处理, expiry 到期自动执行, appeal 申诉恢复, reversal 撤回, edit 其他异动
              * @example decision
+             * @enum {string}
              */
-            cause: string;
+            cause: "decision" | "expiry" | "appeal" | "reversal" | "edit";
             /**
              * Change Kind
              * @description 异动类别代码，恢复原状时为空 · code of the kind; null for a restoration
@@ -3857,8 +3944,9 @@ export interface components {
             /**
              * Code
              * @example one_more_miss
+             * @enum {string}
              */
-            code: string;
+            code: "one_more_miss" | "leave_days_used" | "leave_plan_exceeds" | "absence_continues" | "change_without_basis";
             /** En */
             en: string;
             /**
@@ -3917,14 +4005,16 @@ export interface components {
             /**
              * Standing
              * @example 01
+             * @enum {string}
              */
-            standing: string;
+            standing: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
             /**
              * Study Form
              * @description full_time or part_time
              * @example full_time
+             * @enum {string}
              */
-            study_form: string;
+            study_form: "full_time" | "part_time";
         };
         /**
          * StudentMeOut
@@ -3950,7 +4040,7 @@ export interface components {
              *       "record_check"
              *     ]
              */
-            done: string[];
+            done: ("account" | "record_check" | "location_consent" | "face" | "portrait")[];
             /**
              * Name
              * @example 张三
@@ -3964,7 +4054,7 @@ export interface components {
              *       "portrait"
              *     ]
              */
-            open: string[];
+            open: ("account" | "record_check" | "location_consent" | "face" | "portrait")[];
             /**
              * Student Id
              * Format: uuid
@@ -3986,7 +4076,7 @@ export interface components {
              * Finding
              * @description accepted, step_up, rejected, undetermined; null while verification is pending
              */
-            finding: string | null;
+            finding: ("accepted" | "step_up" | "rejected" | "undetermined") | null;
             /**
              * Frames Due At
              * Format: date-time
@@ -4649,7 +4739,7 @@ export interface operations {
                      *           "overdue": true,
                      *           "decision": {
                      *             "upheld": true,
-                     *             "finding": "…",
+                     *             "finding": "present",
                      *             "reasons": "考勤记录与照片相符，认定到场。",
                      *             "at": "2026-03-17T01:00:00Z"
                      *           },
@@ -4716,7 +4806,7 @@ export interface operations {
                      *       "overdue": true,
                      *       "decision": {
                      *         "upheld": true,
-                     *         "finding": "…",
+                     *         "finding": "present",
                      *         "reasons": "考勤记录与照片相符，认定到场。",
                      *         "at": "2026-03-17T01:00:00Z"
                      *       },
@@ -4766,7 +4856,7 @@ export interface operations {
                      *       "overdue": true,
                      *       "decision": {
                      *         "upheld": true,
-                     *         "finding": "…",
+                     *         "finding": "present",
                      *         "reasons": "考勤记录与照片相符，认定到场。",
                      *         "at": "2026-03-17T01:00:00Z"
                      *       },
@@ -4777,7 +4867,7 @@ export interface operations {
                      *         "kind": "check",
                      *         "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *         "title": "…",
-                     *         "roll_call_kind": "…",
+                     *         "roll_call_kind": "spot_check",
                      *         "launcher": "…",
                      *         "opens_at": "2026-03-17T01:00:00Z",
                      *         "closes_at": "2026-03-17T01:00:00Z",
@@ -4786,7 +4876,7 @@ export interface operations {
                      *             "outcome": "missed",
                      *             "reason_zh": "…",
                      *             "reason_en": "…",
-                     *             "method": "…",
+                     *             "method": "face",
                      *             "at": "2026-03-17T01:00:00Z",
                      *             "trace": {}
                      *           }
@@ -4953,7 +5043,7 @@ export interface operations {
                      *       "overdue": true,
                      *       "decision": {
                      *         "upheld": true,
-                     *         "finding": "…",
+                     *         "finding": "present",
                      *         "reasons": "考勤记录与照片相符，认定到场。",
                      *         "at": "2026-03-17T01:00:00Z"
                      *       },
@@ -5035,7 +5125,7 @@ export interface operations {
                      *       "overdue": true,
                      *       "decision": {
                      *         "upheld": true,
-                     *         "finding": "…",
+                     *         "finding": "present",
                      *         "reasons": "考勤记录与照片相符，认定到场。",
                      *         "at": "2026-03-17T01:00:00Z"
                      *       },
@@ -5443,7 +5533,7 @@ export interface operations {
                      *         {
                      *           "change_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "at": "2026-03-17T01:00:00Z",
-                     *           "cause": "…",
+                     *           "cause": "decision",
                      *           "outcome": "…"
                      *         }
                      *       ],
@@ -6125,7 +6215,7 @@ export interface operations {
                      *       {
                      *         "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *         "status": "confirmed",
-                     *         "field": "…",
+                     *         "field": "name",
                      *         "claimed": "…",
                      *         "at": "2026-03-17T01:00:00Z",
                      *         "decided_at": "2026-03-17T01:00:00Z",
@@ -6172,7 +6262,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "status": "confirmed",
-                     *       "field": "…",
+                     *       "field": "name",
                      *       "claimed": "…",
                      *       "at": "2026-03-17T01:00:00Z",
                      *       "decided_at": "2026-03-17T01:00:00Z",
@@ -6776,10 +6866,10 @@ export interface operations {
                      *           "closes_at": "2026-03-17T01:00:00Z",
                      *           "extended_from": "2026-03-17T01:00:00Z",
                      *           "duty": "owed",
-                     *           "duty_reason": "…",
+                     *           "duty_reason": "on_leave",
                      *           "state": "open",
                      *           "outcome": null,
-                     *           "outcome_reason": "…",
+                     *           "outcome_reason": "verified",
                      *           "look_until": null,
                      *           "counts_as_miss": null,
                      *           "not_counted_reason": null,
@@ -6830,10 +6920,10 @@ export interface operations {
                      *       "closes_at": "2026-03-17T01:00:00Z",
                      *       "extended_from": "2026-03-17T01:00:00Z",
                      *       "duty": "owed",
-                     *       "duty_reason": "…",
+                     *       "duty_reason": "on_leave",
                      *       "state": "open",
                      *       "outcome": null,
-                     *       "outcome_reason": "…",
+                     *       "outcome_reason": "verified",
                      *       "look_until": null,
                      *       "counts_as_miss": null,
                      *       "not_counted_reason": null,
@@ -6879,7 +6969,7 @@ export interface operations {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "received_at": "2026-03-17T01:00:00Z",
                      *           "frames_due_at": "2026-03-17T01:00:00Z",
-                     *           "finding": "…",
+                     *           "finding": "accepted",
                      *           "reasons": [
                      *             {
                      *               "code": "outside_site",
@@ -6892,7 +6982,7 @@ export interface operations {
                      *       "refusals": [
                      *         {
                      *           "at": "2026-03-17T01:00:00Z",
-                     *           "step": "…",
+                     *           "step": "challenge",
                      *           "code": "…"
                      *         }
                      *       ]
@@ -7122,7 +7212,7 @@ export interface operations {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "received_at": "2026-03-17T01:00:00Z",
                      *       "frames_due_at": "2026-03-17T01:00:00Z",
-                     *       "finding": "…",
+                     *       "finding": "accepted",
                      *       "reasons": [
                      *         {
                      *           "code": "outside_site",

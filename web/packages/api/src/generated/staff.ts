@@ -3266,8 +3266,9 @@ export interface components {
             /**
              * Kind
              * @example registrar
+             * @enum {string}
              */
-            kind: string;
+            kind: "province" | "bureau" | "registrar" | "counselor" | "student";
             /**
              * Login
              * @example zz.school1
@@ -3286,8 +3287,9 @@ export interface components {
             /**
              * Status
              * @example active
+             * @enum {string}
              */
-            status: string;
+            status: "invited" | "active" | "disabled";
         };
         /** Page[AccountOut] */
         AccountOutPage: {
@@ -3448,8 +3450,9 @@ export interface components {
              * State
              * @description pending, approved, refused
              * @example pending
+             * @enum {string}
              */
-            state: string;
+            state: "pending" | "approved" | "refused";
             /**
              * Student Id
              * Format: uuid
@@ -3604,7 +3607,7 @@ export interface components {
              * Finding
              * @description present or excused, of an upheld appeal against a result
              */
-            finding: string | null;
+            finding: ("present" | "excused") | null;
             /**
              * Reasons
              * @example 考勤记录与照片相符，认定到场。
@@ -3624,8 +3627,9 @@ export interface components {
              * Appellant
              * @description student or school
              * @example student
+             * @enum {string}
              */
-            appellant: string;
+            appellant: "student" | "school";
             /**
              * Deciding Unit
              * @example 郑州市教育局
@@ -3681,8 +3685,9 @@ export interface components {
              * State
              * @description open, upheld, rejected, withdrawn, or ended: the change was reversed in another way
              * @example open
+             * @enum {string}
              */
-            state: string;
+            state: "open" | "upheld" | "rejected" | "withdrawn" | "ended";
             /**
              * Student Id
              * Format: uuid
@@ -3692,8 +3697,9 @@ export interface components {
              * Target
              * @description check, change or gaokao
              * @example check
+             * @enum {string}
              */
-            target: string;
+            target: "check" | "change" | "gaokao";
             /** Target Id */
             target_id: string;
             /** Withdrawn At */
@@ -3709,13 +3715,17 @@ export interface components {
              * Format: date-time
              */
             at: string;
-            /** Method */
-            method: string;
+            /**
+             * Method
+             * @enum {string}
+             */
+            method: "face" | "look" | "attested" | "review" | "determination" | "settlement" | "voiding" | "appeal";
             /**
              * Outcome
              * @example missed
+             * @enum {string}
              */
-            outcome: string;
+            outcome: "present" | "missed" | "excused" | "undetermined";
             /** Reason En */
             reason_en: string;
             /** Reason Zh */
@@ -3773,8 +3783,9 @@ export interface components {
              * Side
              * @description appellant or unit
              * @example appellant
+             * @enum {string}
              */
-            side: string;
+            side: "appellant" | "unit";
             /** Text */
             text: string;
         };
@@ -3797,8 +3808,9 @@ export interface components {
              * Appellant
              * @description student or school
              * @example student
+             * @enum {string}
              */
-            appellant: string;
+            appellant: "student" | "school";
             /**
              * Deciding Unit
              * @example 郑州市教育局
@@ -3846,8 +3858,9 @@ export interface components {
              * State
              * @description open, upheld, rejected, withdrawn, or ended: the change was reversed in another way
              * @example open
+             * @enum {string}
              */
-            state: string;
+            state: "open" | "upheld" | "rejected" | "withdrawn" | "ended";
             /**
              * Student Id
              * Format: uuid
@@ -3857,8 +3870,9 @@ export interface components {
              * Target
              * @description check, change or gaokao
              * @example check
+             * @enum {string}
              */
-            target: string;
+            target: "check" | "change" | "gaokao";
             /** Target Id */
             target_id: string;
             /** Withdrawn At */
@@ -3997,7 +4011,7 @@ export interface components {
              * Finding
              * @description accepted, step_up, rejected, undetermined; null until verified
              */
-            finding: string | null;
+            finding: ("accepted" | "step_up" | "rejected" | "undetermined") | null;
             /** In Cool Down */
             in_cool_down: boolean;
             /** Reasons */
@@ -4050,8 +4064,9 @@ export interface components {
             /**
              * Step
              * @example challenge
+             * @enum {string}
              */
-            step: string;
+            step: "challenge" | "envelope" | "verification" | "look";
         };
         /**
          * AttendanceIn
@@ -4659,7 +4674,7 @@ export interface components {
              * @description 拟变更的学籍状态，空为不变
              * @example 02
              */
-            standing: string | null;
+            standing: ("01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99") | null;
             state: components["schemas"]["RequestState"];
             /** Steps */
             steps: components["schemas"]["StepOut"][];
@@ -4673,7 +4688,7 @@ export interface components {
              * @description 拟变更的学习形式，空为不变
              * @example null
              */
-            study_form: string | null;
+            study_form: ("full_time" | "part_time") | null;
             /** @description 当前审核单位 · the level that gives the next opinion */
             waiting_for: components["schemas"]["LevelOut"] | null;
         };
@@ -4753,7 +4768,7 @@ export interface components {
              * @description 拟变更的学籍状态，空为不变
              * @example 02
              */
-            standing: string | null;
+            standing: ("01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99") | null;
             state: components["schemas"]["RequestState"];
             /** Steps */
             steps: components["schemas"]["StepOut"][];
@@ -4767,7 +4782,7 @@ export interface components {
              * @description 拟变更的学习形式，空为不变
              * @example null
              */
-            study_form: string | null;
+            study_form: ("full_time" | "part_time") | null;
             /** @description 当前审核单位 · the level that gives the next opinion */
             waiting_for: components["schemas"]["LevelOut"] | null;
         };
@@ -4806,8 +4821,9 @@ export interface components {
              * Cause
              * @description decision or expiry
              * @example expiry
+             * @enum {string}
              */
-            cause: string;
+            cause: "decision" | "expiry" | "appeal" | "reversal" | "edit";
             /**
              * Change Id
              * Format: uuid
@@ -4827,21 +4843,33 @@ export interface components {
             /** Prompt Id */
             prompt_id: string | null;
             /** Prompt Kind */
-            prompt_kind: string | null;
+            prompt_kind: ("misses" | "leave_over_cap" | "absence_without_leave") | null;
             /** Prompt Trace */
             prompt_trace: {
                 [key: string]: unknown;
             } | null;
             /** Reversed At */
             reversed_at: string | null;
-            /** Standing After */
-            standing_after: string;
-            /** Standing Before */
-            standing_before: string;
-            /** Study Form After */
-            study_form_after: string;
-            /** Study Form Before */
-            study_form_before: string;
+            /**
+             * Standing After
+             * @enum {string}
+             */
+            standing_after: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
+            /**
+             * Standing Before
+             * @enum {string}
+             */
+            standing_before: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
+            /**
+             * Study Form After
+             * @enum {string}
+             */
+            study_form_after: "full_time" | "part_time";
+            /**
+             * Study Form Before
+             * @enum {string}
+             */
+            study_form_before: "full_time" | "part_time";
             /** Trace */
             trace: {
                 [key: string]: unknown;
@@ -5182,8 +5210,9 @@ export interface components {
              * Kind
              * @description consent_revoked、non_face_route、reason_claim、statement、appeal、appeal_message
              * @example appeal
+             * @enum {string}
              */
-            kind: string;
+            kind: "consent_revoked" | "non_face_route" | "reason_claim" | "statement" | "appeal" | "appeal_message";
             /** Subject Id */
             subject_id: string | null;
         };
@@ -5230,8 +5259,9 @@ export interface components {
             /**
              * Field
              * @example phone
+             * @enum {string}
              */
-            field: string;
+            field: "name" | "sex" | "birth_date" | "id_number" | "student_number" | "class_name" | "grade" | "major" | "programme" | "study_form" | "standing" | "entry_month" | "phone";
             /**
              * Id
              * Format: uuid
@@ -5242,8 +5272,9 @@ export interface components {
             /**
              * Status
              * @example open
+             * @enum {string}
              */
-            status: string;
+            status: "confirmed" | "open" | "accepted" | "declined";
             /**
              * Student Id
              * Format: uuid
@@ -5425,8 +5456,9 @@ export interface components {
              * How
              * @description in_app, sms, receipt, written, in_person, post
              * @example in_app
+             * @enum {string}
              */
-            how: string;
+            how: "in_app" | "sms" | "receipt" | "written" | "in_person" | "post";
             /**
              * Note
              * @example null
@@ -5443,12 +5475,21 @@ export interface components {
              * Format: date-time
              */
             at: string;
-            /** Method */
-            method: string;
-            /** Outcome */
-            outcome: string;
-            /** Reason */
-            reason: string;
+            /**
+             * Method
+             * @enum {string}
+             */
+            method: "face" | "look" | "attested" | "review" | "determination" | "settlement" | "voiding" | "appeal";
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "present" | "missed" | "excused" | "undetermined";
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "verified" | "attested_on_site" | "frame_reused" | "outside_site" | "frames_missing" | "face_mismatch" | "verification_unavailable" | "site_not_filed" | "face_unusable" | "challenge_unanswered" | "presence_doubtful" | "face_unsure" | "face_needs_look" | "rehearsal_face_unproven" | "look_without_portrait" | "look_without_consent" | "looked_at" | "look_not_upheld" | "nearer_classmate" | "picture_seen_before" | "location_uncertain" | "location_doubtful" | "device_rebound_recently" | "not_announced" | "non_face_route_unattended" | "no_check_in" | "verification_pending" | "voided" | "appeal_upheld" | "attestation_not_upheld" | "determined_by_person" | "on_leave" | "part_time";
             /** Seq */
             seq: number;
             /**
@@ -5547,8 +5588,9 @@ export interface components {
             /**
              * Answer
              * @example different
+             * @enum {string}
              */
-            answer: string;
+            answer: "same_person" | "different" | "unsure";
             /**
              * At
              * Format: date-time
@@ -5673,8 +5715,11 @@ export interface components {
              * Format: date-time
              */
             at: string;
-            /** Cause */
-            cause: string;
+            /**
+             * Cause
+             * @enum {string}
+             */
+            cause: "decision" | "expiry" | "appeal" | "reversal" | "edit";
             /**
              * Change Id
              * Format: uuid
@@ -5691,8 +5736,9 @@ export interface components {
             /**
              * Code
              * @example not_full_time
+             * @enum {string}
              */
-            code: string;
+            code: "in_good_standing" | "not_full_time" | "not_attending" | "appeal_upheld";
             /** En */
             en: string;
             /** Zh */
@@ -5907,8 +5953,11 @@ export interface components {
              * Format: date-time
              */
             learned_at: string;
-            /** Method */
-            method: string;
+            /**
+             * Method
+             * @enum {string}
+             */
+            method: "neutral" | "centred" | "as-norm";
             /** Minimum */
             minimum: number;
             /** People */
@@ -5957,15 +6006,30 @@ export interface components {
         };
         /**
          * FieldProblem
-         * @description What is wrong with one field of a malformed request.
+         * @description What is wrong with one field of a malformed request, or with one cell of a file.
+         *
+         *     Of a file it also has `sheet`, `row`, `column`, `letter`, `value`, `severity` and a stable `code`.
          */
         FieldProblem: {
             /**
+             * Code
+             * @default null
+             * @example null
+             */
+            code?: string | null;
+            /**
+             * Column
+             * @default null
+             * @example null
+             */
+            column?: string | null;
+            /**
              * Field
              * @description `body.`, `query.` or `path.` and the field
+             * @default null
              * @example body.starts_on
              */
-            field: string;
+            field?: string | null;
             /**
              * Message
              * @description in the requested language
@@ -5982,6 +6046,24 @@ export interface components {
              * @example 缺少此项，请补填
              */
             message_zh: string;
+            /**
+             * Row
+             * @default null
+             * @example null
+             */
+            row?: number | null;
+            /**
+             * Sheet
+             * @default null
+             * @example null
+             */
+            sheet?: string | null;
+            /**
+             * Value
+             * @default null
+             * @example null
+             */
+            value?: string | null;
         };
         /**
          * FigureOut
@@ -6048,8 +6130,9 @@ export interface components {
              * Kind
              * @description 撤回 withdrawal, 恢复 reinstatement
              * @example withdrawal
+             * @enum {string}
              */
-            kind: string;
+            kind: "withdrawal" | "reinstatement";
             /** Lines */
             lines: components["schemas"]["FilingLineOut"][];
             /**
@@ -6072,8 +6155,9 @@ export interface components {
              * State
              * @description filed, exported, acknowledged
              * @example filed
+             * @enum {string}
              */
-            state: string;
+            state: "filed" | "exported" | "acknowledged";
             /**
              * Student Id
              * Format: uuid
@@ -6184,8 +6268,9 @@ export interface components {
              * Kind
              * @description 撤回 withdrawal, 恢复 reinstatement
              * @example withdrawal
+             * @enum {string}
              */
-            kind: string;
+            kind: "withdrawal" | "reinstatement";
             /**
              * Name
              * @example 某某
@@ -6206,8 +6291,9 @@ export interface components {
              * State
              * @description filed, exported, acknowledged
              * @example filed
+             * @enum {string}
              */
-            state: string;
+            state: "filed" | "exported" | "acknowledged";
             /**
              * Student Id
              * Format: uuid
@@ -6274,8 +6360,9 @@ export interface components {
              * Kind
              * @description 撤回 withdrawal, 恢复 reinstatement
              * @example withdrawal
+             * @enum {string}
              */
-            kind: string;
+            kind: "withdrawal" | "reinstatement";
             /**
              * Term Code
              * @example 2026-autumn
@@ -6371,13 +6458,15 @@ export interface components {
             /**
              * Standing
              * @example 01
+             * @enum {string}
              */
-            standing: string;
+            standing: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
             /**
              * Study Form
              * @example full_time
+             * @enum {string}
              */
-            study_form: string;
+            study_form: "full_time" | "part_time";
         };
         /**
          * GenuineSharesOut
@@ -6922,8 +7011,9 @@ export interface components {
             /**
              * Kind
              * @example sick
+             * @enum {string}
              */
-            kind: string;
+            kind: "personal" | "sick" | "other";
             /**
              * Leave Id
              * Format: uuid
@@ -7045,8 +7135,9 @@ export interface components {
              * Outcome
              * @description approved or declined
              * @example approved
+             * @enum {string}
              */
-            outcome: string;
+            outcome: "approved" | "declined";
         };
         /**
          * LeaveOut
@@ -7077,8 +7168,9 @@ export interface components {
              * Kind
              * @description 事假 personal, 病假 sick, 其他 other
              * @example sick
+             * @enum {string}
              */
-            kind: string;
+            kind: "personal" | "sick" | "other";
             /**
              * Reason
              * @example 发烧就医
@@ -7098,8 +7190,9 @@ export interface components {
              * State
              * @description pending, approved, refused, cancelled, returned
              * @example pending
+             * @enum {string}
              */
-            state: string;
+            state: "pending" | "approved" | "refused" | "cancelled" | "returned";
             /**
              * Student Id
              * Format: uuid
@@ -7167,8 +7260,9 @@ export interface components {
              * Level
              * @description school, county, city, province
              * @example city
+             * @enum {string}
              */
-            level: string;
+            level: "province" | "city" | "county" | "school";
             /**
              * Org Id
              * Format: uuid
@@ -7193,8 +7287,9 @@ export interface components {
             /**
              * Same
              * @example yes
+             * @enum {string}
              */
-            same: string;
+            same: "yes" | "no" | "unsure";
             /**
              * Student Id
              * Format: uuid
@@ -7281,8 +7376,9 @@ export interface components {
              * Reason
              * @description why a person has to look
              * @example face_needs_look
+             * @enum {string}
              */
-            reason: string;
+            reason: "verified" | "attested_on_site" | "frame_reused" | "outside_site" | "frames_missing" | "face_mismatch" | "verification_unavailable" | "site_not_filed" | "face_unusable" | "challenge_unanswered" | "presence_doubtful" | "face_unsure" | "face_needs_look" | "rehearsal_face_unproven" | "look_without_portrait" | "look_without_consent" | "looked_at" | "look_not_upheld" | "nearer_classmate" | "picture_seen_before" | "location_uncertain" | "location_doubtful" | "device_rebound_recently" | "not_announced" | "non_face_route_unattended" | "no_check_in" | "verification_pending" | "voided" | "appeal_upheld" | "attestation_not_upheld" | "determined_by_person" | "on_leave" | "part_time";
             /**
              * Requested At
              * Format: date-time
@@ -7337,8 +7433,9 @@ export interface components {
             /**
              * Code
              * @example rehearsal_not_confirmed
+             * @enum {string}
              */
-            code: string;
+            code: "rehearsal_not_confirmed" | "threshold_not_learned" | "threshold_not_approved" | "group_below_minimum" | "demonstration_only";
             /** En */
             en: string;
             /** Zh */
@@ -7374,7 +7471,7 @@ export interface components {
              */
             name: string;
             /** Outcome */
-            outcome: string | null;
+            outcome: ("present" | "missed" | "excused" | "undetermined") | null;
             /**
              * Phone
              * @description phone number of the student
@@ -7766,7 +7863,7 @@ export interface components {
              * @description the flaw, as a stable code
              * @example self_intersection
              */
-            reason: string | null;
+            reason: ("empty" | "too_few_vertices" | "ring_not_closed" | "not_finite" | "out_of_range" | "axes_swapped" | "crosses_antimeridian" | "self_intersection" | "too_wide" | "not_geojson" | "not_polygon" | "not_csv" | "crs_unsupported" | "not_kml" | "not_shapefile" | "projection_missing" | "file_too_large") | null;
             /** Zh */
             zh: string;
         };
@@ -8294,13 +8391,15 @@ export interface components {
              * Source
              * @description budget, due, paid, withdrawn
              * @example due
+             * @enum {string}
              */
-            source: string;
+            source: "budget" | "due" | "paid" | "withdrawn";
             /**
              * Target
              * @example paid
+             * @enum {string}
              */
-            target: string;
+            target: "budget" | "due" | "paid" | "withdrawn";
         };
         /**
          * Problem
@@ -8400,8 +8499,9 @@ export interface components {
             /**
              * Kind
              * @description province, city, county, school or class
+             * @enum {string}
              */
-            kind: string;
+            kind: "province" | "city" | "county" | "school" | "class";
             /** Missed */
             missed: number;
             /** Name */
@@ -8432,8 +8532,9 @@ export interface components {
             /**
              * Kind
              * @description province, city, county, school or class
+             * @enum {string}
              */
-            kind: string;
+            kind: "province" | "city" | "county" | "school" | "class";
             /** Missed */
             missed: number;
             /** Name */
@@ -8543,8 +8644,9 @@ export interface components {
             /**
              * Role
              * @example registrar
+             * @enum {string}
              */
-            role: string;
+            role: "registrar" | "superior";
         };
         /**
          * PromptKind
@@ -9054,12 +9156,15 @@ export interface components {
             counts_as_miss: boolean | null;
             /** Decided At */
             decided_at: string | null;
-            /** Duty */
-            duty: string;
+            /**
+             * Duty
+             * @enum {string}
+             */
+            duty: "owed" | "excused" | "exempt";
             /** Duty Reason */
-            duty_reason: string | null;
+            duty_reason: ("on_leave" | "part_time" | "standing_02" | "standing_03" | "standing_04" | "standing_06" | "standing_07" | "standing_08" | "standing_09" | "standing_10" | "standing_11" | "standing_12" | "standing_13" | "standing_14" | "standing_15" | "standing_99") | null;
             /** Method */
-            method: string | null;
+            method: ("face" | "look" | "attested" | "review" | "determination" | "settlement" | "voiding" | "appeal") | null;
             /** Name */
             name: string;
             /** Not Counted En */
@@ -9069,13 +9174,13 @@ export interface components {
              * @description 为何不计入 · code of why the miss does not count
              * @example null
              */
-            not_counted_reason: string | null;
+            not_counted_reason: ("reason_accepted" | "on_leave" | "outage" | "vacation" | "earlier_term" | "voided" | "relaunched" | "overlapping_window" | "outside_one_term" | "appeal_upheld" | "dismissed" | "reversed" | "answered" | "evidence_incomplete" | "never_counts" | "excluded") | null;
             /** Not Counted Zh */
             not_counted_zh: string | null;
             /** Outcome */
-            outcome: string | null;
+            outcome: ("present" | "missed" | "excused" | "undetermined") | null;
             /** Reason */
-            reason: string | null;
+            reason: ("verified" | "attested_on_site" | "frame_reused" | "outside_site" | "frames_missing" | "face_mismatch" | "verification_unavailable" | "site_not_filed" | "face_unusable" | "challenge_unanswered" | "presence_doubtful" | "face_unsure" | "face_needs_look" | "rehearsal_face_unproven" | "look_without_portrait" | "look_without_consent" | "looked_at" | "look_not_upheld" | "nearer_classmate" | "picture_seen_before" | "location_uncertain" | "location_doubtful" | "device_rebound_recently" | "not_announced" | "non_face_route_unattended" | "no_check_in" | "verification_pending" | "voided" | "appeal_upheld" | "attestation_not_upheld" | "determined_by_person" | "on_leave" | "part_time") | null;
             /** Reason En */
             reason_en: string | null;
             /** Reason Zh */
@@ -9129,8 +9234,9 @@ export interface components {
              * Kind
              * @description frames, frames_not_looked_at, enrolment_shots, portraits, templates, picture_keys, envelopes, attester_positions 或 picture_views · what was deleted
              * @example frames
+             * @enum {string}
              */
-            kind: string;
+            kind: "frames" | "frames_not_looked_at" | "enrolment_shots" | "portraits" | "templates" | "picture_keys" | "envelopes" | "attester_positions" | "picture_views";
             /**
              * Newest
              * @description 最晚一项的形成时间 · creation time of the newest item
@@ -9273,8 +9379,11 @@ export interface components {
              * Format: uuid
              */
             roll_call_id: string;
-            /** Roll Call Kind */
-            roll_call_kind: string;
+            /**
+             * Roll Call Kind
+             * @enum {string}
+             */
+            roll_call_kind: "spot_check" | "registration" | "rehearsal" | "school_own";
             /** Title */
             title: string;
         };
@@ -9618,7 +9727,7 @@ export interface components {
              * @description login 登录名不存在、password 密码错误、code 动态码错误、code_used 动态码已用过、status 账号未启用或已停用、activation_code 激活码错误、delay 等待中 · why it was refused
              * @example password
              */
-            reason: string | null;
+            reason: ("login" | "password" | "code" | "code_used" | "status" | "activation_code" | "delay") | null;
             /**
              * User Agent
              * @example Mozilla/5.0 (Windows NT 10.0; Win64; x64)
@@ -9855,8 +9964,9 @@ export interface components {
             /**
              * Kind
              * @example registrar
+             * @enum {string}
              */
-            kind: string;
+            kind: "province" | "bureau" | "registrar" | "counselor" | "student";
             /**
              * Login
              * @example zz.school1
@@ -9870,8 +9980,9 @@ export interface components {
             /**
              * Org Kind
              * @example school
+             * @enum {string}
              */
-            org_kind: string;
+            org_kind: "province" | "city" | "county" | "school";
             /**
              * Org Name
              * @example 郑州市某某中等专业学校
@@ -9988,7 +10099,7 @@ export interface components {
              *       "consecutive"
              *     ]
              */
-            grounds: string[];
+            grounds: ("consecutive" | "cumulative")[];
             /**
              * Id
              * Format: uuid
@@ -10166,8 +10277,11 @@ export interface components {
              * Format: uuid
              */
             id: string;
-            /** Kind */
-            kind: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "spot_check" | "registration" | "rehearsal" | "school_own";
             /**
              * Launcher Id
              * Format: uuid
@@ -10187,8 +10301,9 @@ export interface components {
              * Phase
              * @description scheduled, announced, open, closing, settled, voided
              * @example open
+             * @enum {string}
              */
-            phase: string;
+            phase: "scheduled" | "announced" | "open" | "closing" | "settled" | "voided";
             /** Policy Version */
             policy_version: string;
             /** Seed */
@@ -10235,8 +10350,9 @@ export interface components {
              * Cause
              * @description decision 处理, expiry 到期自动执行, appeal 申诉恢复, reversal 撤回, edit 其他异动
              * @example decision
+             * @enum {string}
              */
-            cause: string;
+            cause: "decision" | "expiry" | "appeal" | "reversal" | "edit";
             /**
              * Change Kind
              * @description 异动类别代码，恢复原状时为空 · code of the kind; null for a restoration
@@ -10430,8 +10546,9 @@ export interface components {
             /**
              * Standing
              * @example 01
+             * @enum {string}
              */
-            standing: string;
+            standing: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
             /**
              * Student Id
              * Format: uuid
@@ -10441,8 +10558,9 @@ export interface components {
              * Study Form
              * @description full_time or part_time
              * @example full_time
+             * @enum {string}
              */
-            study_form: string;
+            study_form: "full_time" | "part_time";
         };
         /**
          * StatusOut
@@ -10452,14 +10570,16 @@ export interface components {
             /**
              * Standing
              * @example 01
+             * @enum {string}
              */
-            standing: string;
+            standing: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
             /**
              * Study Form
              * @description full_time or part_time
              * @example full_time
+             * @enum {string}
              */
-            study_form: string;
+            study_form: "full_time" | "part_time";
         };
         /**
          * StepOut
@@ -10480,8 +10600,9 @@ export interface components {
              * Level
              * @description school, county, city, province
              * @example city
+             * @enum {string}
              */
-            level: string;
+            level: "province" | "city" | "county" | "school";
             /**
              * Opinion
              * @example 情况属实，同意
@@ -10496,8 +10617,9 @@ export interface components {
              * Outcome
              * @description agreed, refused, withdrawn
              * @example agreed
+             * @enum {string}
              */
-            outcome: string;
+            outcome: "agreed" | "refused" | "withdrawn";
         };
         /**
          * StudentActivationOut
@@ -10517,7 +10639,7 @@ export interface components {
              *       "record_check"
              *     ]
              */
-            done: string[];
+            done: ("account" | "record_check" | "location_consent" | "face" | "portrait")[];
             /**
              * Name
              * @example 张三
@@ -10531,7 +10653,7 @@ export interface components {
              *       "portrait"
              *     ]
              */
-            open: string[];
+            open: ("account" | "record_check" | "location_consent" | "face" | "portrait")[];
             /**
              * Student Id
              * Format: uuid
@@ -10603,8 +10725,9 @@ export interface components {
             /**
              * Document Kind
              * @example resident_id
+             * @enum {string}
              */
-            document_kind: string;
+            document_kind: "resident_id" | "military" | "hong_kong" | "macao" | "home_return" | "taiwan" | "residence_permit" | "permanent_residence" | "passport" | "household" | "other";
             /**
              * Entry Month
              * @example 202409
@@ -10635,8 +10758,9 @@ export interface components {
             /**
              * Programme
              * @example regular
+             * @enum {string}
              */
-            programme: string;
+            programme: "regular" | "adult" | "vocational_high" | "technician" | "university_division" | "five_year";
             /**
              * School Id
              * Format: uuid
@@ -10645,14 +10769,16 @@ export interface components {
             /**
              * Sex
              * @example female
+             * @enum {string}
              */
-            sex: string;
+            sex: "male" | "female";
             /**
              * Standing
              * @description 学籍状态代码 · code of the standing
              * @example 01
+             * @enum {string}
              */
-            standing: string;
+            standing: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
             /**
              * Student Number Masked
              * @example G41**************2X
@@ -10661,8 +10787,9 @@ export interface components {
             /**
              * Study Form
              * @example full_time
+             * @enum {string}
              */
-            study_form: string;
+            study_form: "full_time" | "part_time";
         };
         /**
          * StudentOut
@@ -10702,14 +10829,16 @@ export interface components {
             /**
              * Sex
              * @example female
+             * @enum {string}
              */
-            sex: string;
+            sex: "male" | "female";
             /**
              * Standing
              * @description 学籍状态代码 · code of the standing
              * @example 01
+             * @enum {string}
              */
-            standing: string;
+            standing: "01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99";
             /**
              * Student Number Masked
              * @example G41**************2X
@@ -10718,8 +10847,9 @@ export interface components {
             /**
              * Study Form
              * @example full_time
+             * @enum {string}
              */
-            study_form: string;
+            study_form: "full_time" | "part_time";
         };
         /** Page[StudentOut] */
         StudentOutPage: {
@@ -12048,7 +12178,7 @@ export interface operations {
                      *           "overdue": true,
                      *           "decision": {
                      *             "upheld": true,
-                     *             "finding": "…",
+                     *             "finding": "present",
                      *             "reasons": "考勤记录与照片相符，认定到场。",
                      *             "at": "2026-03-17T01:00:00Z"
                      *           },
@@ -12116,7 +12246,7 @@ export interface operations {
                      *       "overdue": true,
                      *       "decision": {
                      *         "upheld": true,
-                     *         "finding": "…",
+                     *         "finding": "present",
                      *         "reasons": "考勤记录与照片相符，认定到场。",
                      *         "at": "2026-03-17T01:00:00Z"
                      *       },
@@ -12163,7 +12293,7 @@ export interface operations {
                      *       "overdue": true,
                      *       "decision": {
                      *         "upheld": true,
-                     *         "finding": "…",
+                     *         "finding": "present",
                      *         "reasons": "考勤记录与照片相符，认定到场。",
                      *         "at": "2026-03-17T01:00:00Z"
                      *       },
@@ -12174,7 +12304,7 @@ export interface operations {
                      *         "kind": "check",
                      *         "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *         "title": "…",
-                     *         "roll_call_kind": "…",
+                     *         "roll_call_kind": "spot_check",
                      *         "launcher": "…",
                      *         "opens_at": "2026-03-17T01:00:00Z",
                      *         "closes_at": "2026-03-17T01:00:00Z",
@@ -12183,7 +12313,7 @@ export interface operations {
                      *             "outcome": "missed",
                      *             "reason_zh": "…",
                      *             "reason_en": "…",
-                     *             "method": "…",
+                     *             "method": "face",
                      *             "at": "2026-03-17T01:00:00Z",
                      *             "trace": {}
                      *           }
@@ -12245,7 +12375,7 @@ export interface operations {
                      *       "overdue": true,
                      *       "decision": {
                      *         "upheld": true,
-                     *         "finding": "…",
+                     *         "finding": "present",
                      *         "reasons": "考勤记录与照片相符，认定到场。",
                      *         "at": "2026-03-17T01:00:00Z"
                      *       },
@@ -12408,7 +12538,7 @@ export interface operations {
                      *       "overdue": true,
                      *       "decision": {
                      *         "upheld": true,
-                     *         "finding": "…",
+                     *         "finding": "present",
                      *         "reasons": "考勤记录与照片相符，认定到场。",
                      *         "at": "2026-03-17T01:00:00Z"
                      *       },
@@ -12490,7 +12620,7 @@ export interface operations {
                      *       "overdue": true,
                      *       "decision": {
                      *         "upheld": true,
-                     *         "finding": "…",
+                     *         "finding": "present",
                      *         "reasons": "考勤记录与照片相符，认定到场。",
                      *         "at": "2026-03-17T01:00:00Z"
                      *       },
@@ -13755,7 +13885,7 @@ export interface operations {
                      *           "engine": "sface/1",
                      *           "version": 1,
                      *           "state": "in_force",
-                     *           "method": "…",
+                     *           "method": "neutral",
                      *           "accept_from": 1,
                      *           "reject_below": 1,
                      *           "people": 1,
@@ -13842,7 +13972,7 @@ export interface operations {
                      *       "engine": "sface/1",
                      *       "version": 1,
                      *       "state": "in_force",
-                     *       "method": "…",
+                     *       "method": "neutral",
                      *       "accept_from": 1,
                      *       "reject_below": 1,
                      *       "people": 1,
@@ -18070,7 +18200,7 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *           "kind": "…",
+                     *           "kind": "spot_check",
                      *           "title": "…",
                      *           "launcher_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "phase": "open",
@@ -18160,7 +18290,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *       "kind": "…",
+                     *       "kind": "spot_check",
                      *       "title": "…",
                      *       "launcher_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "phase": "open",
@@ -18372,9 +18502,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *       "outcome": "…",
-                     *       "reason": "…",
-                     *       "method": "…",
+                     *       "outcome": "present",
+                     *       "reason": "verified",
+                     *       "method": "face",
                      *       "seq": 1,
                      *       "at": "2026-03-17T01:00:00Z"
                      *     }
@@ -18498,7 +18628,7 @@ export interface operations {
                      *           ],
                      *           "last_refusal": "…",
                      *           "sent_to_a_person": true,
-                     *           "outcome": "…"
+                     *           "outcome": "present"
                      *         }
                      *       ],
                      *       "next_cursor": null
@@ -18534,7 +18664,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *       "kind": "…",
+                     *       "kind": "province",
                      *       "name": "…",
                      *       "obligations": 1,
                      *       "exempt": 1,
@@ -18546,7 +18676,7 @@ export interface operations {
                      *       "children": [
                      *         {
                      *           "unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *           "kind": "…",
+                     *           "kind": "province",
                      *           "name": "…",
                      *           "obligations": 1,
                      *           "exempt": 1,
@@ -18771,17 +18901,17 @@ export interface operations {
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "name": "…",
                      *           "class_name": "…",
-                     *           "duty": "…",
-                     *           "duty_reason": "…",
-                     *           "outcome": "…",
-                     *           "reason": "…",
+                     *           "duty": "owed",
+                     *           "duty_reason": "on_leave",
+                     *           "outcome": "present",
+                     *           "reason": "verified",
                      *           "reason_zh": "…",
                      *           "reason_en": "…",
                      *           "counts_as_miss": null,
                      *           "not_counted_reason": null,
                      *           "not_counted_zh": "…",
                      *           "not_counted_en": "…",
-                     *           "method": "…",
+                     *           "method": "face",
                      *           "seq": 1,
                      *           "decided_at": "2026-03-17T01:00:00Z"
                      *         }
@@ -18825,7 +18955,7 @@ export interface operations {
                      *           "cannot": [
                      *             "close_eyes"
                      *           ],
-                     *           "finding": "…",
+                     *           "finding": "accepted",
                      *           "reasons": [
                      *             {
                      *               "code": "challenge_unanswered",
@@ -18982,7 +19112,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *       "kind": "…",
+                     *       "kind": "spot_check",
                      *       "title": "…",
                      *       "launcher_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "phase": "open",
@@ -20976,7 +21106,7 @@ export interface operations {
                      *         {
                      *           "change_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "at": "2026-03-17T01:00:00Z",
-                     *           "cause": "…",
+                     *           "cause": "decision",
                      *           "outcome": "…"
                      *         }
                      *       ],

@@ -1,6 +1,8 @@
 import { CompactSign } from 'jose'
 
+import { publicJwk } from './key.ts'
 import type { Fix } from './position.ts'
+import type { ProofClaims } from './proof.ts'
 
 const TYPE = 'dianming-check-in+jws'
 
@@ -21,13 +23,19 @@ export interface CheckIn {
   claims: Readonly<Record<string, unknown>>
 }
 
-/** Sign a check-in. The result is sent as it is, also when it is sent again: another signature is another envelope. */
+/**
+ * Sign a check-in. The result is sent as it is, also when it is sent again: another signature is another envelope.
+ *
+ * With `proof`, the claims of a proof for its request, the first send needs no header `DPoP` (docs/adr/0019).
+ */
 export async function signEnvelope(
   pair: CryptoKeyPair,
   checkIn: CheckIn,
   signedAtMs: number,
+  proof?: ProofClaims,
 ): Promise<string> {
   const content = {
+    ...proof,
     roll_call: checkIn.rollCallId,
     nonce: checkIn.nonce,
     fixes: checkIn.fixes.map(({ takenAtMs, ...fix }) => ({
@@ -37,7 +45,8 @@ export async function signEnvelope(
     frames: checkIn.frames.map(({ sha256, size, at_ms }) => ({ sha256, size, at_ms })),
     claims: checkIn.claims,
   }
+  const jwk = proof === undefined ? {} : { jwk: { ...(await publicJwk(pair)) } }
   return new CompactSign(new TextEncoder().encode(JSON.stringify(content)))
-    .setProtectedHeader({ typ: TYPE, alg: 'ES256' })
+    .setProtectedHeader({ typ: TYPE, alg: 'ES256', ...jwk })
     .sign(pair.privateKey)
 }

@@ -33,6 +33,6 @@ export {
   type SamplingRules,
   takeFix,
 } from './position.ts'
-export { randomId, signProof } from './proof.ts'
+export { type ProofClaims, randomId, signProof } from './proof.ts'
 export { DeviceSession, type SessionEvents } from './session.ts'
 export { StorageRefused } from './store.ts'

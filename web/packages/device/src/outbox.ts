@@ -19,6 +19,8 @@ export interface OutboxItem {
   /** The next try, in milliseconds since the epoch of this device's clock. */
   retryAtMs: number
   tries: number
+  /** A send was begun, so each further one needs a proof of its own. */
+  isTried: boolean
 }
 
 export interface Receipt {
@@ -29,7 +31,12 @@ export interface Receipt {
 
 /** How items reach the server. Each method rejects with an error like `ApiError`. */
 export interface OutboxTransport {
-  sendEnvelope(rollCallId: string, body: { envelope: string; attempted?: string }): Promise<Receipt>
+  /** `isOwnProof`: the envelope is the proof of this request, so send it without the header `DPoP`. */
+  sendEnvelope(
+    rollCallId: string,
+    body: { envelope: string; attempted?: string },
+    isOwnProof: boolean,
+  ): Promise<Receipt>
   sendFrame(submissionId: string, position: number, bytes: ArrayBuffer): Promise<void>
 }
 
@@ -46,6 +53,8 @@ export type OutboxResult =
   | { state: 'done'; item: OutboxItem }
   | { state: 'refused'; item: OutboxItem; error: unknown }
 
+/** Milliseconds for which the claims in an envelope serve as its proof; the server allows 60 seconds. */
+const OWN_PROOF_MS = 30_000
 const FIRST_RETRY_MS = 2000
 const LONGEST_RETRY_MS = 30_000
 
@@ -54,7 +63,7 @@ export async function addToOutbox(
   item: Pick<OutboxItem, 'id' | 'rollCallId' | 'envelope' | 'frames'>,
   nowMs = Date.now(),
 ): Promise<OutboxItem> {
-  const stored = { ...item, framesSent: 0, createdAtMs: nowMs, retryAtMs: nowMs, tries: 0 }
+  const stored = { ...item, framesSent: 0, createdAtMs: nowMs, retryAtMs: nowMs, tries: 0, isTried: false }
   await save(stored)
   return stored
 }
@@ -89,7 +98,9 @@ export async function sendItem(
     if (current.submissionId === undefined) {
       const { envelope, attempted } = current
       const body = attempted === undefined ? { envelope } : { envelope, attempted }
-      await step(await transport.sendEnvelope(current.rollCallId, body))
+      const isOwnProof = !current.isTried && Date.now() - current.createdAtMs < OWN_PROOF_MS
+      await step({ isTried: true }) // before it is sent: after a lost answer the envelope is no proof any more
+      await step(await transport.sendEnvelope(current.rollCallId, body, isOwnProof))
     }
     for (let n = current.framesSent; n < current.frames.length; n += 1) {
       await transport.sendFrame(current.submissionId as string, n, current.frames[n] as ArrayBuffer)

@@ -3,7 +3,7 @@ import { base64url, SignJWT } from 'jose'
 import { publicJwk } from './key.ts'
 
 /** The request that a proof is for. */
-export interface ProofClaims {
+export interface ProvenRequest {
   method: string
   /** The address of the request; query and fragment are left out. */
   url: string
@@ -13,7 +13,16 @@ export interface ProofClaims {
 }
 
 /** The claims of a DPoP proof (RFC 9449, 4.2). `ath` is there with an access token only. */
-export async function proofClaims(request: ProofClaims) {
+export interface ProofClaims {
+  jti: string
+  htm: string
+  htu: string
+  iat: number
+  ath?: string
+}
+
+/** The claims of a new proof for one request. */
+export async function proofClaims(request: ProvenRequest): Promise<ProofClaims> {
   const { origin, pathname } = new URL(request.url)
   return {
     jti: randomId(),
@@ -25,9 +34,9 @@ export async function proofClaims(request: ProofClaims) {
 }
 
 /** Sign a DPoP proof for one request. It can be used once. */
-export async function signProof(pair: CryptoKeyPair, request: ProofClaims): Promise<string> {
+export async function signProof(pair: CryptoKeyPair, request: ProvenRequest): Promise<string> {
   const { kty, crv, x, y } = await publicJwk(pair)
-  return new SignJWT(await proofClaims(request))
+  return new SignJWT({ ...(await proofClaims(request)) })
     .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk: { kty, crv, x, y } })
     .sign(pair.privateKey)
 }

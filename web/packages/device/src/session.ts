@@ -1,10 +1,11 @@
 import type { ServerClock } from './clock.ts'
 import { loadKey } from './key.ts'
-import { signProof } from './proof.ts'
+import { type ProofClaims, proofClaims, signProof } from './proof.ts'
 
 /** The parts of `ApiError` that the session acts on. */
 interface Problem {
   code: string
+  status?: number
   serverTimeMs?: number | undefined
 }
 
@@ -28,6 +29,9 @@ export interface SessionEvents {
 export class DeviceSession {
   #token: { value: string; expiresAtMs: number } | undefined
   #renewing: Promise<boolean> | undefined
+  /** Paths whose next request is its own proof. */
+  readonly #ownProofs = new Set<string>()
+  readonly #sentWithoutProof = new WeakSet<Request>()
 
   constructor(
     readonly clock: ServerClock,
@@ -52,14 +56,30 @@ export class DeviceSession {
     this.#token = undefined
   }
 
-  /** Add proof and token. Registration requests have a proof only. */
-  async authorize(request: Request): Promise<void> {
-    const needsToken = !isWithoutToken(new URL(request.url).pathname)
-    if (needsToken && this.#isStale()) await this.#renew()
-    await this.#prove(request, needsToken ? this.#token?.value : undefined)
+  /** The claims of a proof for a request that carries them in its signed body, as an envelope does. */
+  async claimsFor(method: string, path: string): Promise<ProofClaims> {
+    if (this.#isStale()) await this.#renew()
+    const url = location.origin + path
+    return proofClaims({ method, url, nowMs: this.clock.nowMs(), accessToken: this.#token?.value })
   }
 
-  async recover(problem: Problem): Promise<boolean> {
+  /** Send the next request to this path without a proof, because its body is one. If it is refused, the repetition has one. */
+  expectOwnProof(path: string): void {
+    this.#ownProofs.add(path)
+  }
+
+  /** Add proof and token. Registration requests have a proof only. */
+  async authorize(request: Request): Promise<void> {
+    const { pathname } = new URL(request.url)
+    const needsToken = !isWithoutToken(pathname)
+    if (needsToken && this.#isStale()) await this.#renew()
+    const accessToken = needsToken ? this.#token?.value : undefined
+    if (!this.#ownProofs.delete(pathname)) return this.#prove(request, accessToken)
+    this.#sentWithoutProof.add(request)
+    if (accessToken !== undefined) request.headers.set('Authorization', `DPoP ${accessToken}`)
+  }
+
+  async recover(problem: Problem, request?: Request): Promise<boolean> {
     if (KEY_LOST.has(problem.code)) {
       this.forget()
       this.events.onKeyLost(problem.code)
@@ -70,7 +90,9 @@ export class DeviceSession {
       return true
     }
     if (problem.code === 'proof_replayed') return true
-    if (problem.code !== 'token_expired') return false
+    if (problem.code !== 'token_expired') {
+      return problem.status === 401 && request !== undefined && this.#sentWithoutProof.has(request)
+    }
     this.forget()
     return this.#renew()
   }

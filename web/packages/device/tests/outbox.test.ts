@@ -18,9 +18,9 @@ function transport(over: Partial<OutboxTransport> = {}): OutboxTransport {
   return { sendEnvelope: vi.fn(async () => RECEIPT), sendFrame: vi.fn(async () => undefined), ...over }
 }
 
-async function newItem() {
+async function newItem(createdAtMs = 1000) {
   const frames = [new Uint8Array([1]).buffer, new Uint8Array([2]).buffer]
-  return addToOutbox({ id: 'one', rollCallId: 'call', envelope: 'a.b.c', frames }, 1000)
+  return addToOutbox({ id: 'one', rollCallId: 'call', envelope: 'a.b.c', frames }, createdAtMs)
 }
 
 beforeEach(async () => {
@@ -51,6 +51,20 @@ describe('an item of the outbox', () => {
       { envelope: 'a.b.c', attempted: 'first' },
       { envelope: 'a.b.c', attempted: 'first' },
     ])
+  })
+
+  it('is its own proof on its first send only, also after a reload in between', async () => {
+    const sendEnvelope = vi.fn().mockRejectedValueOnce({ isTemporary: true }).mockResolvedValue(RECEIPT)
+    const item = await newItem(Date.now())
+    await sendItem(item, transport({ sendEnvelope }))
+    await sendItem((await loadOutbox())[0] ?? item, transport({ sendEnvelope }))
+    expect(sendEnvelope.mock.calls.map(([, , isOwnProof]) => isOwnProof)).toEqual([true, false])
+  })
+
+  it('is sent with a proof if it waited for its first send', async () => {
+    const sender = transport()
+    await sendItem(await newItem(Date.now() - 40_000), sender)
+    expect(sender.sendEnvelope).toHaveBeenCalledWith('call', { envelope: 'a.b.c' }, false)
   })
 
   it('goes on after a reload with the frame that is missing', async () => {

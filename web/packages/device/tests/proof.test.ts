@@ -60,6 +60,15 @@ describe('a proof', () => {
 })
 
 describe('an envelope', () => {
+  it('that is its own proof has the public key and the claims of the proof', async () => {
+    const pair = await ensureKey()
+    const proof = { jti: 'j', htm: 'POST', htu: 'https://dm.example/x', iat: 1, ath: 'h' }
+    const checkIn = { rollCallId: 'r', nonce: 'n', fixes: [], frames: [], claims: {} }
+    const envelope = await signEnvelope(pair, checkIn, NOW, proof)
+    expect(decodeProtectedHeader(envelope).jwk).toEqual(await publicJwk(pair))
+    expect(await opened(envelope, pair)).toMatchObject({ ...proof, roll_call: 'r' })
+  })
+
   it('states the age of each fix when it was signed, and no device time', async () => {
     const pair = await ensureKey()
     const fix = { lon: 113.5, lat: 34.8, accuracy_m: 18, datum: 'wgs84' as const, takenAtMs: NOW - 1500 }

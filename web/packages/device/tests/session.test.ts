@@ -62,6 +62,33 @@ describe('authorising a request', () => {
   })
 })
 
+describe('a request that is its own proof', () => {
+  const PATH = '/mobile/v1/roll-calls/r/envelopes'
+
+  it('is sent once without the header, and after a refusal with one', async () => {
+    session.accept({ access_token: 'one', expires_in: 600 })
+    session.expectOwnProof(PATH)
+    const [first, second] = [1, 2].map(() => new Request(`http://localhost:3000${PATH}`, { method: 'POST' }))
+    if (!first || !second) throw new Error('two requests')
+    await session.authorize(first)
+    expect([first.headers.get('DPoP'), first.headers.get('Authorization')]).toEqual([null, 'DPoP one'])
+    expect(await session.recover({ code: 'proof_ath_wrong', status: 401 }, first)).toBe(true)
+    await session.authorize(second)
+    expect(second.headers.get('DPoP')).not.toBeNull()
+    expect(await session.recover({ code: 'proof_ath_wrong', status: 401 }, second)).toBe(false)
+  })
+
+  it('has the claims of a proof with the hash of the token', async () => {
+    session.accept({ access_token: 'one', expires_in: 600 })
+    const claims = await session.claimsFor('POST', PATH)
+    expect(claims).toMatchObject({
+      htm: 'POST',
+      htu: `http://localhost:3000${PATH}`,
+      ath: expect.any(String),
+    })
+  })
+})
+
 describe('a refused request', () => {
   it('is sent again with the time of the server', async () => {
     const serverTimeMs = Date.now() + 180_000

@@ -3,7 +3,8 @@
 import gc
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -137,6 +138,25 @@ def database_name(
         _create_database(name, template_database)
     yield name
     _execute_as_superuser(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def create_migrated_database(
+    template_database: str, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[str], AbstractContextManager[str]]:
+    """Create a migrated database of its own, for a system that a test starts. Returns its name; dropped at the end."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    @contextmanager
+    def create(purpose: str) -> Iterator[str]:
+        name = f"{template_database}_{purpose}"
+        with FileLock(shared / "template.lock"):
+            _create_database(name, template_database)
+        yield name
+        _execute_as_superuser(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    return create
 
 
 @pytest.fixture(scope="session")

@@ -176,13 +176,21 @@ def ensure_packages(*, needs_venv: bool) -> None:
     if not missing_packages(machine, (), needs_venv=needs_venv):
         return
     packages = missing_packages(machine, available_packages(), needs_venv=needs_venv)
+    installed = install_packages(packages)
+    if not installed or missing_packages(inspect_machine(), (), needs_venv=needs_venv):
+        raise not_installed(packages)
+
+
+def install_packages(packages: tuple[str, ...]) -> bool:
+    """Install packages and show apt's output. Return whether apt succeeded. Raises `UnknownSystem` or `PackagesMissing`."""
     if shutil.which("apt-get") is None:
         raise UnknownSystem(packages=" ".join(packages))
     command = install_command(packages, privilege_prefix(), update=apt_lists_are_empty())
     print(f"安装系统软件包 · Installing system packages: {' '.join(packages)}", flush=True)
-    finished = subprocess.run(command, check=False)
-    if finished.returncode != 0 or missing_packages(inspect_machine(), (), needs_venv=needs_venv):
-        raise PackagesNotInstalled(
-            packages=" ".join(packages),
-            command=manual_install_command(packages, as_root=os.geteuid() == 0),
-        )
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def not_installed(packages: tuple[str, ...]) -> PackagesNotInstalled:
+    """The error after apt failed, with the command to run by hand."""
+    command = manual_install_command(packages, as_root=os.geteuid() == 0)
+    return PackagesNotInstalled(packages=" ".join(packages), command=command)

@@ -1,0 +1,89 @@
+"""Fixtures of the browser tests: one system and one Chromium for all of them."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from backend.devstack.browser import ensure_browser
+from backend.devstack.web import build
+from tests.conftest import REDIS, database_url
+from tests.e2e.camera import FakeCamera, plain_picture
+from tests.e2e.pages import DESKTOP, PHONE, Visit, visit
+from tests.e2e.system import ROOT, System, running_system, system_settings
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+)
+FAILED = ROOT / ".local" / "e2e"
+"""Pictures of the pages of failed tests."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run all browser tests in one process, because they share one system."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("e2e"))
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="session")
+async def system(
+    create_migrated_database: Callable[[str], AbstractContextManager[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[System]:
+    """The running system with the built web apps."""
+    build(ROOT)
+    folder = tmp_path_factory.mktemp("system")
+    with create_migrated_database("e2e") as name:
+        app, owner = database_url(name, "dianming_app"), database_url(name, "dianming_owner")
+        settings = system_settings(app, owner, os.environ[REDIS], folder)
+        async with running_system(settings, folder) as started:
+            yield started
+
+
+@pytest.fixture(scope="session")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> FakeCamera:
+    """What the browser's camera sees."""
+    return FakeCamera(tmp_path_factory.mktemp("camera") / "film.mjpeg", plain_picture((90, 90, 90)))
+
+
+@pytest.fixture(scope="session")
+async def browser(camera: FakeCamera) -> AsyncIterator[Browser]:
+    """Debian's Chromium with a fake camera."""
+    film = f"--use-file-for-fake-video-capture={camera.path}"
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=ensure_browser(), args=[*ARGUMENTS, film])
+        yield launched
+        await launched.close()
+
+
+def _failed_picture(request: pytest.FixtureRequest) -> Path:
+    FAILED.mkdir(parents=True, exist_ok=True)
+    return FAILED / f"{request.node.name}.png"
+
+
+@pytest.fixture
+async def phone(browser: Browser, system: System, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
+    """A page on a new phone, on the campus of the first school."""
+    async with visit(browser, system, PHONE, _failed_picture(request)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def desktop(browser: Browser, system: System, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
+    """A page on a desktop computer."""
+    async with visit(browser, system, DESKTOP, _failed_picture(request)) as opened:
+        yield opened

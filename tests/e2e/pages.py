@@ -1,0 +1,86 @@
+"""Browser contexts of the tests: a phone with camera and position, and what must not happen on any page."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import Browser, BrowserContext, Geolocation, Page
+
+from tests.e2e.system import ROOT, System
+
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+SERIOUS = frozenset({"serious", "critical"})
+CAMPUS = Geolocation(longitude=113.5312, latitude=34.8203, accuracy=18)
+"""On the campus of the first school."""
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+
+
+@dataclass(slots=True)
+class Visit:
+    """A page and what went wrong on it."""
+
+    page: Page
+    context: BrowserContext
+    origin: str
+    problems: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Record violations of the content security policy, uncaught errors, and requests to other servers."""
+        self.page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
+        self.page.on("console", lambda message: self._read(message.text))
+        self.page.on("request", lambda request: self._check(request.url))
+
+    def _read(self, text: str) -> None:
+        if "Content Security Policy" in text or "Permissions policy" in text:
+            self.problems.append(text)
+
+    def _check(self, url: str) -> None:
+        if urlsplit(url).scheme in {"http", "https"} and not url.startswith(self.origin + "/"):
+            self.problems.append(f"request to another server: {url}")
+
+    async def find_barriers(self) -> list[str]:
+        """Serious and critical findings of axe-core on the page as it is now (WCAG 2.2 A and AA)."""
+        await self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        found = await self.page.evaluate("tags => axe.run(document, { runOnly: tags })", tags)
+        return [
+            f"{each['id']}: {node['html'][:120]}"
+            for each in found["violations"]
+            if each["impact"] in SERIOUS
+            for node in each["nodes"]
+        ]
+
+
+@asynccontextmanager
+async def visit(
+    browser: Browser, system: System, device: dict[str, Any], failed_picture: Path
+) -> AsyncIterator[Visit]:
+    """A new context on a device. Fails at the end if something went wrong; then a picture shows the page."""
+    context = await browser.new_context(
+        **device,
+        base_url=system.url,
+        locale="zh-CN",
+        timezone_id="Asia/Shanghai",
+        permissions=["camera", "geolocation"],
+        geolocation=CAMPUS,
+    )
+    page = await context.new_page()
+    opened = Visit(page, context, system.url)
+    opened.watch()
+    try:
+        yield opened
+    except BaseException:
+        await page.screenshot(path=failed_picture)
+        raise
+    finally:
+        await context.close()
+    assert opened.problems == []

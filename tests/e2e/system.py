@@ -1,0 +1,138 @@
+"""A whole system for the browser tests: gateway, API and worker as processes, with a small organisation in the database."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from backend.core.app_context import settings_clock
+from backend.demo.clients import Clients
+from backend.demo.fixtures import Organisation, OrganisationBuilder
+from backend.devstack.supervisor import wait_until_ready
+from backend.settings import Settings
+from tests.support.environment import settings_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+DIANMING = Path(sys.executable).parent / "dianming"
+DEMO_POLICIES = ROOT / "backend" / "demo" / "policies"
+STUDENTS = 60
+"""On the rosters of the three schools together."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(slots=True)
+class System:
+    """The running system: its addresses, its staff with their clients, and its movable clock."""
+
+    url: str
+    settings: Settings
+    clients: Clients
+    organisation: Organisation
+    logs: Path
+
+    async def sms_code(self, phone_number: str) -> str | None:
+        """The last one-time code that the fake gateway got for a number."""
+        inbox = (await self.clients.gateway.get(f"/inbox/{phone_number}")).json()
+        codes = (each["params"].get("code") for each in inbox["messages"])
+        return next((code for code in codes if code is not None), None)
+
+
+def system_settings(database: str, owner: str, redis_url: str, folder: Path) -> Settings:
+    """Settings of a development system whose state is in `folder`, on free ports."""
+    evidence = folder / "evidence"
+    evidence.mkdir(mode=0o700)
+    return Settings(
+        env="development",
+        database_url=database,
+        owner_database_url=owner,
+        redis_url=redis_url,
+        evidence_dir=evidence,
+        keys_file=folder / "keys.json",
+        public_url=f"http://127.0.0.1:{free_port()}",
+        gateway_url=f"http://127.0.0.1:{free_port()}",
+        clock_file=folder / "clock",
+        test_engine=True,
+        face_demonstration=True,
+    )
+
+
+@contextmanager
+def running_programs(settings: Settings, folder: Path) -> Iterator[None]:
+    """Seed the province, then keep gateway, API and worker running. Their output is in `folder`/NAME.log."""
+    environment = {
+        **os.environ,
+        **settings_environment(settings),
+        "DIANMING_POLICIES": str(DEMO_POLICIES),
+        "PYTHONUNBUFFERED": "1",
+    }
+    for step in (("keys", "init"), ("seed", "--bare")):
+        _run_step(step, environment)
+    api_port, gateway_port = (each.rpartition(":")[2] for each in (settings.public_url, settings.gateway_url))
+    programs = {
+        "gateway": ("gateway", "--port", gateway_port, "--reports-to", f"{settings.public_url}/staff"),
+        "api": ("serve", "--port", api_port),
+        "worker": ("worker",),
+    }
+    running = [_start(name, arguments, environment, folder) for name, arguments in programs.items()]
+    try:
+        yield
+    finally:
+        for process in running:
+            os.killpg(process.pid, signal.SIGTERM)
+        for process in running:
+            process.wait(30)
+
+
+def _run_step(arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [DIANMING, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _start(
+    name: str, arguments: tuple[str, ...], environment: dict[str, str], folder: Path
+) -> subprocess.Popen[bytes]:
+    with (folder / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(
+            [DIANMING, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+@asynccontextmanager
+async def running_system(settings: Settings, folder: Path) -> AsyncIterator[System]:
+    """The programs, clients, and the organisation of the demonstration with few students."""
+
+    def clock() -> float:
+        return settings_clock(settings)().timestamp()
+
+    url = settings.public_url
+    with running_programs(settings, folder):
+        await wait_until_ready(f"{url}/healthz", [])
+        async with (
+            httpx.AsyncClient(base_url=f"{url}/staff", timeout=60, trust_env=False) as staff,
+            httpx.AsyncClient(base_url=f"{url}/mobile", timeout=60, trust_env=False) as mobile,
+            httpx.AsyncClient(base_url=settings.gateway_url, timeout=60, trust_env=False) as gateway,
+        ):
+            first = json.loads((settings.keys_file.parent / "sign-ins.json").read_text())["first_invitation"]
+            builder = OrganisationBuilder(staff, clock, folder, lambda _: None)
+            organisation = await builder.build(first, STUDENTS, activate_counselors=False)
+            yield System(url, settings, Clients(staff, mobile, gateway, clock), organisation, folder)

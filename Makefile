@@ -8,7 +8,7 @@ WEB_SCRIPT := $(BIN)/python -m backend.devstack.web npm --silent run
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web run dev test redteam lint faults demo bench bench-face sample-faces clean-local
+.PHONY: help setup web browser run test test-e2e redteam lint faults demo bench bench-face sample-faces clean-local
 
 help: ## 显示本帮助 · show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -19,6 +19,9 @@ setup: ## 安装所需的一切 · install all missing dependencies
 web: setup ## 构建网页 · build the web apps, if their sources changed
 	@$(BIN)/python -m backend.devstack.web
 
+browser: setup
+	@$(BIN)/python -m backend.devstack.browser
+
 run: setup web ## 启动（PORT=8000），Ctrl-C 停止 · start; Ctrl-C stops
 	@exec $(BIN)/python -m backend.devstack.supervisor
 
@@ -26,8 +29,11 @@ sample-faces: setup
 	@$(BIN)/python -m backend.devstack.sample_faces
 
 # Without ARGS all tests run, so build first and show the progress; a test that needs the web apps builds them itself.
-test: setup sample-faces $(if $(ARGS),,web) ## 运行测试（ARGS="tests/geo -k x"）· run the tests
+test: setup sample-faces $(if $(ARGS),,web browser) ## 运行测试（ARGS="tests/geo -k x"）· run the tests
 	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest -n 2 --dist loadgroup $(ARGS)
+
+test-e2e: setup sample-faces web browser ## 浏览器测试（ARGS="-k shell"）· run only the tests in a browser
+	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest tests/e2e $(ARGS)
 
 faults: setup ## 故障演练（ARGS="--seed 7 --kills 200"）· long fault-injection run: kill processes, then check for lost data
 	@exec $(BIN)/python -m backend.devstack.with_stack -- env DIANMING_FAULT_ROUNDS=100 pytest -n 2 --dist loadgroup tests/faults/test_interleavings.py

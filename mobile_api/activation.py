@@ -1,14 +1,14 @@
 """Phone endpoints for activation: record, consents, face or the non-face alternative, portrait (HN334-3.1)."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
 from backend.core.errors import BadInput, NotFound
 from backend.core.web.problems import problem_responses
 from backend.identity import student_record
-from backend.identity.accounts.activation import open_activation_steps
 from backend.identity.accounts.activation_schemas import StudentMeOut, student_me_out
+from backend.identity.accounts.own_profile import load_own_profile
 from backend.identity.consent_schemas import (
     ConsentIn,
     ConsentOut,
@@ -23,12 +23,10 @@ from backend.identity.consents import (
     choose_non_face_route,
     consent_texts,
     current_texts,
-    has_chosen_non_face_route,
     load_newest_consents,
     return_to_face_route,
 )
 from backend.identity.devices.cool_down import record_cool_down_act
-from backend.identity.devices.service import load_active_device
 from backend.identity.face import enrolment, portraits
 from backend.identity.face.schemas import PictureStateOut, picture_state_out
 from backend.identity.policy import province_policy
@@ -51,18 +49,12 @@ router = APIRouter(prefix="/v1/me", tags=["激活 · activation"])
 
 @router.get("", responses=problem_responses(401, 404))
 async def get_me(caller: PhoneCaller) -> StudentMeOut:
-    """激活进度 · Get the own activation steps."""
-    student_id = caller.actor.student_id
-    assert student_id is not None
+    """我是谁、激活进度、辅导员和现在能做什么 · Who I am, the activation steps, the counselor, and what I can do now."""
+    policy = province_policy(caller.app_context, caller.at)
     async with caller.transaction() as session:
-        student = await session.get(Student, student_id)
-        open_steps = await open_activation_steps(session, student_id)
-        without_face = await has_chosen_non_face_route(session, student_id)
-        device = await load_active_device(session, student_id)
-    if student is None:
-        raise NotFound
-    route: Literal["face", "non_face"] = "non_face" if without_face else "face"
-    return student_me_out(caller.actor.account_id, student, open_steps, route, device)
+        profile = await load_own_profile(session, caller.actor, policy, caller.at)
+    limit = caller.app_context.settings.request_body_limit
+    return student_me_out(caller.actor, profile, limit, caller.at)
 
 
 @router.get("/record", responses=problem_responses(401, 404))

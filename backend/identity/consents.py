@@ -110,7 +110,11 @@ async def answer_consent(
     is_minor = age_on(student.birth_date, legal_day(at)) < age
     if command.granted and is_minor and command.guardian_name is None:
         raise GuardianNeeded(age=age)
-    if command.granted and command.kind == GUARDIAN_NOTICE and not await _has_guardian(session, student.id):
+    if (
+        command.granted
+        and command.kind == GUARDIAN_NOTICE
+        and not await has_reachable_guardian(session, student.id)
+    ):
         raise GuardianNotOnFile
     consent = Consent(
         id=new_id(),
@@ -137,7 +141,7 @@ async def answer_consent(
     return consent
 
 
-async def _has_guardian(session: AsyncSession, student_id: UUID) -> bool:
+async def has_reachable_guardian(session: AsyncSession, student_id: UUID) -> bool:
     """Whether a guardian on file can be reached."""
     reachable = exists().where(
         Guardian.student_id == student_id, Guardian.is_guardian, Guardian.phone.is_not(None)

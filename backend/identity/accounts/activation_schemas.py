@@ -4,25 +4,74 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from backend.core.actor import Actor
 from backend.core.web.schema_types import OneOf
 from backend.identity.accounts.activation import STEPS
+from backend.identity.accounts.own_profile import OwnProfile
 from backend.identity.accounts.readiness import Readiness
 from backend.identity.devices.schemas import DeviceOut
 from backend.identity.tables import DeviceKey
 from backend.people.queries import StudentRow
-from backend.people.tables import Student
 
 StepName = Annotated[str, OneOf(STEPS)]
 
 
+class OwnCounselorOut(BaseModel):
+    """The counselor of the own class, and how to reach them."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    name: str = Field(examples=["李老师"])
+    phone: str | None = Field(examples=["13800000000"])
+
+
+class CapabilitiesOut(BaseModel):
+    """What the student can do now."""
+
+    may_check_in: bool = Field(
+        description="能否用手机核验（已采集人脸、激活完成、须参加核验） · can check in by phone when a roll call is open"
+    )
+    is_verified: bool = Field(
+        description="是否须参加核验（全日制在读） · takes part in roll calls: full-time and in school"
+    )
+    has_device: bool
+    has_face: bool = Field(description="已采集人脸 · a face is enrolled")
+    has_guardian: bool = Field(
+        description="名册中有可联系的监护人 · the roster has a guardian with a phone number"
+    )
+    needs_guardian: bool = Field(
+        description="未成年，同意须监护人签名 · consents need the name of a guardian, because of the age"
+    )
+
+
+class UploadLimitsOut(BaseModel):
+    """Limits of uploads; those of a check-in are in its challenge."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    attachment_bytes: int = Field(examples=[5_000_000])
+    attachments_per_subject: int = Field(description="每项最多附件数 · files of one request", examples=[5])
+    face_pictures_min: int = Field(examples=[3])
+    face_pictures_max: int = Field(examples=[5])
+    request_bytes: int = Field(
+        description="一次提交的总字节数 · the whole body of one request", examples=[20_000_000]
+    )
+
+
 class StudentMeOut(BaseModel):
-    """The student's own activation steps (HN334-3.1)."""
+    """The student with school, class and counselor, the own activation steps (HN334-3.1), and what is possible now."""
 
     account_id: UUID
     student_id: UUID
     name: str = Field(examples=["张三"])
+    school_id: UUID
+    school_name: str = Field(examples=["郑州市第一职业学校"])
+    class_id: UUID
+    class_name: str = Field(examples=["2024级1班"])
+    counselor: OwnCounselorOut | None = Field(description="班级尚无辅导员时为空 · null: the class has none")
     done: list[StepName] = Field(examples=[["account", "record_check"]])
     open: list[StepName] = Field(examples=[["location_consent", "face", "portrait"]])
     activated: bool
@@ -32,6 +81,9 @@ class StudentMeOut(BaseModel):
     cool_down_until: datetime | None = Field(
         description="换绑后此前签到需二次核验 · check-ins before this instant need a second check"
     )
+    capabilities: CapabilitiesOut
+    limits: UploadLimitsOut
+    server_time: datetime
 
 
 class StudentActivationOut(BaseModel):
@@ -57,23 +109,39 @@ class ReadinessOut(BaseModel):
     activated: int = Field(examples=[1050])
 
 
-def student_me_out(
-    account_id: UUID,
-    student: Student,
-    open_steps: list[str],
-    route: Literal["face", "non_face"],
-    device: DeviceKey | None,
-) -> StudentMeOut:
-    """The own activation as the API returns it."""
+def student_me_out(actor: Actor, profile: OwnProfile, request_bytes: int, at: datetime) -> StudentMeOut:
+    """The own profile as the API returns it."""
+    student, device, limits = profile.student, profile.device, profile.limits
     return StudentMeOut(
-        account_id=account_id,
+        account_id=actor.account_id,
         student_id=student.id,
         name=student.name,
-        done=[step for step in STEPS if step not in open_steps],
-        open=open_steps,
-        activated=not open_steps,
-        verification_route=route,
+        school_id=student.school_id,
+        school_name=profile.school.name,
+        class_id=student.class_id,
+        class_name=profile.school_class.name,
+        counselor=OwnCounselorOut.model_validate(profile.counselor) if profile.counselor else None,
+        done=[step for step in STEPS if step not in profile.open_steps],
+        open=profile.open_steps,
+        activated=not profile.open_steps,
+        verification_route=profile.route,
         cool_down_until=device.cool_down_until if device else None,
+        capabilities=CapabilitiesOut(
+            may_check_in=profile.may_check_in,
+            is_verified=profile.is_verified,
+            has_device=device is not None,
+            has_face=profile.has_face,
+            has_guardian=profile.has_guardian,
+            needs_guardian=profile.needs_guardian,
+        ),
+        limits=UploadLimitsOut(
+            attachment_bytes=limits.attachment_bytes,
+            attachments_per_subject=limits.attachments_per_subject,
+            face_pictures_min=limits.face_pictures_min,
+            face_pictures_max=limits.face_pictures_max,
+            request_bytes=request_bytes,
+        ),
+        server_time=at,
     )
 
 

@@ -155,7 +155,7 @@ export interface paths {
         };
         /**
          * Get Me
-         * @description 激活进度 · Get the own activation steps.
+         * @description 我是谁、激活进度、辅导员和现在能做什么 · Who I am, the activation steps, the counselor, and what I can do now.
          */
         get: operations["getMe"];
         put?: never;
@@ -1675,6 +1675,39 @@ export interface components {
             reason?: string | null;
         };
         /**
+         * CapabilitiesOut
+         * @description What the student can do now.
+         */
+        CapabilitiesOut: {
+            /** Has Device */
+            has_device: boolean;
+            /**
+             * Has Face
+             * @description 已采集人脸 · a face is enrolled
+             */
+            has_face: boolean;
+            /**
+             * Has Guardian
+             * @description 名册中有可联系的监护人 · the roster has a guardian with a phone number
+             */
+            has_guardian: boolean;
+            /**
+             * Is Verified
+             * @description 是否须参加核验（全日制在读） · takes part in roll calls: full-time and in school
+             */
+            is_verified: boolean;
+            /**
+             * May Check In
+             * @description 能否用手机核验（已采集人脸、激活完成、须参加核验） · can check in by phone when a roll call is open
+             */
+            may_check_in: boolean;
+            /**
+             * Needs Guardian
+             * @description 未成年，同意须监护人签名 · consents need the name of a guardian, because of the age
+             */
+            needs_guardian: boolean;
+        };
+        /**
          * ChallengeIn
          * @description Actions that the student cannot do, for any reason. It applies to the whole roll call; two actions must remain.
          */
@@ -2988,6 +3021,27 @@ export interface components {
             submissions: components["schemas"]["SubmissionOut"][];
         };
         /**
+         * OwnCounselorOut
+         * @description The counselor of the own class, and how to reach them.
+         */
+        OwnCounselorOut: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Name
+             * @example 李老师
+             */
+            name: string;
+            /**
+             * Phone
+             * @example 13800000000
+             */
+            phone: string | null;
+        };
+        /**
          * OwnPhoneChangeOut
          * @description A proposed number, as the student reads it. Numbers are masked.
          */
@@ -4018,7 +4072,7 @@ export interface components {
         };
         /**
          * StudentMeOut
-         * @description The student's own activation steps (HN334-3.1).
+         * @description The student with school, class and counselor, the own activation steps (HN334-3.1), and what is possible now.
          */
         StudentMeOut: {
             /**
@@ -4028,11 +4082,24 @@ export interface components {
             account_id: string;
             /** Activated */
             activated: boolean;
+            capabilities: components["schemas"]["CapabilitiesOut"];
+            /**
+             * Class Id
+             * Format: uuid
+             */
+            class_id: string;
+            /**
+             * Class Name
+             * @example 2024级1班
+             */
+            class_name: string;
             /**
              * Cool Down Until
              * @description 换绑后此前签到需二次核验 · check-ins before this instant need a second check
              */
             cool_down_until: string | null;
+            /** @description 班级尚无辅导员时为空 · null: the class has none */
+            counselor: components["schemas"]["OwnCounselorOut"] | null;
             /**
              * Done
              * @example [
@@ -4041,6 +4108,7 @@ export interface components {
              *     ]
              */
             done: ("account" | "record_check" | "location_consent" | "face" | "portrait")[];
+            limits: components["schemas"]["UploadLimitsOut"];
             /**
              * Name
              * @example 张三
@@ -4055,6 +4123,21 @@ export interface components {
              *     ]
              */
             open: ("account" | "record_check" | "location_consent" | "face" | "portrait")[];
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name: string;
+            /**
+             * Server Time
+             * Format: date-time
+             */
+            server_time: string;
             /**
              * Student Id
              * Format: uuid
@@ -4134,6 +4217,39 @@ export interface components {
              * @example change.expiry
              */
             rule: string;
+        };
+        /**
+         * UploadLimitsOut
+         * @description Limits of uploads; those of a check-in are in its challenge.
+         */
+        UploadLimitsOut: {
+            /**
+             * Attachment Bytes
+             * @example 5000000
+             */
+            attachment_bytes: number;
+            /**
+             * Attachments Per Subject
+             * @description 每项最多附件数 · files of one request
+             * @example 5
+             */
+            attachments_per_subject: number;
+            /**
+             * Face Pictures Max
+             * @example 5
+             */
+            face_pictures_max: number;
+            /**
+             * Face Pictures Min
+             * @example 3
+             */
+            face_pictures_min: number;
+            /**
+             * Request Bytes
+             * @description 一次提交的总字节数 · the whole body of one request
+             * @example 20000000
+             */
+            request_bytes: number;
         };
     };
     responses: never;
@@ -4551,6 +4667,15 @@ export interface operations {
                      *       "account_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "name": "张三",
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "class_name": "2024级1班",
+                     *       "counselor": {
+                     *         "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "name": "李老师",
+                     *         "phone": "13800000000"
+                     *       },
                      *       "done": [
                      *         "account",
                      *         "record_check"
@@ -4562,7 +4687,23 @@ export interface operations {
                      *       ],
                      *       "activated": true,
                      *       "verification_route": "face",
-                     *       "cool_down_until": "2026-03-17T01:00:00Z"
+                     *       "cool_down_until": "2026-03-17T01:00:00Z",
+                     *       "capabilities": {
+                     *         "may_check_in": true,
+                     *         "is_verified": true,
+                     *         "has_device": true,
+                     *         "has_face": true,
+                     *         "has_guardian": true,
+                     *         "needs_guardian": true
+                     *       },
+                     *       "limits": {
+                     *         "attachment_bytes": 5000000,
+                     *         "attachments_per_subject": 5,
+                     *         "face_pictures_min": 3,
+                     *         "face_pictures_max": 5,
+                     *         "request_bytes": 20000000
+                     *       },
+                     *       "server_time": "2026-03-17T01:00:00Z"
                      *     }
                      */
                     "application/json": components["schemas"]["StudentMeOut"];

@@ -8,7 +8,7 @@ WEB_SCRIPT := $(BIN)/python -m backend.devstack.web npm --silent run
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web browser run test test-e2e redteam lint faults demo bench bench-face sample-faces clean-local
+.PHONY: help setup web browser run dev test test-e2e redteam lint faults demo bench bench-face sample-faces clean-local
 
 help: ## 显示本帮助 · show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -27,6 +27,10 @@ run: setup web ## 启动（PORT=8000），Ctrl-C 停止 · start; Ctrl-C stops
 
 sample-faces: setup
 	@$(BIN)/python -m backend.devstack.sample_faces
+
+dev: setup ## 开发：代码一改就重新载入 · run with reload: API, worker, and Vite for the web apps
+	@$(BIN)/python -m backend.devstack.web install
+	@exec $(BIN)/python -m backend.devstack.supervisor --dev
 
 # Without ARGS all tests run, so build first and show the progress; a test that needs the web apps builds them itself.
 test: setup sample-faces $(if $(ARGS),,web browser) ## 运行测试（ARGS="tests/geo -k x"）· run the tests

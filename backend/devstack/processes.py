@@ -20,11 +20,15 @@ _libc = ctypes.CDLL(None)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A long-running sub-command of `dianming`. Braces in `arguments` are filled from the supervisor's ports."""
+    """A long-running sub-command of `dianming`, or of another command of the environment.
+
+    Braces in `arguments` are filled from the supervisor's ports.
+    """
 
     name: str
     arguments: tuple[str, ...]
     copies: int = 1
+    command: str = "dianming"
 
     def instances(self) -> tuple[str, ...]:
         """Return a name for each copy: `api`, or `worker-1`, `worker-2`."""

@@ -1,6 +1,7 @@
 """`make run`: starts the services and all programs; Ctrl-C stops them.
 
 python -m backend.devstack.supervisor                        runs until interrupted
+python -m backend.devstack.supervisor --dev                  the same; every program restarts when its sources change
 python -m backend.devstack.supervisor --purpose demo -- CMD  runs CMD when the API is ready and exits with its status
 """
 
@@ -26,7 +27,7 @@ from backend.devstack.processes import Program, keep_running, print_line, run_on
 from backend.devstack.services import Stack, running_stack
 
 HOST = "127.0.0.1"
-API_PORT, GATEWAY_PORT = 8000, 8009
+API_PORT, GATEWAY_PORT, VITE_PORT = 8000, 8009, 5173
 HIGHEST_PORT = 65535
 READY_SECONDS = 90
 
@@ -38,6 +39,24 @@ PROGRAMS = (
     Program("api", ("serve", "--host", HOST, "--port", "{api}")),
     Program("worker", ("worker",), copies=2),
 )
+SOURCES = ("backend", "mobile_api", "geo", "biometrics", "policies")
+_NPM = ("-m", "backend.devstack.web", "npm", "--silent", "run", "dev", "--workspace")
+DEV_PROGRAMS = (
+    PROGRAMS[0],
+    Program(
+        "api",
+        (
+            *("--factory", "backend.commands.deployment.serve_command:application", "--log-level", "warning"),
+            *("--host", HOST, "--port", "{api}", "--reload"),
+            *(option for source in SOURCES for option in ("--reload-dir", source)),
+        ),
+        command="uvicorn",
+    ),
+    Program("worker", ("--filter", "python", "{bin}/dianming worker", *SOURCES), command="watchfiles"),
+    Program("student", (*_NPM, "apps/student"), command="python"),
+    Program("counselor", (*_NPM, "apps/counselor"), command="python"),
+)
+"""The programs of `make dev`. Vite serves the web apps and passes requests of the APIs on."""
 COMMAND_STEPS = (("migrate", ("migrate",)), ("seed", ("seed", "--bare")))
 """The steps before a given command, which creates its own data except for the first account of the province."""
 SHOW_SIGN_INS = ("seed", "--show")
@@ -50,10 +69,16 @@ _DEMO_ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """TCP ports of this run, on the loopback address."""
+    """TCP ports of this run, on the loopback address. `vite` are those of the student app and of the counselor page."""
 
     api: int
     gateway: int
+    vite: tuple[int, int] | None = None
+
+    @property
+    def public_url(self) -> str:
+        """The address that browsers use, and that proofs contain."""
+        return f"http://{HOST}:{self.api if self.vite is None else self.vite[0]}"
 
 
 def is_free(port: int) -> bool:
@@ -72,9 +97,9 @@ def next_free(port: int, taken: frozenset[int] = frozenset()) -> int:
     return next(p for p in range(port, HIGHEST_PORT + 1) if p not in taken and is_free(p))
 
 
-def choose_ports(requested: str | None) -> Ports:
+def choose_ports(requested: str | None, *, dev: bool = False) -> Ports:
     """Choose the API's port: the requested one, or by default the first free one from 8000. A requested port that
-    is busy or invalid raises an error.
+    is busy or invalid raises an error. With `dev`, choose ports for Vite as well.
     """
     if requested:
         if not (requested.isascii() and requested.isdigit() and 1 <= int(requested) <= HIGHEST_PORT):
@@ -86,7 +111,11 @@ def choose_ports(requested: str | None) -> Ports:
         api = next_free(API_PORT)
         if api != API_PORT:
             log(f"端口 {API_PORT} 已被占用，改用 {api} · Port {API_PORT} is in use, using {api}")
-    return Ports(api=api, gateway=next_free(GATEWAY_PORT, frozenset({api})))
+    gateway = next_free(GATEWAY_PORT, frozenset({api}))
+    if not dev:
+        return Ports(api, gateway)
+    student = next_free(VITE_PORT, frozenset({api, gateway}))
+    return Ports(api, gateway, (student, next_free(student + 1, frozenset({api, gateway}))))
 
 
 def log(line: str) -> None:
@@ -124,11 +153,25 @@ def program_environment(stack: Stack, ports: Ports, state: Path, purpose: Purpos
         "DIANMING_REDIS_URL": stack.redis_url,
         "DIANMING_EVIDENCE_DIR": str(evidence),
         "DIANMING_KEYS_FILE": str(state / "keys.json"),
-        "DIANMING_PUBLIC_URL": f"http://{HOST}:{ports.api}",
+        "DIANMING_PUBLIC_URL": ports.public_url,
         "DIANMING_GATEWAY_URL": f"http://{HOST}:{ports.gateway}",
         "PYTHONUNBUFFERED": "1",
+        **vite_environment(ports),
         **(_DEMO_ENVIRONMENT if purpose == "demo" else {}),
         **({"DIANMING_CLOCK_FILE": str(state / "clock")} if has_demo_clock(purpose) else {}),
+    }
+
+
+def vite_environment(ports: Ports) -> dict[str, str]:
+    """Return what the Vite servers of `make dev` read (web/build/app.ts)."""
+    if ports.vite is None:
+        return {}
+    student, counselor = ports.vite
+    return {
+        "DIANMING_DEV_API": f"http://{HOST}:{ports.api}",
+        "DIANMING_DEV_PORT": str(student),
+        "DIANMING_DEV_COUNSELOR": f"http://{HOST}:{counselor}",
+        "DIANMING_DEV_COUNSELOR_PORT": str(counselor),
     }
 
 
@@ -167,11 +210,13 @@ async def wait_until_ready(url: str, running: list[asyncio.Task[None]]) -> None:
 
 def ready_banner(ports: Ports) -> str:
     """Return the addresses of the running system, framed to stand out between log lines."""
-    api = f"http://{HOST}:{ports.api}"
+    api, web = f"http://{HOST}:{ports.api}", ports.public_url
     return "\n".join(
         (
             "─" * 72,
             f"  点名已就绪 · Dianming is running  {api}",
+            f"  学生端 · student app               {web}/m/",
+            f"  辅导员端 · counselor page          {web}/c/",
             f"  接口文档 · API documents           {api}/staff/docs  {api}/mobile/docs",
             f"  短信网关（模拟）· fake SMS gateway  http://{HOST}:{ports.gateway}",
             "  停止 · stop                        Ctrl-C",
@@ -185,11 +230,15 @@ async def run_programs(command: list[str], dianming: str, environment: dict[str,
     for name, arguments in COMMAND_STEPS if command else STEPS:
         if status := await run_once(name, [dianming, *arguments], environment):
             raise StepFailed(step=f"dianming {' '.join(arguments)}", status_code=status)
-    instances = [(name, program) for program in PROGRAMS for name in program.instances()]
+    programs = PROGRAMS if ports.vite is None else DEV_PROGRAMS
+    instances = [(name, program) for program in programs for name in program.instances()]
     tasks = []
+    folder = Path(dianming).parent
     for position, (name, program) in enumerate(instances):
-        options = [option.format(api=ports.api, gateway=ports.gateway) for option in program.arguments]
-        supervision = keep_running(name, [dianming, *options], environment, position, log)
+        fields = {"api": ports.api, "gateway": ports.gateway, "bin": folder}
+        options = [option.format(**fields) for option in program.arguments]
+        line = [str(folder / program.command), *options]
+        supervision = keep_running(name, line, environment, position, log)
         tasks.append(asyncio.create_task(supervision))
     try:
         url = f"http://{HOST}:{ports.api}/healthz"
@@ -240,19 +289,20 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
-    """Parse `--purpose` and the command after `--`."""
+    """Parse the options and the command after `--`."""
     parser = argparse.ArgumentParser(prog="supervise", description="点名本地运行 · Run Dianming locally")
     parser.add_argument("--purpose", choices=get_args(Purpose), default="run")
+    parser.add_argument("--dev", action="store_true", help="restart every program when its sources change")
     parser.add_argument("command", nargs="*")
     return parser.parse_args(argv)
 
 
-def supervise(root: Path, dianming: str, purpose: Purpose, command: list[str]) -> int:
+def supervise(root: Path, dianming: str, purpose: Purpose, command: list[str], *, dev: bool = False) -> int:
     """Start the services, run the programs, stop both. Return the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        ports = choose_ports(os.environ.get("PORT"))
+        ports = choose_ports(os.environ.get("PORT"), dev=dev)
         with running_stack(root, purpose) as stack, state_directory(root, purpose) as state:
             environment = program_environment(stack, ports, state, purpose)
             with settings_file(root, environment) if purpose == "run" else nullcontext():
@@ -268,7 +318,8 @@ def main(argv: list[str]) -> int:
     """Run the supervisor for the checkout that contains this file."""
     arguments = parse_arguments(argv)
     dianming = str(Path(sys.executable).parent / "dianming")
-    return supervise(Path(__file__).resolve().parents[2], dianming, arguments.purpose, arguments.command)
+    root = Path(__file__).resolve().parents[2]
+    return supervise(root, dianming, arguments.purpose, arguments.command, dev=arguments.dev)
 
 
 if __name__ == "__main__":

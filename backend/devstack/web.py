@@ -1,6 +1,6 @@
 """Builds the web apps: installs npm's packages and runs the build, each only if its inputs changed.
 
-`python -m backend.devstack.web` builds. `python -m backend.devstack.web npm test` runs an npm script with the same Node.js.
+`python -m backend.devstack.web` builds. `… web install` only installs the packages. `… web npm test` runs npm with the same Node.js.
 Uses the machine's Node.js if it is new enough, else the one of a PyPI package under `.local/tools`.
 """
 
@@ -182,12 +182,15 @@ def run_script(root: Path, arguments: list[str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Build, or run npm with the arguments after `npm`."""
+    """Build, install the packages, or run npm with the arguments after `npm`."""
     root = Path(__file__).resolve().parents[2]
     try:
         if arguments[:1] == ["npm"]:
             return run_script(root, arguments[1:])
-        build(root)
+        if arguments == ["install"]:
+            install_packages(root, ensure_node(root))
+        else:
+            build(root)
     except DevstackError as error:
         print(error.terminal_text(), file=sys.stderr)
         return 1

@@ -150,6 +150,24 @@ def busy_port() -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
+def test_dev_serves_both_apps_at_one_origin_that_proofs_contain() -> None:
+    ports = choose_ports(None, dev=True)
+    assert ports.vite is not None
+    environment = supervisor.vite_environment(ports)
+    assert ports.public_url == f"http://127.0.0.1:{ports.vite[0]}"
+    assert environment["DIANMING_DEV_API"] == f"http://127.0.0.1:{ports.api}"
+    assert environment["DIANMING_DEV_COUNSELOR"].endswith(f":{ports.vite[1]}")
+    assert len({ports.api, ports.gateway, *ports.vite}) == 4
+
+
+def test_programs_of_dev_reload_every_package_of_the_product() -> None:
+    by_name = {program.name: program for program in supervisor.DEV_PROGRAMS}
+    assert set(by_name) == {"gateway", "api", "worker", "student", "counselor"}
+    for name in ("api", "worker"):
+        assert set(supervisor.SOURCES) <= set(by_name[name].arguments)
+    assert all((ROOT / source).is_dir() for source in supervisor.SOURCES)
+
+
 def test_busy_requested_port_is_rejected_with_a_free_one(busy_port: int) -> None:
     with pytest.raises(PortBusy) as error:
         choose_ports(str(busy_port))

@@ -22,7 +22,7 @@ from backend.identity.face.duplicates.errors import SearchWithoutLegalBasis
 from backend.identity.face.duplicates.notifications import notify_duplicate_candidate
 from backend.identity.face.duplicates.policy import SearchRules, find_search_rules
 from backend.identity.face.duplicates.search import search_province, search_school
-from backend.identity.face.duplicates.tables import DuplicateCandidate, DuplicateSearchRun
+from backend.identity.face.duplicates.tables import DuplicateAnswer, DuplicateCandidate, DuplicateSearchRun
 from backend.identity.face.picture_refs import PortraitRef
 from backend.identity.face.templates import store_template
 from backend.identity.pictures.tables import PictureView
@@ -235,13 +235,15 @@ async def test_nightly_search_finds_a_double_in_another_school_once(
     sister: SampleSchool = scenario.world.sister
     faces = strangers(40, seed=5)
     await enrol(scenario, engine, students, faces)
+    scenario.clock.at += timedelta(hours=1)
     await search_province(scenario.app_context)  # it also searches the faces of other tests
     assert await load_pairs(scenario, engine) == []
-    scenario.clock.at += timedelta(hours=1)
     double = to_directions([faces[7] + np.random.default_rng(3).normal(size=DIMENSION) * 0.01])
     newcomers = sister.classes[0].students[:20]
     await enrol(scenario, engine, newcomers, np.concatenate([double, strangers(19, seed=6)]))
+    scenario.clock.at += timedelta(hours=1)
     await search_province(scenario.app_context)
+    scenario.clock.at += timedelta(hours=1)
     await search_province(scenario.app_context)
     (pair,) = await load_pairs(scenario, engine)
     assert (pair.student_id, pair.other_student_id) == (newcomers[0].id, students[7].id)
@@ -256,6 +258,41 @@ async def test_nightly_search_finds_a_double_in_another_school_once(
             (20, 1, RULES.legal_basis),
             (0, 0, RULES.legal_basis),
         ]
+
+
+@pytest.mark.usefixtures("rules")
+async def test_face_that_was_committed_after_a_run_began_is_searched_by_the_next(
+    scenario: RollCallScenario, engine: EngineKey
+) -> None:
+    students = [student for klass in scenario.school.classes for student in klass.students]
+    faces = strangers(40, seed=5)
+    await enrol(scenario, engine, students, faces)
+    scenario.clock.at += timedelta(seconds=30)
+    await search_province(scenario.app_context)
+    scenario.clock.at -= timedelta(seconds=10)  # decided before the run read, and committed after it
+    double = to_directions([faces[7] + np.random.default_rng(3).normal(size=DIMENSION) * 0.01])
+    newcomers = scenario.world.sister.classes[0].students[:20]
+    await enrol(scenario, engine, newcomers, np.concatenate([double, strangers(19, seed=6)]))
+    scenario.clock.at += timedelta(days=1)
+    await search_province(scenario.app_context)
+    (pair,) = await load_pairs(scenario, engine)
+    assert {pair.student_id, pair.other_student_id} == {newcomers[0].id, students[7].id}
+
+
+@pytest.mark.usefixtures("rules")
+async def test_faces_of_one_instant_are_not_divided_between_two_runs(
+    scenario: RollCallScenario, engine: EngineKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_MAX_QUERIES", 15)
+    await enrol_school_with_double(scenario, engine)  # forty faces of one instant
+    scenario.clock.at += timedelta(days=1)
+    await search_province(scenario.app_context)
+    async with scenario.owner_transaction() as session:
+        runs = await session.scalars(
+            select(DuplicateSearchRun.queries).where(DuplicateSearchRun.engine == str(engine))
+        )
+        assert runs.all() == [40]
+    assert len(await load_pairs(scenario, engine)) == 1
 
 
 async def test_only_a_few_pairs_of_a_school_and_week_go_to_a_person(
@@ -344,6 +381,41 @@ async def test_only_superiors_of_both_schools_see_a_pair(
     for actor in (registrar_account(scenario.school), counselor):
         assert (await api.get(actor, PAIRS)).status_code == 403
         assert await open_portraits(api, actor, pair_id) == [403, 403]
+
+
+@pytest.mark.usefixtures("rules")
+async def test_answered_pair_looks_unknown_to_the_superior_of_one_school_only(
+    api: StaffClient, scenario: RollCallScenario, engine: EngineKey
+) -> None:
+    students = [student for klass in scenario.school.classes for student in klass.students]
+    faces = strangers(40, seed=5)
+    double = to_directions([faces[7] + np.random.default_rng(3).normal(size=DIMENSION) * 0.01])
+    await enrol(scenario, engine, students, faces)
+    others = scenario.world.direct.classes[0].students[:2]
+    await enrol(scenario, engine, others, np.concatenate([double, strangers(1, seed=6)]))
+    scenario.clock.at += timedelta(hours=1)
+    await search_province(scenario.app_context)
+    (pair,) = await load_pairs(scenario, engine)
+    assert pair.other_school_id != pair.school_id
+    async with scenario.owner_transaction() as session:
+        session.add(
+            DuplicateAnswer(
+                candidate_id=pair.id,
+                school_id=pair.school_id,
+                other_school_id=pair.other_school_id,
+                answer="different",
+                note="",
+                answered_by=new_id(),
+                at=scenario.clock(),
+            )
+        )
+    province = province_account(scenario.world.province)
+    assert (await answer(api, province, str(pair.id), "different")).json()["code"] == (
+        "duplicate_candidate_answered"
+    )
+    refused = await answer(api, scenario.bureau, str(pair.id), "different")
+    unknown = await answer(api, scenario.bureau, str(new_id()), "different")
+    assert (refused.status_code, refused.json()["code"]) == (404, unknown.json()["code"])
 
 
 async def test_withdrawn_consent_hides_the_pair(

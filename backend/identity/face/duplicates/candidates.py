@@ -154,10 +154,26 @@ async def _access(session: AsyncSession, actor: Actor, policy: PolicyAt, candida
     query = _select_open(find_search_rules(policy)).where(DuplicateCandidate.id == candidate_id)
     row = (await session.execute(query)).one_or_none()
     if row is None:
-        if await session.get(DuplicateAnswer, candidate_id) is not None:
+        if await _was_answered_below(session, candidate_id):
             raise CandidateAnswered
         raise NotFound
     return CandidateRow(*row)
+
+
+async def _was_answered_below(session: AsyncSession, candidate_id: UUID) -> bool:
+    """Whether the pair was answered and both students are below the caller, who sees no students of other units.
+
+    The answer itself is visible to the superior of each school.
+    """
+    other = aliased(Student)
+    answered = (
+        select(DuplicateAnswer.candidate_id)
+        .join(DuplicateCandidate, DuplicateCandidate.id == DuplicateAnswer.candidate_id)
+        .join(Student, Student.id == DuplicateCandidate.student_id)
+        .join(other, other.id == DuplicateCandidate.other_student_id)
+        .where(DuplicateAnswer.candidate_id == candidate_id)
+    )
+    return await session.scalar(answered) is not None
 
 
 def _require_superior(actor: Actor) -> None:

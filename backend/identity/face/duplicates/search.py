@@ -7,7 +7,7 @@ search are compared, on both sides.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import numpy as np
@@ -34,6 +34,8 @@ from biometrics.matching.duplicates import NearestFaces, Singles, TooFewFaces, t
 
 _MAX_QUERIES = 20_000
 """New templates of one nightly run; the next night goes on."""
+_LATE_COMMITS = timedelta(minutes=10)
+"""How far a run looks back before the end of the last one: a transaction may have committed after that run read."""
 
 log = structlog.get_logger()
 
@@ -192,9 +194,10 @@ async def _load_faces(
 async def _load_new_faces(
     session: AsyncSession, app_context: AppContext, engine: EngineKey, since: datetime | None, at: datetime
 ) -> tuple[Faces, datetime]:
-    """The faces to search since a run, oldest first, and the time of the newest one taken.
+    """The faces to search since a run, oldest first, and the time up to which all were taken.
 
-    A face is new when its enrolment was decided, or when its student agreed to the search.
+    A face is new when its enrolment was decided, or when its student agreed to the search. Faces of one instant are taken
+    together. Some are searched twice, and their pairs are stored once.
     """
     agreed_at = (
         select(func.max(Consent.at))
@@ -216,13 +219,14 @@ async def _load_new_faces(
         )
         .join(FaceEnrolment, FaceEnrolment.id == FaceTemplateRecord.enrolment_id)
         .where(*_is_active(engine), new_at <= at)
-        .order_by(new_at, FaceTemplateRecord.id)
-        .limit(_MAX_QUERIES)
+        .order_by(new_at)
+        .fetch(_MAX_QUERIES, with_ties=True)
     )
     if since is not None:
         query = query.where(new_at > since)
     rows = (await session.execute(query)).all()
-    until = rows[-1].new_at if len(rows) == _MAX_QUERIES else at
+    complete = at - _LATE_COMMITS
+    until = min(rows[-1].new_at, complete) if len(rows) >= _MAX_QUERIES else complete
     return await _open(session, app_context, [Enrolled(*row[:3]) for row in rows]), until
 
 

@@ -1,6 +1,5 @@
 """Routes of roll calls for the mobile app: list, challenge, frames, attempts. Envelopes: `mobile_api/envelopes.py`."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -9,97 +8,36 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse
 
 from backend.core.errors import NotFound
-from backend.core.keys import KeyRing
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.conditional import NOT_MODIFIED, IfNoneMatch, not_modified_response, weak_etag
 from backend.core.web.problems import problem_response, problem_responses
 from backend.core.web.request_checks import refuse_form
 from backend.core.web.requests import Caller
+from backend.identity.consents import has_chosen_non_face_route
 from backend.org.paths import division_of
-from backend.roll_call import half_year_registration, reason_texts, student_queries
+from backend.roll_call import half_year_registration, student_queries
 from backend.roll_call.check_in import challenges, frames
+from backend.roll_call.check_in.card import load_card_facts
 from backend.roll_call.eligibility import RecordedRefusal
-from backend.roll_call.launch.arrival_jitter import jitter_fraction
-from backend.roll_call.policy import check_in_limits, max_arrival_jitter, roll_call_policy
-from backend.roll_call.rules import StudentPhase
+from backend.roll_call.policy import check_in_limits, roll_call_policy
 from backend.roll_call.student_schemas import (
     ChallengeIn,
     ChallengeOut,
-    ExplainedReasonOut,
     FrameOut,
     HalfYearRegistrationOut,
     OwnAttemptsOut,
-    OwnRefusalOut,
     OwnRollCallOut,
     SubmissionOut,
 )
 from backend.roll_call.tables import RollCall
 from backend.standing.student_view.counting import (
-    Positions,
-    judge_miss,
     load_counting_version,
     load_positions,
 )
 from mobile_api.caller import PhoneCaller
+from mobile_api.roll_call_views import render_refusal, render_roll_call, render_submission
 
 router = APIRouter(prefix="/v1", tags=["核验 · roll calls"])
-
-
-def _roll_call_state(roll_call: RollCall, at: datetime, *, voided: bool) -> StudentPhase:
-    if voided:
-        return "voided"
-    if at < roll_call.opens_at:
-        return "announced"
-    return "open" if at <= roll_call.deadline else "closed"
-
-
-def _challenge_time(view: student_queries.StudentRollCall, keys: KeyRing) -> datetime:
-    """When an app should request its challenge automatically; jitter spreads the students over time."""
-    roll_call = view.roll_call
-    fraction = jitter_fraction(keys.secret("blind-index"), roll_call.id, view.obligation.student_id)
-    return max(roll_call.notify_at, roll_call.opens_at) + fraction * max_arrival_jitter(roll_call)
-
-
-def _render_roll_call(
-    view: student_queries.StudentRollCall, positions: Positions, at: datetime, keys: KeyRing
-) -> OwnRollCallOut:
-    roll_call, outcome = view.roll_call, view.outcome
-    result = outcome.outcome if outcome else None
-    counting = judge_miss(
-        positions, view.obligation.student_id, roll_call.id, roll_call.kind, result, voided=view.voided
-    )
-    words = counting.words if counting else None
-    state = _roll_call_state(roll_call, at, voided=view.voided)
-    advice = reason_texts.what_to_do(
-        state,
-        view.obligation.duty,
-        outcome.outcome if outcome else None,
-        sent_to_a_person=view.sent_to_a_person,
-        rehearsed=view.is_undetermined_rehearsal,
-        look_until=view.look_until,
-    )
-    return OwnRollCallOut(
-        id=roll_call.id,
-        kind=roll_call.kind,
-        title=roll_call.title,
-        opens_at=roll_call.opens_at,
-        closes_at=roll_call.deadline,
-        extended_from=roll_call.closes_at if roll_call.extended_until else None,
-        duty=view.obligation.duty,
-        duty_reason=view.obligation.reason,
-        state=state,
-        outcome=result,
-        outcome_reason=outcome.reason if outcome else None,
-        look_until=view.look_until,
-        counts_as_miss=counting.why is None if counting else None,
-        not_counted_reason=counting.why if counting else None,
-        not_counted_zh=words.zh if words else None,
-        not_counted_en=words.en if words else None,
-        what_to_do_zh=words.zh if words else advice.zh,
-        what_to_do_en=words.en if words else advice.en,
-        server_time=at,
-        ask_after_s=max(0.0, (_challenge_time(view, keys) - at).total_seconds()),
-    )
 
 
 @router.get(
@@ -123,6 +61,7 @@ async def list_roll_calls(
             cursor,
             await student_queries.load_view_version(session, caller.actor.student_id, at),
             await load_counting_version(session, caller.actor.student_id),
+            await has_chosen_non_face_route(session, caller.actor.student_id),
         )
         if (unchanged := not_modified_response(tag, if_none_match)) is not None:
             return unchanged
@@ -130,12 +69,13 @@ async def list_roll_calls(
             session, caller.actor.student_id, at, after, limit + 1
         )
         positions = await load_positions(session, [caller.actor.student_id])
+        facts = await load_card_facts(session, caller.actor.student_id, rows)
     response.headers["ETag"] = tag
     page = rows[:limit]
     last = page[-1].roll_call if len(rows) > limit else None
     next_cursor = encode_cursor(last.opens_at.isoformat(), str(last.id)) if last else None
     return Page(
-        items=[_render_roll_call(row, positions, at, caller.app_context.keys) for row in page],
+        items=[render_roll_call(row, facts, positions, at, caller.app_context.keys) for row in page],
         next_cursor=next_cursor,
     )
 
@@ -155,9 +95,11 @@ async def get_roll_call(
         if (unchanged := not_modified_response(tag, if_none_match)) is not None:
             return unchanged
         view = await student_queries.load_student_roll_call(session, caller.actor, roll_call_id, at)
-        positions = await load_positions(session, [view.obligation.student_id])
+        student_id = view.obligation.student_id
+        positions = await load_positions(session, [student_id])
+        facts = await load_card_facts(session, student_id, [view])
     response.headers["ETag"] = tag
-    return _render_roll_call(view, positions, at, caller.app_context.keys)
+    return render_roll_call(view, facts, positions, at, caller.app_context.keys)
 
 
 async def _roll_call_etag(session: AsyncSession, caller: Caller, roll_call_id: UUID) -> str:
@@ -169,7 +111,11 @@ async def _roll_call_etag(session: AsyncSession, caller: Caller, roll_call_id: U
     if not announced:
         raise NotFound
     return weak_etag(
-        roll_call_id, student_id, rest, await load_counting_version(session, caller.actor.student_id)
+        roll_call_id,
+        student_id,
+        rest,
+        await load_counting_version(session, caller.actor.student_id),
+        await has_chosen_non_face_route(session, caller.actor.student_id),
     )
 
 
@@ -240,21 +186,8 @@ async def list_attempts(
         refusals = await student_queries.load_refusals(session, roll_call_id, student_id)
     response.headers["ETag"] = tag
     return OwnAttemptsOut(
-        submissions=[_render_submission(view, closed=closed) for view in submissions],
-        refusals=[OwnRefusalOut(at=each.at, step=each.step, code=each.code) for each in refusals],
-    )
-
-
-def _render_submission(view: student_queries.SubmissionWithVerdict, *, closed: bool) -> SubmissionOut:
-    verdict = view.verdict
-    explain = reason_texts.closed_reason if closed else reason_texts.reason
-    reasons = [explain(code) for code in verdict.reasons] if verdict else []
-    return SubmissionOut(
-        id=view.submission.id,
-        received_at=view.submission.received_at,
-        frames_due_at=view.submission.frames_due_at,
-        finding=verdict.finding if verdict else None,
-        reasons=[ExplainedReasonOut(code=each.code, zh=each.zh, en=each.en) for each in reasons],
+        submissions=[render_submission(view, closed=closed) for view in submissions],
+        refusals=[render_refusal(each) for each in refusals],
     )
 
 
@@ -266,7 +199,7 @@ async def get_submission(caller: PhoneCaller, submission_id: UUID) -> Submission
         if view is None:
             raise NotFound
         closed = caller.at > (await session.get_one(RollCall, view.submission.roll_call_id)).deadline
-    return _render_submission(view, closed=closed)
+    return render_submission(view, closed=closed)
 
 
 @router.post(

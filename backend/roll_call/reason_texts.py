@@ -1,12 +1,14 @@
 """Sentences for reason codes: what happened, and what the student can do now."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
+from typing import Any
 
-from backend.core.bilingual import format_end
+from backend.core.bilingual import Bilingual, format_end
+from backend.roll_call import errors
 from backend.roll_call.rules import Outcome
 from biometrics.liveness import burst as liveness
 from biometrics.liveness import presence, reuse
@@ -179,6 +181,10 @@ _ADVICE = {
         "请在截止前携带学生卡找辅导员现场核验；此情形不会直接记为未核验。",
         "Before the close, see your counselor with your student card; this alone never counts as a miss.",
     ),
+    "ask_counselor": (
+        "您选择了不使用人脸：请在应用中申请现场核验，并在截止前携带学生卡找辅导员。",
+        "You chose verification without a face: ask for it in the app, and see your counselor with your card before the close.",
+    ),
     "present": ("您已通过核验，无须操作。", "You have passed; you do not need to do anything."),
     "missed": (
         "您被记为未按时核验。如有正当理由，请联系辅导员或提出申诉。",
@@ -196,6 +202,13 @@ _ADVICE = {
     "closed": ("核验已截止，结果正在结算。", "Closed; the results are being settled."),
 }
 
+
+ALTERNATIVE = Bilingual(
+    "不想或不能使用人脸、摄像头或手机时，可申请由辅导员在备案地点凭学生卡现场核验，效果相同。",
+    "If you will not or cannot use your face, camera or phone, ask your counselor to verify you with your student card on a"
+    " filed site, with the same effect.",
+)
+"""The way without a face, told with every roll call."""
 
 _LOOK = (
     "工作人员将在 {until} 前人工核对您的照片与证件照；结果待定，不计为未核验，您无须操作。",
@@ -234,6 +247,7 @@ def what_to_do(
     sent_to_a_person: bool = False,
     rehearsed: bool = False,
     look_until: datetime | None = None,
+    without_face: bool = False,
 ) -> Explanation:
     """Return the advice to a student about a roll call right now. `rehearsed`: an undetermined rehearsal."""
     if state == "voided":
@@ -244,6 +258,8 @@ def what_to_do(
         key = "rehearsed"
     elif outcome is None and duty == "owed" and state == "open" and sent_to_a_person:
         key = "see_counselor"
+    elif outcome is None and duty == "owed" and state == "open" and without_face:
+        key = "ask_counselor"
     else:
         key = outcome or ("excused" if duty == "excused" else state)
     if look_until is not None and key in {"open", "closed", Outcome.UNDETERMINED}:
@@ -251,3 +267,22 @@ def what_to_do(
         return Explanation("looked_at", *(text.format(until=until) for text in _LOOK))
     zh, en = _ADVICE[key]
     return Explanation(key, zh, en)
+
+
+_ERRORS = {error.code: error for error in errors.CheckInRefusal.__subclasses__()}
+
+
+class _Blanks(dict[str, Any]):
+    """Values for a sentence; a value that is no longer stored is a dash."""
+
+    def __missing__(self, key: str) -> str:
+        return "—"
+
+
+def explain_refusal(code: str, detail: Mapping[str, Any]) -> Explanation:
+    """The sentences of a stored refusal. A position is refused with a code of the location library."""
+    error = _ERRORS.get(code) or (errors.FixRefused if "reason_zh" in detail else None)
+    if error is None:
+        return reason(code)
+    values = _Blanks(detail)
+    return Explanation(code, error.zh.format_map(values), error.en.format_map(values))

@@ -18,6 +18,8 @@ Phase = Literal["scheduled", "announced", "open", "closing", "settled", "voided"
 """The phase of a roll call for staff."""
 StudentPhase = Literal["announced", "open", "closed", "voided"]
 """The phase of a roll call for its students, who see it from its notice on."""
+NextActor = Literal["student", "counselor", "staff", "system", "nobody"]
+"""Who acts next for a student: the student, the counselor on the spot, staff who decide, the system, or no one."""
 Duty = Literal["owed", "excused", "exempt"]
 OutcomeMethod = Literal[
     "face", "look", "attested", "review", "determination", "settlement", "voiding", "appeal"

@@ -165,6 +165,8 @@ class AttemptRefusalOut(BaseModel):
     at: datetime
     step: Annotated[str, OneOf(RefusalStep)] = Field(examples=["challenge"])
     code: str = Field(examples=["step_ups_exhausted"])
+    zh: str
+    en: str
 
 
 class StudentAttemptsOut(BaseModel):

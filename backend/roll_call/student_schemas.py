@@ -1,7 +1,7 @@
 """Request and response schemas of roll calls for the mobile API."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
@@ -12,6 +12,7 @@ from backend.roll_call.reason_texts import OUTCOME_REASONS
 from backend.roll_call.rules import (
     DUTY_REASONS,
     Duty,
+    NextActor,
     NotCountedReason,
     Outcome,
     RefusalStep,
@@ -30,7 +31,12 @@ class OwnRollCallOut(BaseModel):
 
     id: UUID
     kind: Annotated[str, OneOf(RollCallKind)] = Field(examples=["spot_check"])
+    kind_zh: str = Field(examples=["学籍核验"])
+    kind_en: str = Field(examples=["Roll call"])
     title: str = Field(examples=["全省中职学籍核验"])
+    launcher_id: UUID
+    launcher_name: str = Field(examples=["郑州市教育局"])
+    term_code: str = Field(examples=["2026-autumn"])
     opens_at: datetime
     closes_at: datetime
     extended_from: datetime | None = Field(
@@ -45,6 +51,8 @@ class OwnRollCallOut(BaseModel):
         description="present, missed, excused, undetermined; null while open", examples=[None]
     )
     outcome_reason: Annotated[str, OneOf(OUTCOME_REASONS)] | None
+    outcome_reason_zh: str | None
+    outcome_reason_en: str | None
     look_until: datetime | None = Field(
         description="工作人员正在人工核对照片时，最迟到何时 · until when a person compares a picture with the ID portrait,"
         " if one does; the result is undetermined until then and no miss",
@@ -62,6 +70,19 @@ class OwnRollCallOut(BaseModel):
     not_counted_en: str | None
     what_to_do_zh: str
     what_to_do_en: str
+    next_actor: Annotated[str, OneOf(NextActor)] = Field(
+        description="接下来由谁处理：student 本人、counselor 辅导员现场核验、staff 工作人员认定、system 系统、nobody 无须处理"
+        " · who acts next",
+        examples=["student"],
+    )
+    tries_left: int | None = Field(
+        description="人脸未通过时还可重试的次数；现在不能用手机核验时为空 · how many more failures of the face are possible;"
+        " null: no check-in by phone now",
+        examples=[3],
+    )
+    verification_route: Literal["face", "non_face"]
+    alternative_zh: str = Field(description="不使用人脸的办法 · the way without a face")
+    alternative_en: str
     server_time: datetime
     ask_after_s: float = Field(
         description="seconds from server_time after which an app should request its challenge automatically. The delay"
@@ -226,6 +247,8 @@ class OwnRefusalOut(BaseModel):
     at: datetime
     step: Annotated[str, OneOf(RefusalStep)]
     code: str
+    zh: str
+    en: str
 
 
 class OwnAttemptsOut(BaseModel):

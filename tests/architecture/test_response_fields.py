@@ -13,7 +13,7 @@ from backend.standing.student_view.counting import NOT_COUNTED
 from tests.tenancy.openapi_documents import document
 
 ENUMERATED = re.compile(
-    "(.*_)?(state|status|kind|outcome|reason|finding|cause|phase|duty|method|step|side|role|level|severity|route|effect"
+    "(?!term_code)(.*_)?(state|status|kind|outcome|reason|finding|cause|phase|duty|method|step|side|role|level|severity|route|effect"
     "|standing|study_form|sex|programme|appellant|target|how|answer|code)(_before|_after)?"
 )
 OPEN_FIELDS = {
@@ -51,29 +51,12 @@ OPEN_FIELDS = {
         "Problem.code",
         "SkippedStudentOut.code",
     },
-    "a term": {
-        "AidApplicationOut.term_code",
-        "AwardOut.term_code",
-        "BalanceOut.term_code",
-        "FilingDetailOut.term_code",
-        "FilingOut.term_code",
-        "FilingSummaryOut.term_code",
-        "HalfYearRegistrationOut.term_code",
-        "LeaveDaysOut.term_code",
-        "OwnPromptDetailOut.term_code",
-        "OwnStandingOut.term_code",
-        "PromptOut.term_code",
-        "StaffPromptDetailOut.term_code",
-        "StaffPromptOut.term_code",
-        "StaffRollCallOut.term_code",
-        "StandingWarningOut.term_code",
-        "TermOut.code",
-    },
     "a number or a secret": {
         "BindingCodeOut.code",
         "CodeOut.code",
         "InvitationOut.activation_code",
         "OverdueOut.code",
+        "TermOut.code",
         "ResetOut.activation_code",
         "UnitOut.code",
     },

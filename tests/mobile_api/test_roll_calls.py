@@ -57,6 +57,10 @@ async def test_check_in_from_the_list_to_the_result(
     (listed,) = (await api.get(student, "/roll-calls")).json()["items"]
     assert (listed["id"], listed["state"], listed["outcome"]) == (str(roll_call_id), "open", None)
     assert listed["what_to_do_zh"]
+    assert (listed["next_actor"], listed["verification_route"]) == ("student", "face")
+    assert listed["tries_left"] > 0
+    assert listed["launcher_name"]
+    assert listed["alternative_zh"]
     challenge = (await api.challenge(student, roll_call_id)).json()
     assert challenge["frames"] == {
         "min_count": 8,
@@ -75,11 +79,15 @@ async def test_check_in_from_the_list_to_the_result(
     ]
     assert stored == [False] * (len(api.frames) - 1) + [True]
     assert (await api.get(student, f"/submissions/{submission_id}")).json()["finding"] is None
+    waiting = (await api.get(student, f"/roll-calls/{roll_call_id}")).json()
+    assert (waiting["next_actor"], waiting["tries_left"]) == ("system", listed["tries_left"])
     await api.scenario.verify(UUID(submission_id))
     submission = (await api.get(student, f"/submissions/{submission_id}")).json()
     assert submission["finding"] == "accepted"
     shown = (await api.get(student, f"/roll-calls/{roll_call_id}")).json()
     assert (shown["outcome"], shown["outcome_reason"]) == ("present", "verified")
+    assert (shown["outcome_reason_zh"], shown["next_actor"]) == ("核验通过。", "nobody")
+    assert shown["tries_left"] is None
 
 
 async def test_answers_never_disclose_fence_or_thresholds(
@@ -250,6 +258,10 @@ async def test_student_with_too_few_actions_is_told_of_non_face_route(
     assert "辅导员" in answer.json()["detail_zh"]
     shown = (await api.get(student, f"/roll-calls/{roll_call_id}")).json()
     assert "辅导员" in shown["what_to_do_zh"]
+    assert (shown["next_actor"], shown["tries_left"]) == ("counselor", 0)
+    (refusal,) = (await api.get(student, f"/roll-calls/{roll_call_id}/attempts")).json()["refusals"]
+    assert refusal["zh"] == answer.json()["detail_zh"]
+    assert refusal["en"] == answer.json()["detail_en"]
 
 
 @pytest.mark.parametrize(
@@ -339,6 +351,9 @@ async def test_pages_join_without_a_gap(api: MobileClient, student: StudentWithP
 @pytest.mark.clause("HN334-3.1")
 async def test_refused_challenge_says_what_to_do(api: MobileClient, roll_call_id: UUID) -> None:
     student = await api.scenario.activate(api.scenario.school.students[1], face=False)
+    before = (await api.get(student, f"/roll-calls/{roll_call_id}")).json()
+    assert (before["verification_route"], before["next_actor"]) == ("non_face", "counselor")
+    assert "申请现场核验" in before["what_to_do_zh"]
     answer = await api.challenge(student, roll_call_id)
     assert (answer.status_code, answer.json()["code"]) == (409, "non_face_route_recorded")
     assert "辅导员" in answer.json()["detail"]

@@ -26,6 +26,7 @@ from backend.roll_call.check_in.history import Attempt, load_attempt_history
 from backend.roll_call.launch import service as launch_service
 from backend.roll_call.launch.audience import Audience, Sample
 from backend.roll_call.launch.service import LaunchRollCall
+from backend.roll_call.reason_texts import explain_refusal
 from backend.roll_call.reminders import send_reminder
 from backend.roll_call.staff_schemas import (
     AttemptOut,
@@ -43,7 +44,7 @@ from backend.roll_call.staff_schemas import (
     StudentAttemptsOut,
     VoidIn,
 )
-from backend.roll_call.tables import RollCall, RollCallStep
+from backend.roll_call.tables import Refusal, RollCall, RollCallStep
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
 from backend.standing.student_view.counting import MissCounting, judge_miss, load_positions
@@ -251,8 +252,13 @@ async def list_student_attempts(
         history = await load_attempt_history(session, caller.actor, roll_call_id, student_id, caller.at)
     return StudentAttemptsOut(
         attempts=[_to_attempt_out(each, traced=history.traced) for each in history.attempts],
-        refusals=[AttemptRefusalOut(at=each.at, step=each.step, code=each.code) for each in history.refusals],
+        refusals=[_to_refusal_out(each) for each in history.refusals],
     )
+
+
+def _to_refusal_out(refusal: Refusal) -> AttemptRefusalOut:
+    words = explain_refusal(refusal.code, refusal.detail)
+    return AttemptRefusalOut(at=refusal.at, step=refusal.step, code=refusal.code, zh=words.zh, en=words.en)
 
 
 def _to_attempt_out(attempt: Attempt, *, traced: bool) -> AttemptOut:

@@ -3189,17 +3189,28 @@ export interface components {
             at: string;
             /** Code */
             code: string;
+            /** En */
+            en: string;
             /**
              * Step
              * @enum {string}
              */
             step: "challenge" | "envelope" | "verification" | "look";
+            /** Zh */
+            zh: string;
         };
         /**
          * OwnRollCallOut
          * @description A roll call as its student sees it. The fence and the thresholds are never disclosed.
          */
         OwnRollCallOut: {
+            /** Alternative En */
+            alternative_en: string;
+            /**
+             * Alternative Zh
+             * @description 不使用人脸的办法 · the way without a face
+             */
+            alternative_zh: string;
             /**
              * Ask After S
              * @description seconds from server_time after which an app should request its challenge automatically. The delay differs per student to spread the load; earlier requests are answered too
@@ -3243,11 +3254,38 @@ export interface components {
              */
             kind: "spot_check" | "registration" | "rehearsal" | "school_own";
             /**
+             * Kind En
+             * @example Roll call
+             */
+            kind_en: string;
+            /**
+             * Kind Zh
+             * @example 学籍核验
+             */
+            kind_zh: string;
+            /**
+             * Launcher Id
+             * Format: uuid
+             */
+            launcher_id: string;
+            /**
+             * Launcher Name
+             * @example 郑州市教育局
+             */
+            launcher_name: string;
+            /**
              * Look Until
              * @description 工作人员正在人工核对照片时，最迟到何时 · until when a person compares a picture with the ID portrait, if one does; the result is undetermined until then and no miss
              * @example null
              */
             look_until: string | null;
+            /**
+             * Next Actor
+             * @description 接下来由谁处理：student 本人、counselor 辅导员现场核验、staff 工作人员认定、system 系统、nobody 无须处理 · who acts next
+             * @example student
+             * @enum {string}
+             */
+            next_actor: "student" | "counselor" | "staff" | "system" | "nobody";
             /** Not Counted En */
             not_counted_en: string | null;
             /**
@@ -3271,6 +3309,10 @@ export interface components {
             outcome: ("present" | "missed" | "excused" | "undetermined") | null;
             /** Outcome Reason */
             outcome_reason: ("verified" | "attested_on_site" | "frame_reused" | "outside_site" | "frames_missing" | "face_mismatch" | "verification_unavailable" | "site_not_filed" | "face_unusable" | "challenge_unanswered" | "presence_doubtful" | "face_unsure" | "face_needs_look" | "rehearsal_face_unproven" | "look_without_portrait" | "look_without_consent" | "looked_at" | "look_not_upheld" | "nearer_classmate" | "picture_seen_before" | "location_uncertain" | "location_doubtful" | "device_rebound_recently" | "not_announced" | "non_face_route_unattended" | "no_check_in" | "verification_pending" | "voided" | "appeal_upheld" | "attestation_not_upheld" | "determined_by_person" | "on_leave" | "part_time") | null;
+            /** Outcome Reason En */
+            outcome_reason_en: string | null;
+            /** Outcome Reason Zh */
+            outcome_reason_zh: string | null;
             /**
              * Server Time
              * Format: date-time
@@ -3284,10 +3326,26 @@ export interface components {
              */
             state: "announced" | "open" | "closed" | "voided";
             /**
+             * Term Code
+             * @example 2026-autumn
+             */
+            term_code: string;
+            /**
              * Title
              * @example 全省中职学籍核验
              */
             title: string;
+            /**
+             * Tries Left
+             * @description 人脸未通过时还可重试的次数；现在不能用手机核验时为空 · how many more failures of the face are possible; null: no check-in by phone now
+             * @example 3
+             */
+            tries_left: number | null;
+            /**
+             * Verification Route
+             * @enum {string}
+             */
+            verification_route: "face" | "non_face";
             /** What To Do En */
             what_to_do_en: string;
             /** What To Do Zh */
@@ -7002,7 +7060,12 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "kind": "spot_check",
+                     *           "kind_zh": "学籍核验",
+                     *           "kind_en": "Roll call",
                      *           "title": "全省中职学籍核验",
+                     *           "launcher_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "launcher_name": "郑州市教育局",
+                     *           "term_code": "2026-autumn",
                      *           "opens_at": "2026-03-17T01:00:00Z",
                      *           "closes_at": "2026-03-17T01:00:00Z",
                      *           "extended_from": "2026-03-17T01:00:00Z",
@@ -7011,6 +7074,8 @@ export interface operations {
                      *           "state": "open",
                      *           "outcome": null,
                      *           "outcome_reason": "verified",
+                     *           "outcome_reason_zh": "…",
+                     *           "outcome_reason_en": "…",
                      *           "look_until": null,
                      *           "counts_as_miss": null,
                      *           "not_counted_reason": null,
@@ -7018,6 +7083,11 @@ export interface operations {
                      *           "not_counted_en": "…",
                      *           "what_to_do_zh": "…",
                      *           "what_to_do_en": "…",
+                     *           "next_actor": "student",
+                     *           "tries_left": 3,
+                     *           "verification_route": "face",
+                     *           "alternative_zh": "…",
+                     *           "alternative_en": "…",
                      *           "server_time": "2026-03-17T01:00:00Z",
                      *           "ask_after_s": 41.7
                      *         }
@@ -7056,7 +7126,12 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "kind": "spot_check",
+                     *       "kind_zh": "学籍核验",
+                     *       "kind_en": "Roll call",
                      *       "title": "全省中职学籍核验",
+                     *       "launcher_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "launcher_name": "郑州市教育局",
+                     *       "term_code": "2026-autumn",
                      *       "opens_at": "2026-03-17T01:00:00Z",
                      *       "closes_at": "2026-03-17T01:00:00Z",
                      *       "extended_from": "2026-03-17T01:00:00Z",
@@ -7065,6 +7140,8 @@ export interface operations {
                      *       "state": "open",
                      *       "outcome": null,
                      *       "outcome_reason": "verified",
+                     *       "outcome_reason_zh": "…",
+                     *       "outcome_reason_en": "…",
                      *       "look_until": null,
                      *       "counts_as_miss": null,
                      *       "not_counted_reason": null,
@@ -7072,6 +7149,11 @@ export interface operations {
                      *       "not_counted_en": "…",
                      *       "what_to_do_zh": "…",
                      *       "what_to_do_en": "…",
+                     *       "next_actor": "student",
+                     *       "tries_left": 3,
+                     *       "verification_route": "face",
+                     *       "alternative_zh": "…",
+                     *       "alternative_en": "…",
                      *       "server_time": "2026-03-17T01:00:00Z",
                      *       "ask_after_s": 41.7
                      *     }
@@ -7124,7 +7206,9 @@ export interface operations {
                      *         {
                      *           "at": "2026-03-17T01:00:00Z",
                      *           "step": "challenge",
-                     *           "code": "…"
+                     *           "code": "…",
+                     *           "zh": "…",
+                     *           "en": "…"
                      *         }
                      *       ]
                      *     }

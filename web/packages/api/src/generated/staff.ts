@@ -4061,12 +4061,16 @@ export interface components {
              * @example step_ups_exhausted
              */
             code: string;
+            /** En */
+            en: string;
             /**
              * Step
              * @example challenge
              * @enum {string}
              */
             step: "challenge" | "envelope" | "verification" | "look";
+            /** Zh */
+            zh: string;
         };
         /**
          * AttendanceIn
@@ -18971,7 +18975,9 @@ export interface operations {
                      *         {
                      *           "at": "2026-03-17T01:00:00Z",
                      *           "step": "challenge",
-                     *           "code": "step_ups_exhausted"
+                     *           "code": "step_ups_exhausted",
+                     *           "zh": "…",
+                     *           "en": "…"
                      *         }
                      *       ]
                      *     }

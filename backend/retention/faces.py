@@ -4,11 +4,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, and_, or_, select, update
+from sqlalchemy import Select, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
 from backend.identity.consents import revoked_face_consent_since
+from backend.identity.face.calibration.tables import FaceCalibrationProbe
 from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
 from backend.identity.face.shared_pictures import Source, delete_picture_fingerprints
 from backend.identity.face.templates import shred_face_data
@@ -136,6 +137,34 @@ async def shred_templates(session: AsyncSession, ids: Sequence[UUID], at: dateti
     return list(paths)
 
 
+async def find_unconfirmed_probes(
+    session: AsyncSession, policy: PolicyAt, at: datetime, limit: int
+) -> Sequence[Expired]:
+    """Probes of rehearsals that no counselor has confirmed, so that nothing is learned from them."""
+    rows = await session.execute(
+        select(FaceCalibrationProbe.id, FaceCalibrationProbe.at)
+        .where(
+            FaceCalibrationProbe.confirmation_id.is_(None),
+            FaceCalibrationProbe.at <= at - policy.duration("retention.face_probes_unconfirmed"),
+        )
+        .order_by(FaceCalibrationProbe.at)
+        .limit(limit)
+    )
+    return [Expired(*row) for row in rows]
+
+
+async def delete_unconfirmed_probes(
+    session: AsyncSession, ids: Sequence[UUID], _at: datetime
+) -> Collection[UUID]:
+    """Delete the probes, unless they were confirmed since they were found."""
+    deleted = await session.scalars(
+        delete(FaceCalibrationProbe)
+        .where(FaceCalibrationProbe.id.in_(ids), FaceCalibrationProbe.confirmation_id.is_(None))
+        .returning(FaceCalibrationProbe.id)
+    )
+    return deleted.all()
+
+
 def select_students_off_the_roll(policy: PolicyAt, at: datetime) -> Select[UUID]:
     """Students whose record ended so long ago that no appeal is possible, and who have no open case."""
     recently = select(StandingEntry.student_id).where(
@@ -152,3 +181,4 @@ def select_students_off_the_roll(policy: PolicyAt, at: datetime) -> Select[UUID]
 SHOTS = RetentionKind("enrolment_shots", find_expired_shots, mark_shots_deleted)
 PORTRAITS = RetentionKind("portraits", find_expired_portraits, mark_portraits_deleted)
 TEMPLATES = RetentionKind("templates", find_expired_templates, shred_templates)
+PROBES = RetentionKind("unconfirmed_probes", find_unconfirmed_probes, delete_unconfirmed_probes)

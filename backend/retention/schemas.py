@@ -17,13 +17,13 @@ class RetentionRunOut(BaseModel):
     id: UUID
     kind: Annotated[str, OneOf([each.name for each in KINDS])] = Field(
         examples=["frames"],
-        description="frames, frames_not_looked_at, enrolment_shots, portraits, templates, picture_keys, envelopes,"
+        description="frames, frames_not_looked_at, enrolment_shots, portraits, templates, unconfirmed_probes, picture_keys, envelopes,"
         " attester_positions 或 picture_views · what was deleted",
     )
     items: int = Field(
         examples=[128],
-        description="核验、采集、证件照、学生、现场核验或查看记录的数量 · check-ins, enrolments, portraits, students, attestations"
-        " or views",
+        description="核验、采集、证件照、学生、现场核验、查看记录或演练特征的数量 · check-ins, enrolments, portraits, students,"
+        " attestations, views or probes",
     )
     files: int = Field(examples=[1024], description="删除的图片数 · deleted pictures")
     size_bytes: int | None = Field(

@@ -5,7 +5,7 @@ from procrastinate import JobContext
 from backend.core.app_context import AppContext
 from backend.core.jobs import DEFAULT, VERIFICATION, job_app
 from backend.retention.deletion import delete_expired
-from backend.retention.faces import PORTRAITS, SHOTS, TEMPLATES
+from backend.retention.faces import PORTRAITS, PROBES, SHOTS, TEMPLATES
 from backend.retention.frame_reencoding import BATCH_SIZE, MAX_FRAMES, reencode_verified_frames
 from backend.retention.frames import FRAMES, FRAMES_NOT_LOOKED_AT
 from backend.retention.picture_keys import PICTURE_KEYS
@@ -19,6 +19,7 @@ KINDS = (
     SHOTS,
     PORTRAITS,
     TEMPLATES,
+    PROBES,
     PICTURE_KEYS,
     ENVELOPES,
     ATTESTER_POSITIONS,

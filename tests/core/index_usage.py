@@ -122,6 +122,10 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.identity.face.calibration.samples:_load_probes",
         "face_calibration_probe WHERE student_id = ANY ($1)",
     ),
+    "ix_face_calibration_probe_unconfirmed": (
+        "backend.retention.faces:find_unconfirmed_probes",
+        "face_calibration_probe WHERE confirmation_id IS NULL AND at <= $1 ORDER BY at LIMIT 500",
+    ),
     "ix_selfie_record_student": (
         "backend.identity.face.selfie_fingerprints:_delete_oldest",
         "selfie_record WHERE student_id = ANY ($1)",

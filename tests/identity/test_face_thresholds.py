@@ -183,6 +183,21 @@ async def test_only_the_newest_probes_are_kept(scenario: IdentityScenario, rehea
     assert await count_probes(rehearsals, school) == 2 * 3
 
 
+async def test_probes_that_wait_do_not_replace_confirmed_ones(
+    scenario: IdentityScenario, rehearsals: Rehearsals
+) -> None:
+    school = await new_school(scenario, rehearsals, 4)
+    klass = school.classes[0]
+    await rehearsals.enrol(klass.students)
+    first = await rehearsals.check_in(klass.students)
+    for _ in range(3):  # later rehearsals that no counselor has confirmed yet
+        await rehearsals.check_in(klass.students)
+    await rehearsals.confirm(school, klass, first)
+    confirmed = FaceCalibrationProbe.confirmation_id.is_not(None)
+    assert await count_probes(rehearsals, school, confirmed) == 2
+    assert await count_probes(rehearsals, school) == 2 + 2 * 3
+
+
 # --- versions ---
 
 

@@ -154,9 +154,10 @@ async def delete_probes(session: AsyncSession, student_ids: Collection[UUID]) ->
 
 
 async def delete_oldest_probes(session: AsyncSession, student_ids: Collection[UUID], most: int) -> None:
-    """Keep only the newest probes of each student."""
+    """Keep only the newest probes of each student: of those that were confirmed, and of those that wait for it."""
+    waits = FaceCalibrationProbe.confirmation_id.is_(None)
     place = func.row_number().over(
-        partition_by=FaceCalibrationProbe.student_id,
+        partition_by=(FaceCalibrationProbe.student_id, waits),
         order_by=(FaceCalibrationProbe.at.desc(), FaceCalibrationProbe.id.desc()),
     )
     ranked = (

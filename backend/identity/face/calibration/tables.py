@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
@@ -38,6 +38,9 @@ class FaceCalibrationProbe(Base):
     __table_args__ = (
         Index("ix_face_calibration_probe_student", "student_id", "at"),
         Index("ix_face_calibration_probe_roll_call", "roll_call_id", "class_id"),
+        Index(
+            "ix_face_calibration_probe_unconfirmed", "at", postgresql_where=text("confirmation_id IS NULL")
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -9230,17 +9230,17 @@ export interface components {
             id: string;
             /**
              * Items
-             * @description 核验、采集、证件照、学生、现场核验或查看记录的数量 · check-ins, enrolments, portraits, students, attestations or views
+             * @description 核验、采集、证件照、学生、现场核验、查看记录或演练特征的数量 · check-ins, enrolments, portraits, students, attestations, views or probes
              * @example 128
              */
             items: number;
             /**
              * Kind
-             * @description frames, frames_not_looked_at, enrolment_shots, portraits, templates, picture_keys, envelopes, attester_positions 或 picture_views · what was deleted
+             * @description frames, frames_not_looked_at, enrolment_shots, portraits, templates, unconfirmed_probes, picture_keys, envelopes, attester_positions 或 picture_views · what was deleted
              * @example frames
              * @enum {string}
              */
-            kind: "frames" | "frames_not_looked_at" | "enrolment_shots" | "portraits" | "templates" | "picture_keys" | "envelopes" | "attester_positions" | "picture_views";
+            kind: "frames" | "frames_not_looked_at" | "enrolment_shots" | "portraits" | "templates" | "unconfirmed_probes" | "picture_keys" | "envelopes" | "attester_positions" | "picture_views";
             /**
              * Newest
              * @description 最晚一项的形成时间 · creation time of the newest item

@@ -22,6 +22,7 @@ BENCHMARKS = {
     "standing": ["bench.standing"],
     "province": ["bench.province"],
     "verification": ["bench.verification"],
+    "web": ["bench.web"],
 }
 
 

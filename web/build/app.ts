@@ -67,6 +67,7 @@ export function defineApp(options: AppOptions): UserConfig {
       emptyOutDir: true,
       target: ['chrome87', 'safari14.1'],
       modulePreload: { polyfill: false },
+      manifest: true, // names the files of the first load, for its size (bench/web.py)
     },
     server: {
       host: '127.0.0.1',

@@ -1,0 +1,189 @@
+"""First load of the student app: bytes, and first contentful paint on a slow network and processor, next to an empty page.
+
+Both pages are built by Vite and served by the same code with the same headers. Chromium's protocol throttles and measures:
+slow 4G as DevTools defines it (150 ms and 1.6 Mbit/s, applied as 562 ms a request and 90 % of the rate), processor four
+times slower. The repeated visit is a new page in the same browser profile, after the service worker is active.
+"""
+
+import json
+import statistics
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from backend.core.web.security_headers import SecurityHeadersMiddleware
+from backend.core.web.web_apps import mount_web_app
+from backend.devstack.browser import ensure_browser
+from backend.devstack.web import build, ensure_node
+from bench.report import publish
+
+ROOT = Path(__file__).resolve().parents[1]
+WEB = ROOT / "web"
+ROUNDS = 5
+MAX_FIRST_LOAD = 120_000
+"""Bytes (brotli) that the first load of the student app may have."""
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+EMPTY_PAGE = '<!doctype html><title>empty</title><body><script type="module" src="/main.js"></script>'
+EMPTY_SCRIPT = "document.body.append('点名')"
+_PAINT = """new Promise((resolve) => new PerformanceObserver((list, observer) => {
+  const [paint] = list.getEntriesByName('first-contentful-paint')
+  if (paint) { observer.disconnect(); resolve(paint.startTime) }
+}).observe({ type: 'paint', buffered: true }))"""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Network and processor: latency of a request in ms, bytes a second in each direction, factor of the processor."""
+
+    name: str
+    latency_ms: float = 0
+    down: float = -1
+    up: float = -1
+    slower: int = 1
+
+
+CONDITIONS = (
+    Condition("not throttled"),
+    Condition("slow 4G, CPU ×4", 150 * 3.75, 1.6e6 * 0.9 / 8, 750e3 * 0.9 / 8, 4),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One load of a page: bytes received by it, and milliseconds to the first contentful paint."""
+
+    transferred: int
+    paint_ms: float
+
+
+def first_load_files(app: Path, page: str) -> set[Path]:
+    """The files that an app needs to show `page`, a source file of it: entry, page, and what both import."""
+    manifest: dict[str, dict[str, Any]] = json.loads((app / ".vite" / "manifest.json").read_text())
+    files, open_ = {app / "index.html"}, ["index.html", page]
+    while open_:
+        chunk = manifest[open_.pop()]
+        names = {chunk["file"], *chunk.get("css", ())}
+        if not {app / name for name in names} <= files:
+            files |= {app / name for name in names}
+            open_ += chunk.get("imports", [])
+    return files
+
+
+def compressed_size(files: set[Path]) -> int:
+    """Bytes of files as the server sends them."""
+    compressed = ((file, file.with_name(file.name + ".br")) for file in files)
+    return sum((brotli if brotli.exists() else file).stat().st_size for file, brotli in compressed)
+
+
+def build_empty_page(folder: Path) -> None:
+    """Build a page with one line of script by the same Vite, compressed by the same script."""
+    source = folder / "source"
+    source.mkdir()
+    (source / "index.html").write_text(EMPTY_PAGE)
+    (source / "main.js").write_text(EMPTY_SCRIPT)
+    node = ensure_node(ROOT)
+    vite = [str(WEB / "node_modules" / ".bin" / "vite"), "build", str(source), "--base=/empty/"]
+    steps = (
+        [*vite, f"--outDir={folder / 'empty'}", "--logLevel=error"],
+        ["node", str(WEB / "scripts" / "compress.mjs"), str(folder / "empty")],
+    )
+    for step in steps:
+        subprocess.run(step, check=True, env=node.environment(), cwd=WEB)
+
+
+@contextmanager
+def served(folders: dict[str, Path]) -> Iterator[str]:
+    """Serve built pages by their base, with the headers of the product. Yields the origin."""
+    app = FastAPI()
+    app.add_middleware(SecurityHeadersMiddleware, https=False, private_prefixes=())
+    for base, folder in folders.items():
+        mount_web_app(app, base, folder)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    started = threading.Event()
+    app.router.add_event_handler("startup", started.set)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            started.wait(0.05)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def load(context: BrowserContext, url: str, condition: Condition) -> Load:
+    """Load a page in a new tab under a condition."""
+    page = context.new_page()
+    protocol = context.new_cdp_session(page)
+    received: list[int] = []
+    protocol.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+    protocol.send("Network.enable")
+    limits = {"latency": condition.latency_ms, "downloadThroughput": condition.down}
+    protocol.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "uploadThroughput": condition.up, **limits},
+    )
+    protocol.send("Emulation.setCPUThrottlingRate", {"rate": condition.slower})
+    page.goto(url, wait_until="networkidle")
+    paint = float(page.evaluate(_PAINT))
+    page.close()
+    return Load(round(sum(received)), paint)
+
+
+def measure(browser: Browser, url: str, condition: Condition, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Medians of first and repeated visits, each first one with a new profile."""
+    first, again = [], []
+    for _ in range(rounds):
+        context = browser.new_context(locale="zh-CN", viewport={"width": 390, "height": 844})
+        first.append(load(context, url, condition))
+        if url.endswith("/m/"):
+            waiting = context.new_page()
+            waiting.goto(url)
+            waiting.evaluate("navigator.serviceWorker.ready.then(() => true)")
+            waiting.close()
+        again.append(load(context, url, condition))
+        context.close()
+    return {
+        "first load (bytes)": round(statistics.median(each.transferred for each in first)),
+        "first paint (ms)": round(statistics.median(each.paint_ms for each in first)),
+        "repeated (bytes)": round(statistics.median(each.transferred for each in again)),
+        "repeated paint (ms)": round(statistics.median(each.paint_ms for each in again)),
+    }
+
+
+def run(rounds: int = ROUNDS) -> list[dict[str, Any]]:
+    """Measure both pages under each condition."""
+    build(ROOT)
+    with tempfile.TemporaryDirectory() as name:
+        build_empty_page(Path(name))
+        folders = {"m": WEB / "dist" / "m", "empty": Path(name) / "empty"}
+        with served(folders) as origin, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=ensure_browser(), args=list(ARGUMENTS))
+            rows = [
+                {"page": title, "condition": each.name, **measure(browser, f"{origin}/{base}/", each, rounds)}
+                for each in CONDITIONS
+                for base, title in (("empty", "empty Vite page"), ("m", "student app"))
+            ]
+            browser.close()
+    return rows
+
+
+def main() -> None:
+    """Run and publish."""
+    rows = run()
+    publish("web", f"an empty page built by Vite; limit of the first load: {MAX_FIRST_LOAD} bytes", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,10 @@
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
 
-import { noForeignFont, vantComponents } from './build/vant.ts'
+import { iconFont, vantComponents } from './build/vant.ts'
 
 export default defineConfig({
-  plugins: [noForeignFont(), vue(), vantComponents()],
+  plugins: [iconFont(), vue(), vantComponents()],
   test: {
     environment: 'happy-dom',
     include: ['packages/*/tests/**/*.test.ts', 'apps/*/tests/**/*.test.ts'],

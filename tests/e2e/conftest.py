@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from backend.devstack.browser import ensure_browser
 from backend.devstack.web import build
@@ -26,6 +26,7 @@ ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 )
+expect.set_options(timeout=60_000)  # milliseconds: a busy machine is no failure
 FAILED = ROOT / ".local" / "e2e"
 """Pictures of the pages of failed tests."""
 

@@ -73,6 +73,7 @@ async def visit(
         permissions=["camera", "geolocation"],
         geolocation=CAMPUS,
     )
+    context.set_default_timeout(60_000)  # milliseconds
     page = await context.new_page()
     opened = Visit(page, context, system.url)
     opened.watch()

@@ -31,7 +31,7 @@ async def test_shell_starts_without_a_network(phone: Visit, path: str, heading: 
     await phone.page.goto(path)
     await phone.page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     await phone.page.reload()
-    await phone.page.wait_for_function("navigator.serviceWorker.controller !== null")
+    await phone.page.wait_for_function("() => navigator.serviceWorker.controller !== null")
     await phone.context.set_offline(True)
     await phone.page.reload()
     await expect(phone.page.get_by_role("heading", level=1)).to_have_text(heading)

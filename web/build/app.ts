@@ -4,7 +4,7 @@ import vue from '@vitejs/plugin-vue'
 import { defineConfig, type ProxyOptions, type UserConfig } from 'vite'
 import { VitePWA } from 'vite-plugin-pwa'
 
-import { noForeignFont, vantComponents } from './vant.ts'
+import { iconFont, vantComponents } from './vant.ts'
 
 /** What differs between the apps. */
 export interface AppOptions {
@@ -26,7 +26,7 @@ export function defineApp(options: AppOptions): UserConfig {
   return defineConfig({
     base: options.base,
     plugins: [
-      noForeignFont(),
+      iconFont(),
       vue(),
       vantComponents(),
       VitePWA({

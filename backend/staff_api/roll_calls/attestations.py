@@ -19,6 +19,7 @@ from backend.roll_call.attestation.review import (
     review_attestation,
 )
 from backend.roll_call.attestation.service import AttestPresence, attest_presence
+from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.rules import Outcome
 from backend.roll_call.settlement.determination import DetermineOutcome, determine_outcome
 from backend.roll_call.staff_schemas import (
@@ -82,6 +83,7 @@ async def attest_student(caller: StaffCaller, roll_call_id: UUID, body: AttestIn
         row = await attest_presence(session, caller.actor, command, caller.at, caller.app_context.keys)
     if isinstance(row, DomainError):  # its count is committed
         raise row
+    await publish_changed(caller.app_context.redis, roll_call_id)
     return AttestationOut(student_id=row.student_id, site_version_id=row.site_version_id, at=row.at)
 
 
@@ -118,6 +120,7 @@ async def review_student_attestation(
     command = ReviewAttestation(roll_call_id, student_id, body.upheld, body.note)
     async with caller.transaction() as session:
         row = await review_attestation(session, caller.actor, command, caller.at)
+    await publish_changed(caller.app_context.redis, roll_call_id)
     return ReviewOut(student_id=row.student_id, upheld=row.upheld, at=row.at)
 
 
@@ -133,6 +136,7 @@ async def determine_student_outcome(
     command = DetermineOutcome(roll_call_id, body.student_id, Outcome(body.outcome), body.reason)
     async with caller.transaction() as session:
         row = await determine_outcome(session, caller.actor, command, caller.at)
+    await publish_changed(caller.app_context.redis, roll_call_id)
     return DeterminedOutcomeOut(
         student_id=row.student_id,
         outcome=row.outcome,

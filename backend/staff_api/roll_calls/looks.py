@@ -15,6 +15,7 @@ from backend.roll_call.looks.pictures import PORTRAIT, read_look_picture
 from backend.roll_call.looks.queries import LookFilter, count_looks, load_looks_page
 from backend.roll_call.looks.rules import Same
 from backend.roll_call.looks.schemas import LookAnsweredOut, LookAnswerIn, LookCountsOut, LookOut
+from backend.roll_call.progress.changes import publish_changed
 from backend.staff_api.caller import StaffCaller
 
 router = APIRouter(prefix="/v1", tags=["人工核验 · checks by people"])
@@ -67,6 +68,7 @@ async def answer_look_request(caller: StaffCaller, look_id: UUID, body: LookAnsw
         row = await answer_look(session, caller.actor, command, caller.at, caller.app_context.keys)
     if isinstance(row, DomainError):  # the launching side's request is committed
         raise row
+    await publish_changed(caller.app_context.redis, row.roll_call_id)
     return LookAnsweredOut(id=row.request_id, student_id=row.student_id, same=row.same, at=row.at)
 
 

@@ -26,6 +26,7 @@ from backend.roll_call.check_in.history import Attempt, load_attempt_history
 from backend.roll_call.launch import service as launch_service
 from backend.roll_call.launch.audience import Audience, Sample
 from backend.roll_call.launch.service import LaunchRollCall
+from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.reason_texts import explain_refusal
 from backend.roll_call.reminders import send_reminder
 from backend.roll_call.staff_schemas import (
@@ -147,6 +148,7 @@ async def void_roll_call(caller: StaffCaller, roll_call_id: UUID, body: VoidIn) 
     async with caller.transaction() as session:
         roll_call = await voiding.void_roll_call(session, caller.actor, roll_call_id, body.reason, at)
         steps = await staff_queries.load_steps(session, [roll_call_id])
+    await publish_changed(caller.app_context.redis, roll_call_id)
     return _to_roll_call_out(roll_call, steps[roll_call_id], at)
 
 

@@ -19,11 +19,19 @@ export class StaffSession implements ClientHooks {
   readonly #storage: Storage
   readonly #language: () => string
   readonly #onEnd: () => void
+  readonly #observe: ClientHooks['observe']
 
-  constructor(options: { language: () => string; onEnd: () => void; storage?: Storage }) {
+  constructor(options: {
+    language: () => string
+    onEnd: () => void
+    storage?: Storage
+    /** Read the time of each answer. */
+    observe?: ClientHooks['observe']
+  }) {
     this.#language = options.language
     this.#onEnd = options.onEnd
     this.#storage = options.storage ?? localStorage
+    this.#observe = options.observe
   }
 
   /** Whether this device has tokens. The server may have ended their session. */
@@ -33,6 +41,10 @@ export class StaffSession implements ClientHooks {
 
   language(): string {
     return this.#language()
+  }
+
+  observe(response: Response, sentAtMs: number): void {
+    this.#observe?.(response, sentAtMs)
   }
 
   /** Sign in with password and authenticator code. Rejects with `ApiError`. */

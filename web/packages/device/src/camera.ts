@@ -35,11 +35,11 @@ export interface FrameLimits {
 
 const QUALITIES = [0.85, 0.7, 0.5]
 
-/** Open the front camera. Rejects with `CameraProblem`. */
-export async function openCamera(): Promise<MediaStream> {
+/** Open the front camera (`user`), or the one at the back (`environment`). Rejects with `CameraProblem`. */
+export async function openCamera(facingMode: 'user' | 'environment' = 'user'): Promise<MediaStream> {
   const devices = (navigator as { mediaDevices?: MediaDevices }).mediaDevices
   if (!devices) throw new CameraProblem('unsupported')
-  const video = { facingMode: 'user', width: { ideal: 1280 }, height: { ideal: 720 } }
+  const video = { facingMode, width: { ideal: 1280 }, height: { ideal: 720 } }
   try {
     return await devices.getUserMedia({ audio: false, video })
   } catch (error) {

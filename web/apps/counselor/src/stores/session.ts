@@ -1,12 +1,22 @@
+import { followStream, type StreamOptions } from '@dianming/api'
 import { createStaffClient, StaffSession } from '@dianming/api/staff'
+import { ServerClock } from '@dianming/device'
 import { defineStore } from 'pinia'
-import { ref } from 'vue'
+import { markRaw, ref } from 'vue'
 
 import { language } from '../i18n.ts'
 
-/** Whether a member of staff is signed in, and the API. */
+type Stream = Pick<StreamOptions, 'signal' | 'onEvent' | 'onState'>
+
+/** Whether a member of staff is signed in, the API, and the server's clock. */
 export const useSession = defineStore('session', () => {
-  const staff = new StaffSession({ language, onEnd: () => (isSignedIn.value = false) })
+  // Private fields do not work through the proxies of reactive objects.
+  const clock = markRaw(new ServerClock())
+  const staff = new StaffSession({
+    language,
+    onEnd: () => (isSignedIn.value = false),
+    observe: (response, sentAtMs) => clock.observe(response, sentAtMs),
+  })
   const isSignedIn = ref(staff.isSignedIn)
   const api = createStaffClient(staff)
 
@@ -25,5 +35,10 @@ export const useSession = defineStore('session', () => {
     }
   }
 
-  return { isSignedIn, api, signIn, signOut }
+  /** Follow a stream of the API, given by its path below `/staff`. */
+  function follow(path: string, stream: Stream): Promise<void> {
+    return followStream({ ...stream, url: `/staff${path}`, hooks: staff })
+  }
+
+  return { isSignedIn, api, clock, signIn, signOut, follow }
 })

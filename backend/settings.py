@@ -142,6 +142,18 @@ class Settings(BaseSettings):
         port = "" if parts.port is None else f":{parts.port}"
         return (url, parts._replace(netloc=twin + port).geturl())
 
+    @cached_property
+    def web_origins(self) -> tuple[str, ...]:
+        """The origins of the deployment's own pages, as browsers write them (RFC 6454): scheme, host and port."""
+        return tuple(_origin_of(url) for url in self.accepted_urls)
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    is_default = parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme))
+    return f"{parts.scheme}://{host}" if is_default else f"{parts.scheme}://{host}:{parts.port}"
+
 
 class SettingsInvalid(Exception):
     """The environment is incomplete or invalid. The message names every wrong variable."""

@@ -57,6 +57,15 @@ class SessionRevoked(Unauthenticated):
     en = "This sign-in has ended; sign in again, or ask your superior if the account was disabled."
 
 
+class OriginRefused(DomainError):
+    """A request of a browser that carries the session's cookie, but comes from a page of another site or of none."""
+
+    code = "origin_refused"
+    status = 403
+    zh = "请求不是来自本系统的页面（{origin}），已拒绝。请在 {expected} 打开页面后重试。"
+    en = "The request does not come from a page of this system ({origin}). Open the page at {expected} and try again."
+
+
 class PhoneTokenMissing(TokenMissing):
     """A phone's request without `Authorization: DPoP …`."""
 

@@ -1,7 +1,8 @@
 """Pure rules about accounts and ages: no clock, no database."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Literal
 
 from backend.core.actor import Role
 
@@ -68,3 +69,28 @@ def may_reset_authenticator(acting_role: Role, acting_path: str, kind: str, path
     if own or kind == "student" or acting_role not in {"province", "bureau", "registrar"}:
         return False
     return path == acting_path or path.startswith(acting_path + ".")
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshState:
+    """The refresh token of a browser's session, by hashes: the current one, and the one that it replaced."""
+
+    current: bytes
+    previous: bytes | None
+    rotated_at: datetime | None
+
+
+RefreshStep = Literal["rotate", "keep", "repeat", "reused"]
+
+
+def decide_refresh(state: RefreshState, presented: bytes, at: datetime, grace: timedelta) -> RefreshStep:
+    """What to do with a presented refresh token.
+
+    `rotate` replaces the current token. Within the grace after that, the replaced token gets its successor again
+    (`repeat`: another tab, a lost answer), and the successor is kept (`keep`), so that a token has one successor during
+    the whole grace. Any other token is `reused`: it was replaced before, so someone else has it.
+    """
+    in_grace = state.rotated_at is not None and at < state.rotated_at + grace
+    if presented == state.current:
+        return "keep" if in_grace else "rotate"
+    return "repeat" if in_grace and presented == state.previous else "reused"

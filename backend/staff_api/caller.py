@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 
 from backend.core.web.idempotency import IdempotencyHeader, read_idempotent_request
 from backend.core.web.openapi import Security
@@ -29,6 +29,15 @@ async def _caller(
 StaffCaller = Annotated[Caller, Depends(_caller)]
 """A staff user with a valid session."""
 
+COOKIE = "__Host-dianming-session"
+"""The cookie with the refresh token of a browser. The prefix `__Host-` binds it to this host: no other host can set it."""
+
+
+def clear_cookie(response: Response) -> None:
+    """Remove the browser's refresh token."""
+    response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+
+
 SECURITY = Security(
     schemes={
         "session": {
@@ -36,7 +45,7 @@ SECURITY = Security(
             "scheme": "bearer",
             "bearerFormat": "JWT",
             "description": "POST /v1/sessions 返回的 access_token · the access token of POST /v1/sessions",
-        }
+        },
     },
     required_by={_authenticate: ({"session": []},)},
 )

@@ -11,6 +11,7 @@ from requests import Request
 from schemathesis import Case
 
 from backend.notice.delivery_reports import report_token
+from tests.support.identity.browser import OWN_ORIGIN
 from tests.tenancy.fixtures import TenancyScenario
 from tests.tenancy.matrix import ROWS, UNAUTHENTICATED_STAFF_ROUTES
 from tests.tenancy.requests import own_ids
@@ -81,7 +82,7 @@ class CaseSender:
                 "DPoP": phone.proof(method, path, phone.token),
             }
         if route in UNAUTHENTICATED_STAFF_ROUTES | SESSION_ENDING_ROUTES:
-            return {}
+            return {"Origin": OWN_ORIGIN}
         token = self.scenario.staff_member(account_kind_for(api, route)).staffer.tokens["access_token"]
         return {"Authorization": f"Bearer {token}"}
 

@@ -8,7 +8,8 @@ from backend.settings import Settings
 def change(settings: Settings, **values: str) -> Settings:
     """A copy with other values, without the addresses that the original has cached."""
     changed = settings.model_copy(update=values)
-    changed.__dict__.pop("accepted_urls", None)
+    for cached in ("accepted_urls", "web_origins"):
+        changed.__dict__.pop(cached, None)
     return changed
 
 
@@ -31,3 +32,19 @@ def test_localhost_and_its_address_are_equal_in_development(
 def test_only_the_public_address_is_accepted_elsewhere(settings: Settings, env: str) -> None:
     changed = change(settings, env=env, public_url="http://127.0.0.1:8000")
     assert changed.accepted_urls == ("http://127.0.0.1:8000",)
+
+
+@pytest.mark.parametrize(
+    ("url", "origins"),
+    [
+        ("https://Dianming.example/api", ("https://dianming.example",)),
+        ("https://dianming.example:443", ("https://dianming.example",)),
+        ("https://dianming.example:8443/", ("https://dianming.example:8443",)),
+        ("http://[::1]:8000", ("http://[::1]:8000",)),
+        ("http://127.0.0.1:8000", ("http://127.0.0.1:8000", "http://localhost:8000")),
+    ],
+)
+def test_origins_are_written_as_browsers_write_them(
+    settings: Settings, url: str, origins: tuple[str, ...]
+) -> None:
+    assert change(settings, env="development", public_url=url).web_origins == origins

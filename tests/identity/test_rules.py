@@ -1,6 +1,6 @@
 """The rules about managing accounts and about ages; pure."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import product
 
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backend.core.actor import Role
-from backend.identity.rules import Unit, age_on, may_manage
+from backend.identity.rules import RefreshState, Unit, age_on, decide_refresh, may_manage
 
 KINDS: tuple[Role, ...] = ("province", "bureau", "registrar", "counselor", "student")
 TREE = (
@@ -62,3 +62,28 @@ def test_a_leap_day_birthday_counts_on_the_first_of_march() -> None:
         14,
         12,
     ]
+
+
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+GRACE = timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("presented", "seconds", "expected"),
+    [
+        (b"new", None, "rotate"),
+        (b"new", 29.9, "keep"),
+        (b"new", 30, "rotate"),
+        (b"old", 0, "repeat"),
+        (b"old", 29.9, "repeat"),
+        (b"old", 30, "reused"),
+        (b"old", None, "reused"),
+        (b"other", 1, "reused"),
+    ],
+)
+def test_replaced_refresh_token_is_accepted_within_the_grace(
+    presented: bytes, seconds: float | None, expected: str
+) -> None:
+    rotated_at = None if seconds is None else NOW - timedelta(seconds=seconds)
+    state = RefreshState(b"new", None if seconds is None else b"old", rotated_at)
+    assert decide_refresh(state, presented, NOW, GRACE) == expected

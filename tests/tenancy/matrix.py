@@ -12,6 +12,7 @@ from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.org.calendar import FIXED_HOLIDAYS
 from tests.support.campus import polygon, rectangle
+from tests.support.identity.browser import OWN_ORIGIN
 from tests.support.province import unique_school_code
 from tests.support.roll_call.attester import attester_position
 from tests.tenancy.cases import CASE_MODULES
@@ -45,12 +46,23 @@ FILING = {"outline": OUTLINE}
 HOLIDAYS = [f"2093-{month:02d}-{day:02d}" for month, day in FIXED_HOLIDAYS]
 ATTESTED = {"student_id": IdOf("attested")}
 SIGN_IN = {"login": "nobody.here", "password": "春风又绿江南岸-明月何时", "totp": "000000"}
+OWN_PAGE = {"Origin": OWN_ORIGIN}
 ACTIVATION = {"login": "nobody.here", "activation_code": "ABCDEFGH23456723"}
 
 STAFF: tuple[Row, ...] = (
     # Requests without credentials are rejected for their content.
     Row("POST /v1/sessions", "401", SIGN_IN),
     Row("POST /v1/sessions/refresh", "401", {"refresh_token": "2Zg0yWQ7mLk3v1xq9sT8bA"}),
+    Row(
+        "POST /v1/browser-sessions",
+        "401",
+        SIGN_IN | {"login": Computed(_unique_login)},  # so that failures of other rows do not delay it
+        headers=OWN_PAGE,
+    ),
+    Row("POST /v1/browser-sessions/refresh", "401", headers=OWN_PAGE),
+    Row("POST /v1/browser-sessions/refresh", "403", note="from no page"),
+    Row("DELETE /v1/browser-sessions/current", "ok", headers=OWN_PAGE),
+    Row("DELETE /v1/browser-sessions/current", "403", note="from no page"),
     Row(
         "POST /v1/activations",
         "401",
@@ -445,6 +457,9 @@ MOBILE: tuple[Row, ...] = (
 UNAUTHENTICATED_STAFF_ROUTES = {
     "POST /v1/sessions",
     "POST /v1/sessions/refresh",
+    "POST /v1/browser-sessions",
+    "POST /v1/browser-sessions/refresh",
+    "DELETE /v1/browser-sessions/current",
     "POST /v1/activations",
     "POST /v1/activations/confirmation",
     "POST /v1/callbacks/sms-reports/{token}",

@@ -44,6 +44,8 @@ async def send_row(scenario: TenancyScenario, client: Client, row: Row, pick: Pi
         options |= {"content": row.content.make(scenario), "headers": {"content-type": row.media}}
     elif row.body is not None:
         options["json"] = fill_template(row.body, scenario, pick)
+    if row.headers:
+        options["headers"] = {**options.get("headers", {}), **row.headers}
     return await client.request(row.method, path, **options)
 
 

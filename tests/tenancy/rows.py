@@ -66,6 +66,7 @@ class Row:
     content: Computed | None = None
     media: str | None = None
     pictures: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     note: str = ""
 
     @property

@@ -53,6 +53,18 @@ class TokensOut(BaseModel):
     )
 
 
+class BrowserTokensOut(BaseModel):
+    """The tokens that a page reads. The refresh token is in a cookie that it cannot read."""
+
+    access_token: str = Field(description="只保存在内存中 · keep it in memory only")
+    token_type: str = "Bearer"  # noqa: S105 - the scheme's name
+    expires_in: int = Field(description="秒 · seconds", examples=[600])
+    device_token: str | None = Field(
+        description="登录时返回，同 TokensOut；刷新时为空 · at sign-in, as in TokensOut; null after a refresh",
+        examples=["b1x0yWQ7mLk3v1xq9sT8bA"],
+    )
+
+
 class SessionOut(BaseModel):
     """One of the own sessions."""
 

@@ -1,6 +1,6 @@
 """Staff sign-in with two factors. A session is a row, so revoking it takes effect at the next request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -16,8 +16,6 @@ from backend.core.web.client import Client
 from backend.identity import unscoped_queries
 from backend.identity.accounts.passwords import password_matches
 from backend.identity.errors import SecondFactorUsed, SessionRevoked, SignInRefused
-from backend.identity.policy import province_policy
-from backend.identity.sign_in.access_tokens import IssuedToken, issue_staff_token
 from backend.identity.sign_in.attempts import forget_attempt, record_attempt, start_attempt
 from backend.identity.sign_in.second_factor import (
     PLACEHOLDER_SECRET,
@@ -25,6 +23,14 @@ from backend.identity.sign_in.second_factor import (
     open_secret,
 )
 from backend.identity.sign_in.secrets import hash_secret, new_secret_token
+from backend.identity.sign_in.session_tokens import (
+    NewSession,
+    SessionTokens,
+    issue_tokens,
+    open_session,
+    parse_refresh_token,
+    revoke_for_reuse,
+)
 from backend.identity.sign_in.sessions import revoke_session
 from backend.identity.sign_in.tables import SignInDevice, StaffSession
 from backend.identity.sign_in.unscoped_queries import Attempt, Reason, StaffAccountState
@@ -39,18 +45,8 @@ class SignIn:
     password: str
     totp: str
     device_token: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SessionTokens:
-    """The tokens of a session. The refresh token is used once and then replaced.
-
-    `device_token` marks the device as known to the account; a refresh returns none.
-    """
-
-    access: IssuedToken
-    refresh_token: str
-    device_token: str | None = None
+    in_browser: bool = False
+    """Whether the refresh token goes into a cookie."""
 
 
 async def sign_in(app_context: AppContext, command: SignIn, client: Client) -> SessionTokens:
@@ -105,31 +101,13 @@ async def _open_session(
     step: int,
     at: datetime,
 ) -> SessionTokens:
-    actor, session_id, secret = account.actor, new_id(), new_secret_token()
-    lifetime = province_policy(app_context, at).duration("identity.staff_session.lifetime")
+    actor = account.actor
     async with app_context.database.transaction(actor.scope) as session:
         await consume_code(session, actor.account_id, step)
         device_id, device_token = await _remember_device(session, actor.account_id, attempt, command, at)
-        session.add(
-            StaffSession(
-                id=session_id,
-                account_id=actor.account_id,
-                refresh_hash=hash_secret(secret),
-                created_at=at,
-                used_at=at,
-                expires_at=at + lifetime,
-                device_id=device_id,
-                address=client.address,
-                user_agent=client.user_agent,
-            )
-        )
-        act = audit.Act("SignedIn", "account", str(actor.account_id), actor.org_path)
-        audit.record(session, act, at)
-    return SessionTokens(
-        _issue_access_token(app_context, actor.account_id, session_id, at),
-        _format_refresh_token(session_id, secret),
-        device_token,
-    )
+        new = NewSession(app_context, actor, client, at, device_id, command.in_browser)
+        tokens = open_session(session, new)
+    return replace(tokens, device_token=device_token)
 
 
 async def _remember_device(
@@ -163,7 +141,7 @@ async def consume_code(session: AsyncSession, account_id: UUID, step: int) -> No
 async def refresh_session(app_context: AppContext, refresh_token: str) -> SessionTokens:
     """Exchange a refresh token for new tokens. A reused token revokes the session, because it may have been stolen."""
     at = app_context.clock()
-    session_id, secret = _parse_refresh_token(refresh_token)
+    session_id, secret = parse_refresh_token(refresh_token)
     state = await unscoped_queries.load_session(app_context.database, session_id)
     if state is None or not state.is_valid(at):
         raise SessionRevoked
@@ -174,45 +152,20 @@ async def refresh_session(app_context: AppContext, refresh_token: str) -> Sessio
             .where(
                 StaffSession.id == session_id,
                 StaffSession.refresh_hash == used,
+                StaffSession.in_browser.is_(False),
                 StaffSession.revoked_at.is_(None),
             )
             .values(refresh_hash=hash_secret(fresh), used_at=at)
         )
         is_rotated = cast("CursorResult[Any]", rotated).rowcount == 1
         if not is_rotated:
-            await revoke_session(session, session_id, at)
-            act = audit.Act(
-                "RefreshTokenReused", "account", str(state.actor.account_id), state.actor.org_path
-            )
-            audit.record(session, act, at)
+            await revoke_for_reuse(session, state.actor, session_id, at)
     if not is_rotated:
         raise SessionRevoked
-    return SessionTokens(
-        _issue_access_token(app_context, state.actor.account_id, session_id, at),
-        _format_refresh_token(session_id, fresh),
-    )
+    return issue_tokens(app_context, state.actor.account_id, session_id, fresh, at)
 
 
 async def sign_out(session: AsyncSession, actor: Actor, session_id: UUID, at: datetime) -> None:
     """Revoke the session; its tokens are refused at the next request."""
     await revoke_session(session, session_id, at)
     audit.record(session, audit.Act("SignedOut", "account", str(actor.account_id), actor.org_path), at)
-
-
-def _issue_access_token(
-    app_context: AppContext, account_id: UUID, session_id: UUID, at: datetime
-) -> IssuedToken:
-    life = province_policy(app_context, at).duration("identity.token.lifetime")
-    return issue_staff_token(app_context.keys, account_id, session_id, at, life)
-
-
-def _format_refresh_token(session_id: UUID, secret: str) -> str:
-    return f"{session_id}.{secret}"
-
-
-def _parse_refresh_token(refresh_token: str) -> tuple[UUID, str]:
-    head, _, secret = refresh_token.partition(".")
-    try:
-        return UUID(head), secret
-    except ValueError as error:
-        raise SessionRevoked from error

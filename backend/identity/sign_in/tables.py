@@ -19,6 +19,11 @@ class StaffSession(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"))
     refresh_hash: Mapped[bytes]
+    in_browser: Mapped[bool] = mapped_column(default=False)
+    """The refresh token is in a cookie. It is accepted there only, and others only in a body."""
+    previous_hash: Mapped[bytes | None]
+    rotated_at: Mapped[datetime | None]
+    """Of a browser's session: the refresh token before the current one, and when it was replaced."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]

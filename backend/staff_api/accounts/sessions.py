@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.client import ClientDep
@@ -31,12 +31,13 @@ from backend.identity.sign_in.schemas import (
     session_out,
     sign_in_event_out,
 )
+from backend.identity.sign_in.session_tokens import SessionTokens
 from backend.identity.sign_in.sessions import (
     end_other_sessions,
     end_own_session,
     load_own_sessions,
 )
-from backend.staff_api.caller import StaffCaller, StaffSignIn
+from backend.staff_api.caller import COOKIE, StaffCaller, StaffSignIn, clear_cookie
 from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["登录 · sign-in"])
@@ -46,7 +47,7 @@ OutcomeFilter = Annotated[SignInOutcome | None, Query(description="结果 · out
 AccountFilter = Annotated[UUID | None, Query(description="账号 · the account")]
 
 
-def _tokens_out(tokens: staff_sign_in.SessionTokens) -> TokensOut:
+def _tokens_out(tokens: SessionTokens) -> TokensOut:
     return TokensOut(
         access_token=tokens.access.value,
         expires_in=tokens.access.expires_in,
@@ -69,11 +70,14 @@ async def refresh_tokens(body: RefreshIn, app_context: AppContextDep) -> TokensO
 
 
 @router.delete("/sessions/current", status_code=204, responses=problem_responses(401))
-async def sign_out(caller: StaffCaller, sign_in: StaffSignIn) -> Response:
-    """退出登录 · Sign out; the tokens are refused at the next request."""
+async def sign_out(request: Request, caller: StaffCaller, sign_in: StaffSignIn) -> Response:
+    """退出登录 · Sign out; the tokens are refused at the next request, and a browser's cookie is removed."""
     async with caller.transaction() as session:
         await staff_sign_in.sign_out(session, caller.actor, sign_in.session_id, caller.at)
-    return Response(status_code=204)
+    response = Response(status_code=204)
+    if COOKIE in request.cookies:
+        clear_cookie(response)
+    return response
 
 
 @router.get("/sessions", responses=problem_responses(401))

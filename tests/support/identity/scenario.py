@@ -34,7 +34,14 @@ from backend.identity.tables import PictureFingerprint
 from backend.notice import delivery as sms_delivery
 from backend.notice.tables import NoticeDelivery
 from backend.people.tables import Student
-from backend.staff_api.accounts import accounts, authenticator_resets, phone_changes, rebinding, sessions
+from backend.staff_api.accounts import (
+    accounts,
+    authenticator_resets,
+    browser_sessions,
+    phone_changes,
+    rebinding,
+    sessions,
+)
 from backend.staff_api.accounts import activation as staff_activation
 from biometrics.errors import BiometricsError
 from mobile_api import activation, picture_views
@@ -190,6 +197,7 @@ async def identity_scenario(app_context: AppContext, owner: Database) -> AsyncIt
         _client(
             own,
             sessions.router,
+            browser_sessions.router,
             accounts.router,
             staff_activation.router,
             phone_changes.router,

@@ -601,6 +601,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/browser-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign In Browser
+         * @description 浏览器登录 · Sign in a browser with password and second factor; the refresh token is set as a cookie.
+         */
+        post: operations["signInBrowser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/browser-sessions/current": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Sign Out Browser
+         * @description 退出浏览器登录 · Sign out the browser: its session ends, and the cookie is removed. No access token is needed.
+         */
+        delete: operations["signOutBrowser"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/browser-sessions/refresh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refresh Browser Tokens
+         * @description 刷新浏览器的令牌 · Exchange the cookie for a new access token and a new cookie. It may be repeated within the grace.
+         */
+        post: operations["refreshBrowserTokens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/calendar-years": {
         parameters: {
             query?: never;
@@ -2637,7 +2697,7 @@ export interface paths {
         post?: never;
         /**
          * Sign Out
-         * @description 退出登录 · Sign out; the tokens are refused at the next request.
+         * @description 退出登录 · Sign out; the tokens are refused at the next request, and a browser's cookie is removed.
          */
         delete: operations["signOut"];
         options?: never;
@@ -4517,6 +4577,34 @@ export interface components {
              * Format: date-time
              */
             expires_at: string;
+        };
+        /**
+         * BrowserTokensOut
+         * @description The tokens that a page reads. The refresh token is in a cookie that it cannot read.
+         */
+        BrowserTokensOut: {
+            /**
+             * Access Token
+             * @description 只保存在内存中 · keep it in memory only
+             */
+            access_token: string;
+            /**
+             * Device Token
+             * @description 登录时返回，同 TokensOut；刷新时为空 · at sign-in, as in TokensOut; null after a refresh
+             * @example b1x0yWQ7mLk3v1xq9sT8bA
+             */
+            device_token: string | null;
+            /**
+             * Expires In
+             * @description 秒 · seconds
+             * @example 600
+             */
+            expires_in: number;
+            /**
+             * Token Type
+             * @default Bearer
+             */
+            token_type?: string;
         };
         /**
          * CalendarOut
@@ -12840,6 +12928,92 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["ResetOut"];
+                };
+            };
+        };
+    };
+    signInBrowser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "login": "zhengzhou.bureau",
+                 *       "password": "春风又绿江南岸-明月何时",
+                 *       "totp": "492039",
+                 *       "device_token": "b1x0yWQ7mLk3v1xq9sT8bA"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SignInIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access_token": "…",
+                     *       "token_type": "…",
+                     *       "expires_in": 600,
+                     *       "device_token": "b1x0yWQ7mLk3v1xq9sT8bA"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BrowserTokensOut"];
+                };
+            };
+        };
+    };
+    signOutBrowser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    refreshBrowserTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access_token": "…",
+                     *       "token_type": "…",
+                     *       "expires_in": 600,
+                     *       "device_token": "b1x0yWQ7mLk3v1xq9sT8bA"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BrowserTokensOut"];
                 };
             };
         };

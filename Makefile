@@ -22,7 +22,7 @@ web: setup ## 构建网页 · build the web apps, if their sources changed
 browser: setup
 	@$(BIN)/python -m backend.devstack.browser
 
-run: setup web ## 启动（PORT=8000），Ctrl-C 停止 · start; Ctrl-C stops
+run: setup web ## 启动（PORT=8000；LAN=1 供手机访问），Ctrl-C 停止 · start; LAN=1 for phones; Ctrl-C stops
 	@exec $(BIN)/python -m backend.devstack.supervisor
 
 sample-faces: setup

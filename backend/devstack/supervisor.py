@@ -22,12 +22,14 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from backend.devstack.errors import ApiNotReady, BadPort, DevstackError, PortBusy, StepFailed
+from backend.devstack.lan import choose_lan_address, ensure_certificates, lan_banner
 from backend.devstack.paths import Purpose
 from backend.devstack.processes import Program, keep_running, print_line, run_once
 from backend.devstack.services import Stack, running_stack
 
+ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
-API_PORT, GATEWAY_PORT, VITE_PORT = 8000, 8009, 5173
+API_PORT, GATEWAY_PORT, VITE_PORT, LAN_PORT = 8000, 8009, 5173, 8443
 HIGHEST_PORT = 65535
 READY_SECONDS = 90
 
@@ -57,6 +59,17 @@ DEV_PROGRAMS = (
     Program("counselor", (*_NPM, "apps/counselor"), command="python"),
 )
 """The programs of `make dev`. Vite serves the web apps and passes requests of the APIs on."""
+LAN_PROGRAMS = (
+    Program(
+        "lan",
+        (
+            *("serve", "--host", "0.0.0.0", "--port", "{https}", "--processes", "1"),  # noqa: S104 - LAN=1 asks for it
+            *("--tls-certificate", "{certificate}", "--tls-key", "{key}"),
+        ),
+    ),
+    Program("lan-cert", ("-m", "backend.devstack.lan", "{authority}", "{authority_port}"), command="python"),
+)
+"""Further programs of `make run LAN=1`: the same application over HTTPS, and the certificate to trust."""
 COMMAND_STEPS = (("migrate", ("migrate",)), ("seed", ("seed", "--bare")))
 """The steps before a given command, which creates its own data except for the first account of the province."""
 SHOW_SIGN_INS = ("seed", "--show")
@@ -68,16 +81,33 @@ _DEMO_ENVIRONMENT = {
 
 
 @dataclass(frozen=True, slots=True)
+class LanPorts:
+    """This machine's address on the local network, and the ports of HTTPS and of the authority's certificate there."""
+
+    address: str
+    https: int
+    authority: int
+
+    @property
+    def authority_url(self) -> str:
+        """Where a phone gets the certificate to trust."""
+        return f"http://{self.address}:{self.authority}/"
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """TCP ports of this run, on the loopback address. `vite` are those of the student app and of the counselor page."""
 
     api: int
     gateway: int
     vite: tuple[int, int] | None = None
+    lan: "LanPorts | None" = None
 
     @property
     def public_url(self) -> str:
         """The address that browsers use, and that proofs contain."""
+        if self.lan is not None:
+            return f"https://{self.lan.address}:{self.lan.https}"
         return f"http://{HOST}:{self.api if self.vite is None else self.vite[0]}"
 
 
@@ -97,9 +127,10 @@ def next_free(port: int, taken: frozenset[int] = frozenset()) -> int:
     return next(p for p in range(port, HIGHEST_PORT + 1) if p not in taken and is_free(p))
 
 
-def choose_ports(requested: str | None, *, dev: bool = False) -> Ports:
+def choose_ports(requested: str | None, *, dev: bool = False, lan: str | None = None) -> Ports:
     """Choose the API's port: the requested one, or by default the first free one from 8000. A requested port that
-    is busy or invalid raises an error. With `dev`, choose ports for Vite as well.
+    is busy or invalid raises an error. With `dev`, choose ports for Vite as well; with the address `lan`, those of the
+    local network.
     """
     if requested:
         if not (requested.isascii() and requested.isdigit() and 1 <= int(requested) <= HIGHEST_PORT):
@@ -112,6 +143,9 @@ def choose_ports(requested: str | None, *, dev: bool = False) -> Ports:
         if api != API_PORT:
             log(f"端口 {API_PORT} 已被占用，改用 {api} · Port {API_PORT} is in use, using {api}")
     gateway = next_free(GATEWAY_PORT, frozenset({api}))
+    if lan is not None:
+        https = next_free(LAN_PORT, frozenset({api, gateway}))
+        return Ports(api, gateway, lan=LanPorts(lan, https, next_free(https + 1, frozenset({api, gateway}))))
     if not dev:
         return Ports(api, gateway)
     student = next_free(VITE_PORT, frozenset({api, gateway}))
@@ -159,6 +193,20 @@ def program_environment(stack: Stack, ports: Ports, state: Path, purpose: Purpos
         **vite_environment(ports),
         **(_DEMO_ENVIRONMENT if purpose == "demo" else {}),
         **({"DIANMING_CLOCK_FILE": str(state / "clock")} if has_demo_clock(purpose) else {}),
+    }
+
+
+def lan_fields(ports: Ports) -> dict[str, object]:
+    """Return what the programs of LAN=1 need; creates the certificates on first use."""
+    if ports.lan is None:
+        return {}
+    files = ensure_certificates(ROOT / ".local" / "lan", ports.lan.address)
+    return {
+        "https": ports.lan.https,
+        "certificate": files.certificate,
+        "key": files.key,
+        "authority": files.authority,
+        "authority_port": ports.lan.authority,
     }
 
 
@@ -230,12 +278,13 @@ async def run_programs(command: list[str], dianming: str, environment: dict[str,
     for name, arguments in COMMAND_STEPS if command else STEPS:
         if status := await run_once(name, [dianming, *arguments], environment):
             raise StepFailed(step=f"dianming {' '.join(arguments)}", status_code=status)
-    programs = PROGRAMS if ports.vite is None else DEV_PROGRAMS
+    usual: tuple[Program, ...] = PROGRAMS if ports.vite is None else DEV_PROGRAMS
+    programs = usual if ports.lan is None else (*usual, *LAN_PROGRAMS)
     instances = [(name, program) for program in programs for name in program.instances()]
     tasks = []
     folder = Path(dianming).parent
     for position, (name, program) in enumerate(instances):
-        fields = {"api": ports.api, "gateway": ports.gateway, "bin": folder}
+        fields = {"api": ports.api, "gateway": ports.gateway, "bin": folder, **lan_fields(ports)}
         options = [option.format(**fields) for option in program.arguments]
         line = [str(folder / program.command), *options]
         supervision = keep_running(name, line, environment, position, log)
@@ -250,6 +299,8 @@ async def run_programs(command: list[str], dianming: str, environment: dict[str,
             return await run_once(Path(command[0]).name, command, environment)
         print_line(ready_banner(ports))
         await run_once("sign-ins", [dianming, *SHOW_SIGN_INS], environment)
+        if ports.lan is not None:
+            print_line(lan_banner(f"{ports.public_url}/m/", ports.lan.authority_url))
         # Unlike gather, wait does not cancel the tasks: a second cancellation would interrupt their shutdown.
         failed, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in failed:
@@ -302,7 +353,8 @@ def supervise(root: Path, dianming: str, purpose: Purpose, command: list[str], *
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        ports = choose_ports(os.environ.get("PORT"), dev=dev)
+        lan = None if command else choose_lan_address(os.environ.get("LAN", ""))
+        ports = choose_ports(os.environ.get("PORT"), dev=dev, lan=lan)
         with running_stack(root, purpose) as stack, state_directory(root, purpose) as state:
             environment = program_environment(stack, ports, state, purpose)
             with settings_file(root, environment) if purpose == "run" else nullcontext():
@@ -318,8 +370,7 @@ def main(argv: list[str]) -> int:
     """Run the supervisor for the checkout that contains this file."""
     arguments = parse_arguments(argv)
     dianming = str(Path(sys.executable).parent / "dianming")
-    root = Path(__file__).resolve().parents[2]
-    return supervise(root, dianming, arguments.purpose, arguments.command, dev=arguments.dev)
+    return supervise(ROOT, dianming, arguments.purpose, arguments.command, dev=arguments.dev)
 
 
 if __name__ == "__main__":

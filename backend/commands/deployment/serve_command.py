@@ -1,6 +1,7 @@
 """`dianming serve`: serve both APIs over HTTP."""
 
 import os
+from pathlib import Path
 
 import typer
 from fastapi import FastAPI
@@ -10,7 +11,7 @@ from backend.core.app_context import open_app_context
 from backend.core.process.gc_tuning import freeze_startup_objects
 from backend.core.process.logging import configure_logging
 from backend.core.process.open_files import raise_open_file_limit
-from backend.core.web.server import serve
+from backend.core.web.server import TlsFiles, serve
 from backend.settings import get_settings
 
 
@@ -30,7 +31,12 @@ def command(
     processes: int = typer.Option(
         0, min=0, max=64, help="进程数，0 为按设置 · processes that share the port; 0: from the settings"
     ),
+    tls_certificate: Path | None = typer.Option(
+        None, help="证书文件，不经代理直接提供 HTTPS 时使用 · certificate, to serve HTTPS without a proxy"
+    ),
+    tls_key: Path | None = typer.Option(None, help="证书的私钥文件 · key of the certificate"),
 ) -> None:
-    """启动接口服务 · Serve the mobile and the staff API."""
+    """启动接口服务 · Serve the mobile and the staff API, and the web apps."""
     workers = processes or get_settings().api_processes
-    serve(f"{__name__}:{application.__name__}", host, port, workers)
+    tls = TlsFiles(tls_certificate, tls_key)
+    serve(f"{__name__}:{application.__name__}", host, port, workers, tls=tls)

@@ -6,13 +6,30 @@ those pending on its socket are lost.
 """
 
 import socket
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 
-def serve(application: str, host: str, port: int, processes: int, keep_alive: int = 5) -> None:
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Files of the server's certificate and key, where no proxy terminates TLS."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def serve(
+    application: str,
+    host: str,
+    port: int,
+    processes: int,
+    keep_alive: int = 5,
+    tls: TlsFiles = TlsFiles(),
+) -> None:
     """Serve the application of the factory `application` ("module:name") until a signal stops it.
 
     uvicorn ignores forwarded headers; the application reads those of configured proxies (`backend.core.web.client`), so a
@@ -28,6 +45,8 @@ def serve(application: str, host: str, port: int, processes: int, keep_alive: in
         log_level="warning",
         access_log=False,  # uvicorn would format a line for each request and print none
         timeout_keep_alive=keep_alive,
+        ssl_certfile=tls.certificate,
+        ssl_keyfile=tls.key,
     )
     if processes == 1:
         server = uvicorn.Server(config)

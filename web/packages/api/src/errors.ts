@@ -14,6 +14,7 @@ interface ProblemBody {
   errors?: unknown
   server_time?: unknown
   attempted?: unknown
+  checks?: unknown
 }
 
 /** Codes that the client gives itself, because no answer of the server has one. */
@@ -40,6 +41,8 @@ export class ApiError extends Error {
   readonly retryAfterS: number | undefined
   /** With `proof_clock_wrong`: the server's time, in milliseconds since the epoch. */
   readonly serverTimeMs: number | undefined
+  /** With `rebinding_check_needed`: the ways to prove who one is, `face` and `in_person`. */
+  readonly checks: readonly string[]
   /** With `intake_busy`: the signed time of this attempt, for the retry. */
   readonly attempted: string | undefined
 
@@ -51,6 +54,7 @@ export class ApiError extends Error {
     retryAfterS?: number | undefined
     serverTimeMs?: number | undefined
     attempted?: string | undefined
+    checks?: readonly string[]
     cause?: unknown
   }) {
     super(`${parts.code} (${parts.status})`, { cause: parts.cause })
@@ -62,6 +66,7 @@ export class ApiError extends Error {
     this.retryAfterS = parts.retryAfterS
     this.serverTimeMs = parts.serverTimeMs
     this.attempted = parts.attempted
+    this.checks = parts.checks ?? []
   }
 
   /** The sentence in the caller's language, given as a language tag such as `zh-CN`. */
@@ -71,7 +76,7 @@ export class ApiError extends Error {
 
   /** Whether the same request may succeed later. */
   get isTemporary(): boolean {
-    return this.status === 0 || this.status === 429 || this.status >= 500
+    return this.code in CLIENT_SENTENCES || this.status === 429 || this.status >= 500
   }
 }
 
@@ -101,6 +106,7 @@ export async function readProblem(response: Response): Promise<ApiError> {
     retryAfterS: Number.isFinite(retryAfter) ? retryAfter : undefined,
     serverTimeMs: Number.isFinite(serverTime) ? serverTime : undefined,
     attempted: text(body.attempted),
+    checks: Array.isArray(body.checks) ? body.checks.filter((each) => typeof each === 'string') : [],
   })
 }
 

@@ -15,6 +15,7 @@ export { deleteKey, ensureKey, keepStorage, loadKey, publicJwk, thumbprint } fro
 export {
   addToOutbox,
   loadOutbox,
+  loadReceipts,
   type OutboxItem,
   type OutboxResult,
   type OutboxTransport,
@@ -22,6 +23,7 @@ export {
   removeFromOutbox,
   retryDelayMs,
   sendItem,
+  type StoredReceipt,
 } from './outbox.ts'
 export {
   accuracyBand,

@@ -25,8 +25,14 @@ export interface OutboxItem {
 
 export interface Receipt {
   submissionId: string
+  /** A JWS of the server: the student's evidence of being in time. */
   receipt: string
   framesDueAt: string
+}
+
+/** A receipt as it is kept on this device. */
+export interface StoredReceipt extends Receipt {
+  rollCallId: string
 }
 
 /** How items reach the server. Each method rejects with an error like `ApiError`. */
@@ -42,6 +48,8 @@ export interface OutboxTransport {
 
 /** The parts of `ApiError` that decide about a retry. */
 interface SendError {
+  code?: string
+  status?: number
   isTemporary?: boolean
   retryAfterS?: number | undefined
   attempted?: string | undefined
@@ -79,6 +87,11 @@ export async function removeFromOutbox(id: string): Promise<void> {
   await (await openStore()).delete('outbox', id)
 }
 
+/** The receipts of this device, in no order. */
+export async function loadReceipts(): Promise<StoredReceipt[]> {
+  return (await openStore()).getAll('receipts')
+}
+
 /**
  * Try once to send what is missing of an item, and store each step. A temporary failure puts the item off; a refusal
  * removes it. `onStep` is told after each step.
@@ -100,15 +113,17 @@ export async function sendItem(
       const body = attempted === undefined ? { envelope } : { envelope, attempted }
       const isOwnProof = !current.isTried && Date.now() - current.createdAtMs < OWN_PROOF_MS
       await step({ isTried: true }) // before it is sent: after a lost answer the envelope is no proof any more
-      await step(await transport.sendEnvelope(current.rollCallId, body, isOwnProof))
+      const receipt = await transport.sendEnvelope(current.rollCallId, body, isOwnProof)
+      await (await openStore()).put('receipts', { ...receipt, rollCallId: current.rollCallId })
+      await step(receipt)
     }
     for (let n = current.framesSent; n < current.frames.length; n += 1) {
       await transport.sendFrame(current.submissionId as string, n, current.frames[n] as ArrayBuffer)
       await step({ framesSent: n + 1 })
     }
   } catch (error) {
-    const { isTemporary, retryAfterS, attempted } = error as SendError
-    if (isTemporary !== true) {
+    const { retryAfterS, attempted } = error as SendError
+    if (!mayRetry(error as SendError)) {
       await removeFromOutbox(current.id)
       return { state: 'refused', item: current, error }
     }
@@ -122,6 +137,13 @@ export async function sendItem(
   }
   await removeFromOutbox(current.id)
   return { state: 'done', item: current }
+}
+
+const KEY_LOST = new Set(['key_revoked', 'phone_replaced'])
+
+/** A lost sign-in is not the end of an envelope: the next try gets a new token. */
+function mayRetry({ isTemporary, status, code }: SendError): boolean {
+  return isTemporary === true || (status === 401 && !KEY_LOST.has(code ?? ''))
 }
 
 /** Milliseconds until the next try: what the server asks for, otherwise twice as long each time. */

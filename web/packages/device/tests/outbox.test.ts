@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   addToOutbox,
   loadOutbox,
+  loadReceipts,
   type OutboxTransport,
   removeFromOutbox,
   retryDelayMs,
@@ -78,6 +79,20 @@ describe('an item of the outbox', () => {
     expect((await sendItem(stored, second)).state).toBe('done')
     expect(second.sendEnvelope).not.toHaveBeenCalled()
     expect(second.sendFrame).toHaveBeenCalledTimes(1)
+  })
+
+  it('keeps its receipt on this device', async () => {
+    await sendItem(await newItem(), transport())
+    expect(await loadReceipts()).toEqual([{ ...RECEIPT, rollCallId: 'call' }])
+  })
+
+  it.each([
+    ['token_expired', 'waiting'],
+    ['key_revoked', 'refused'],
+  ])('after %s it is %s', async (code, state) => {
+    const error = { isTemporary: false, status: 401, code }
+    const sendEnvelope = vi.fn().mockRejectedValue(error)
+    expect((await sendItem(await newItem(), transport({ sendEnvelope }))).state).toBe(state)
   })
 
   it('is removed by a refusal, which is reported', async () => {

@@ -11,23 +11,27 @@ declare module 'vue-router' {
   }
 }
 
+const page = (path: string, name: string, component: RouteRecordRaw['component'], meta = {}) =>
+  ({ path, name, component, meta, props: true }) as RouteRecordRaw
+
 const routes: RouteRecordRaw[] = [
-  { path: '/', name: 'roll-calls', component: () => import('./pages/RollCalls.vue'), meta: { tabs: true } },
-  { path: '/leave', name: 'leave', component: () => import('./pages/Leave.vue'), meta: { tabs: true } },
-  { path: '/notices', name: 'notices', component: () => import('./pages/Notices.vue'), meta: { tabs: true } },
-  { path: '/me', name: 'me', component: () => import('./pages/Me.vue'), meta: { tabs: true } },
-  {
-    path: '/welcome',
-    name: 'welcome',
-    component: () => import('./pages/Welcome.vue'),
-    meta: { public: true },
-  },
-  {
-    path: '/:rest(.*)',
-    name: 'not-found',
-    component: () => import('./pages/NotFound.vue'),
-    meta: { public: true },
-  },
+  page('/', 'roll-calls', () => import('./pages/RollCalls.vue'), { tabs: true }),
+  page('/leave', 'leave', () => import('./pages/Leave.vue'), { tabs: true }),
+  page('/notices', 'notices', () => import('./pages/Notices.vue'), { tabs: true }),
+  page('/me', 'me', () => import('./pages/Me.vue'), { tabs: true }),
+  page('/history', 'history', () => import('./pages/History.vue')),
+  page('/roll-calls/:id', 'roll-call', () => import('./pages/RollCall.vue')),
+  page('/roll-calls/:id/check-in', 'check-in', () => import('./pages/CheckIn.vue')),
+  page('/roll-calls/:id/in-person', 'in-person', () => import('./pages/InPerson.vue')),
+  page('/roll-calls/:id/claim', 'claim', () => import('./pages/Claim.vue')),
+  page('/activation', 'activation', () => import('./pages/Activation.vue')),
+  page('/activation/record', 'record', () => import('./pages/Record.vue')),
+  page('/activation/consents', 'consents', () => import('./pages/Consents.vue')),
+  page('/activation/face', 'face', () => import('./pages/Face.vue')),
+  page('/activation/portrait', 'portrait', () => import('./pages/Portrait.vue')),
+  page('/me/verification-route', 'verification-route', () => import('./pages/VerificationRoute.vue')),
+  page('/welcome', 'welcome', () => import('./pages/Welcome.vue'), { public: true }),
+  page('/:rest(.*)', 'not-found', () => import('./pages/NotFound.vue'), { public: true }),
 ]
 
 export function createAppRouter() {

@@ -1,7 +1,7 @@
-import { DeviceSession, loadKey, ServerClock } from '@dianming/device'
+import { deleteKey, DeviceSession, loadKey, ServerClock } from '@dianming/device'
 import { createMobileClient } from '@dianming/api/mobile'
 import { defineStore } from 'pinia'
-import { ref } from 'vue'
+import { markRaw, ref } from 'vue'
 
 import { language } from '../i18n.ts'
 
@@ -9,15 +9,18 @@ import { language } from '../i18n.ts'
 export const useSession = defineStore('session', () => {
   const isRegistered = ref<boolean>()
   const lostBecause = ref<string>()
-  const clock = new ServerClock()
-  const device = new DeviceSession(clock, {
-    language,
-    onKeyLost(code) {
-      isRegistered.value = false
-      lostBecause.value = code
-    },
-  })
-  const api = createMobileClient(device)
+  // Raw, because a proxy has no access to private fields.
+  const clock = markRaw(new ServerClock())
+  const device = markRaw(
+    new DeviceSession(clock, {
+      language,
+      onKeyLost(code) {
+        isRegistered.value = false
+        lostBecause.value = code
+      },
+    }),
+  )
+  const api = markRaw(createMobileClient(device))
 
   /** Look once whether this phone has a key of a confirmed registration. Rejects with `StorageRefused`. */
   async function load(): Promise<boolean> {
@@ -33,7 +36,16 @@ export const useSession = defineStore('session', () => {
     lostBecause.value = undefined
   }
 
-  return { isRegistered, lostBecause, clock, api, load, register }
+  /** Delete the key. The phone has to be registered again, with a new one. */
+  async function signOut(): Promise<void> {
+    await deleteKey()
+    device.forget()
+    localStorage.removeItem(REGISTERED)
+    isRegistered.value = false
+    lostBecause.value = undefined
+  }
+
+  return { isRegistered, lostBecause, clock, device, api, load, register, signOut }
 })
 
 const REGISTERED = 'dianming.registered'

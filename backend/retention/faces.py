@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, and_, delete, or_, select, update
+from sqlalchemy import Select, and_, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
@@ -19,6 +19,8 @@ from backend.people.tables import Student
 from backend.policy import PolicyAt
 from backend.retention.deletion import Expired, RetentionKind
 from backend.retention.legal_holds import has_open_case
+from backend.roll_call.looks.conditions import is_unanswered
+from backend.roll_call.tables import LookRequest
 from backend.standing.store.tables import StandingEntry
 
 
@@ -67,7 +69,13 @@ async def mark_shots_deleted(session: AsyncSession, ids: Sequence[UUID], at: dat
 async def find_expired_portraits(
     session: AsyncSession, policy: PolicyAt, at: datetime, limit: int
 ) -> Sequence[Expired]:
-    """Portraits refused or replaced long enough ago, and those of students who are off the roll."""
+    """Portraits refused or replaced long enough ago, and those of students who are off the roll.
+
+    A portrait that a person compares in an open look is kept until the look has ended.
+    """
+    open_look = exists().where(
+        LookRequest.portrait_id == Portrait.id, LookRequest.expires_at > at, is_unanswered()
+    )
     spare = and_(
         Portrait.status.in_(["refused", "replaced"]),
         Portrait.decided_at <= at - policy.duration("retention.spare_portraits"),
@@ -77,7 +85,7 @@ async def find_expired_portraits(
     )
     rows = await session.scalars(
         select(Portrait)
-        .where(Portrait.picture_deleted_at.is_(None), or_(spare, left_school))
+        .where(Portrait.picture_deleted_at.is_(None), or_(spare, left_school), ~open_look)
         .order_by(Portrait.decided_at)
         .limit(limit)
     )

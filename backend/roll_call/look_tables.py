@@ -127,11 +127,14 @@ class LookClosing(Base):
 
 
 class LookNotice(Base):
-    """A staff account was told once that looks of a roll call wait for it (`waiting`), or that they expire (`expiring`)."""
+    """What a staff account was told once about the looks of a roll call.
+
+    They wait for it (`waiting`), they expire (`expiring`), or their review was not done in time (`review_overdue`).
+    """
 
     __tablename__ = "look_notice"
     __tenancy__ = "org"
-    __table_args__ = (CheckConstraint("kind IN ('waiting', 'expiring')", name="kind"),)
+    __table_args__ = (CheckConstraint("kind IN ('waiting', 'expiring', 'review_overdue')", name="kind"),)
 
     roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"), primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)

@@ -14,7 +14,8 @@ from backend.events import deliver
 from backend.identity.tables import Account
 from backend.notice.tables import Notice, NoticeMessage
 from backend.roll_call import rules
-from backend.roll_call.looks.tasks import remind_of_expiring_looks
+from backend.roll_call.looks import answers
+from backend.roll_call.looks.tasks import close_ended_looks, remind_of_expiring_looks
 from backend.roll_call.voiding import void_roll_call
 from backend.staff_api.roll_calls import looks
 from tests.support.roll_call.looks import (
@@ -207,3 +208,24 @@ async def test_answered_look_is_not_reminded(api: StaffClient, scenario: RollCal
     scenario.clock.at = look.expires_at - timedelta(hours=1)
     await remind_of_expiring_looks(scenario.app_context)
     assert await count_notices(scenario, "look_expiring", roll_call_id) == {}
+
+
+async def test_overdue_reviews_of_a_roll_call_are_reported_once_to_each_person(
+    api: StaffClient, scenario: RollCallScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "is_sampled", lambda *_: True)
+    _, counselor = await staff_of_school(scenario)
+    member = await bureau_member(scenario)
+    roll_call_id = (await scenario.launch()).roll_call.id
+    for student in await activate_with_looks(scenario, 2):
+        await scenario.pass_roll_call(student, roll_call_id)
+    await reencode_frames(scenario)
+    for look in await load_requests(scenario, roll_call_id):
+        for picture in (*look.shown_frames, "portrait"):
+            await api.get(counselor, f"/v1/looks/{look.id}/pictures/{picture}")
+        assert (await api.post(counselor, f"/v1/looks/{look.id}/answer", {"same": "yes"})).status_code == 201
+    reviews = [each for each in await load_requests(scenario, roll_call_id) if each.reviews is not None]
+    assert len(reviews) == 2
+    scenario.clock.at = max(each.expires_at for each in reviews)
+    await close_ended_looks(scenario.app_context)
+    assert (await count_notices(scenario, "look_review_overdue", roll_call_id))[member] == 1

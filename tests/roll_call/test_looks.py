@@ -15,6 +15,7 @@ from backend.identity.consents import AnswerConsent, answer_consent
 from backend.identity.events import LookConsentRevoked
 from backend.identity.pictures.tables import PictureView
 from backend.identity.policy import province_policy
+from backend.identity.tables import Portrait
 from backend.org.calendar_years import get_working_calendar
 from backend.roll_call import rules
 from backend.roll_call.looks import answers
@@ -530,3 +531,22 @@ async def test_retention_keeps_only_the_pictures_of_an_open_look(
     async with scenario.owner_transaction() as session:
         keys = [f"{each}" for each in await load_kept_frames(scenario, verdict.submission_id)]
     assert keys  # the rows keep their hashes; the files are gone
+
+
+async def test_portrait_that_was_replaced_is_kept_while_a_person_looks(
+    api: StaffClient, scenario: RollCallScenario, counselor: Actor
+) -> None:
+    roll_call_id, (student,) = await check_in(scenario)
+    (request,) = await load_requests(scenario, roll_call_id)
+    async with scenario.owner_transaction() as session:
+        portrait = await session.get_one(Portrait, request.portrait_id)
+        portrait.status, portrait.decided_at = "replaced", scenario.clock()
+        row = await session.get_one(type(request), request.id)
+        row.expires_at = scenario.clock() + timedelta(days=5)
+    await run_retention(scenario, timedelta(days=2))
+    (look,) = await api.every(counselor, LOOKS)
+    assert (await api.get(counselor, f"{LOOKS}/{look['id']}/pictures/portrait")).status_code == 200
+    await run_retention(scenario, timedelta(days=4))
+    async with scenario.owner_transaction() as session:
+        assert (await session.get_one(Portrait, request.portrait_id)).picture_deleted_at is not None
+    assert student.student_id == request.student_id

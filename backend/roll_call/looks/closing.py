@@ -5,21 +5,20 @@ The result of the student is not touched. The launching side is told of a review
 
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from sqlalchemy import not_, or_, select
+from sqlalchemy import and_, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
 from backend.identity.events import LookConsentRevoked
-from backend.identity.recipients import AUTHORITY_ROLES, select_staff
+from backend.identity.recipients import AUTHORITY_ROLES
 from backend.identity.tables import Account
-from backend.notice.messages import IN_APP, Message
-from backend.notice.service import post_notices
 from backend.org.tables import OrgUnit
 from backend.roll_call.attestation.escalation import load_superior
 from backend.roll_call.looks import texts
 from backend.roll_call.looks.conditions import is_unanswered
+from backend.roll_call.looks.notifications import tell_once
 from backend.roll_call.looks.queries import is_consented, is_needed
 from backend.roll_call.outcomes import lock_obligation
 from backend.roll_call.tables import LookClosing, LookRequest, RollCall
@@ -120,7 +119,10 @@ async def _close_if_unanswered(
 
 
 async def _report_overdue(session: AsyncSession, request: LookRequest, at: datetime) -> None:
-    """Report a review that was not done to the superior of the reviewing unit; the student stays present."""
+    """Report a review that was not done to the superior of the reviewing unit; the student stays present.
+
+    Each review has an audit entry, and each person one notice for the roll call.
+    """
     roll_call = await session.get_one(RollCall, request.roll_call_id)
     superior = await load_superior(session, roll_call.launcher_path)
     reviewing = (await session.scalars(select(OrgUnit).where(OrgUnit.path == roll_call.launcher_path))).one()
@@ -129,13 +131,8 @@ async def _report_overdue(session: AsyncSession, request: LookRequest, at: datet
         "look.review_overdue", "org_unit", str(reviewing.id), roll_call.launcher_path, after=after
     )
     audit.record(session, act, at)
-    message = Message.of(
-        "look_review_overdue",
-        uuid5(roll_call.id, "look_review_overdue"),
-        texts.overdue_to_staff(reviewing.name, request.expires_at),
-        {"roll_call_id": roll_call.id},
-    )
-    recipients = select_staff(
+    addressed = and_(
         Account.org_id.in_({superior.id, reviewing.id}), Account.kind.in_((*AUTHORITY_ROLES, "registrar"))
     )
-    await post_notices(session, recipients, message, IN_APP, at)
+    text = texts.overdue_to_staff(reviewing.name, roll_call.title, request.expires_at)
+    await tell_once(session, roll_call, "review_overdue", addressed, text, at)

@@ -33,7 +33,7 @@ async def notify_looks_requested(session: AsyncSession, event: LooksRequested, a
     else:
         addressed = _is_school_staff(select(literal(event.school_id)), select(literal(event.class_id)))
     text = texts.look_waiting_to_staff(roll_call.title, event.until)
-    return await _tell_once(session, roll_call, "waiting", addressed, text, at)
+    return await tell_once(session, roll_call, "waiting", addressed, text, at)
 
 
 async def load_roll_calls_with_expiring_looks(
@@ -67,7 +67,7 @@ async def remind_before_expiry(
         and_(_is_launching_staff(roll_call), exists(select(LookRequest.id).where(*of_launcher))),
     )
     text = texts.look_expiring_to_staff(roll_call.title, first)
-    return await _tell_once(session, roll_call, "expiring", addressed, text, at)
+    return await tell_once(session, roll_call, "expiring", addressed, text, at)
 
 
 def _is_school_staff(schools: Select[UUID], classes: Select[UUID]) -> ColumnElement[bool]:
@@ -86,7 +86,7 @@ def _is_launching_staff(roll_call: RollCall) -> ColumnElement[bool]:
     return and_(Account.org_id == roll_call.launcher_id, Account.kind.in_((*AUTHORITY_ROLES, "registrar")))
 
 
-async def _tell_once(
+async def tell_once(
     session: AsyncSession,
     roll_call: RollCall,
     kind: str,
@@ -94,6 +94,7 @@ async def _tell_once(
     text: NoticeText,
     at: datetime,
 ) -> int:
+    """Post a notice to the accounts that meet the condition on `Account`, unless they had it. Returns their number."""
     staff = select_staff(addressed).subquery()
     rows = select(
         literal(roll_call.id), literal(kind), staff.c.account_id, staff.c.org_path, literal(at)

@@ -40,6 +40,7 @@ MOBILE_ROUTERS = (
     "mobile_api.claims",
     "mobile_api.files",
     "mobile_api.explanations",
+    "mobile_api.guardian",
     "mobile_api.notices",
     "mobile_api.picture_views",
 )

@@ -16,11 +16,13 @@ from backend.appeal import events as appeal
 from backend.appeal.ending import end_appeals_without_object
 from backend.core.event import StudentEvent
 from backend.core.tenancy import Scope
+from backend.guardian import tasks as guardian_tasks
 from backend.leave import events as leave
 from backend.leave import guardians
 from backend.org.paths import common_superior_path
 from backend.people import events as people
 from backend.roll_call import events as roll_call
+from backend.roll_call.rules import Outcome
 from backend.standing import events as standing
 from backend.standing import tasks as standing_tasks
 from backend.standing.engine.prompts import PromptKind
@@ -127,6 +129,32 @@ async def notify_guardians_of_limit(
 ) -> None:
     if event.kind is PromptKind.LEAVE_OVER_CAP:
         await guardians.notify_over_limit(session, event.student_id, event.prompt_id, at)
+
+
+async def notify_guardians_of_misses(
+    session: AsyncSession, event: roll_call.RollCallSettled, _at: datetime
+) -> None:
+    await guardian_tasks.enqueue_miss_notices(session, event.roll_call_id)
+
+
+async def notify_guardians_of_outcome(
+    session: AsyncSession, event: roll_call.OutcomeChanged, _at: datetime
+) -> None:
+    """A later entry can turn an undetermined result into a miss."""
+    if event.outcome == Outcome.MISSED:
+        await guardian_tasks.enqueue_notice(session, event.school_id, event.student_id, "miss")
+
+
+async def notify_guardians_of_warning(
+    session: AsyncSession, event: standing.StudentWarned, _at: datetime
+) -> None:
+    await guardian_tasks.enqueue_notice(session, event.school_id, event.student_id, "warning")
+
+
+async def notify_guardians_of_prompt(
+    session: AsyncSession, event: standing.PromptRaised, _at: datetime
+) -> None:
+    await guardian_tasks.enqueue_notice(session, event.school_id, event.student_id, "prompt")
 
 
 async def end_appeals(session: AsyncSession, event: standing.StandingChanged, at: datetime) -> None:

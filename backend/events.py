@@ -31,6 +31,10 @@ from backend.event_consumers import (
     end_appeals,
     holder_scope,
     notify_guardians_of_limit,
+    notify_guardians_of_misses,
+    notify_guardians_of_outcome,
+    notify_guardians_of_prompt,
+    notify_guardians_of_warning,
     org_path_scope,
     post_aid_entries,
     school_and_accounts_scope,
@@ -100,12 +104,17 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(
                 roll_call.RollCallSettled,
                 Consumer("assess_settled", org_path_scope, assess_roll_call_students),
+                Consumer("notify_guardians_of_misses", org_path_scope, notify_guardians_of_misses),
             ),
             _on(
                 roll_call.LooksRequested,
                 Consumer("notify_looks_requested", org_path_scope, notify_looks_requested),
             ),
-            _on(roll_call.OutcomeChanged, Consumer("assess_outcome", school_scope, assess_changed_outcome)),
+            _on(
+                roll_call.OutcomeChanged,
+                Consumer("assess_outcome", school_scope, assess_changed_outcome),
+                Consumer("notify_guardians_of_outcome", school_scope, notify_guardians_of_outcome),
+            ),
             _on(roster.RosterImported),
             _on(identity.AccountActivated),
             _on(identity.AccountDisabled),
@@ -294,6 +303,7 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
                     standing_notifications.notify_superior_prompt_raised,
                 ),
                 Consumer("notify_guardians_of_limit", school_and_accounts_scope, notify_guardians_of_limit),
+                Consumer("notify_guardians_of_prompt", school_scope, notify_guardians_of_prompt),
             ),
             _on(
                 standing.PromptMoved,
@@ -371,6 +381,7 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
                     superior_scope,
                     standing_notifications.notify_superior_student_warned,
                 ),
+                Consumer("notify_guardians_of_warning", school_scope, notify_guardians_of_warning),
             ),
             _on(
                 appeal.AppealFiled,

@@ -49,6 +49,7 @@ TASK_MODULES = (
     "backend.roll_call.attestation.tasks",
     "backend.roll_call.looks.tasks",
     "backend.appeal.tasks",
+    "backend.guardian.tasks",
     "backend.standing.tasks",
     "backend.standing.store.replay_tasks",
     "backend.retention.tasks",

@@ -4,8 +4,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from backend.core.web.idempotency import IdempotencyHeader, read_idempotent_request
 from backend.core.web.openapi import Requirement, Security
 from backend.core.web.requests import AppContextDep, Caller
+from backend.guardian.access import GuardianAccess, authenticate_guardian
 from backend.identity.errors import ProofInvalid
 from backend.identity.sign_in.authentication import (
     HttpRequest,
@@ -44,6 +46,26 @@ async def _authenticate_key(request: Request, app_context: AppContextDep) -> Ver
 ProvenPhone = Annotated[VerifiedProof, Depends(_authenticate_key)]
 """A phone that proved possession of its key and has no token yet, for registration and token requests."""
 
+
+async def _authenticate_guardian(request: Request, app_context: AppContextDep) -> GuardianAccess:
+    return await authenticate_guardian(app_context, request.headers.get("authorization"))
+
+
+GuardianLink = Annotated[GuardianAccess, Depends(_authenticate_guardian)]
+"""A guardian with a link that serves."""
+
+
+async def _guardian_caller(
+    request: Request, app_context: AppContextDep, link: GuardianLink, key: IdempotencyHeader = None
+) -> Caller:
+    received_at = app_context.clock()
+    idempotent = await read_idempotent_request(request, key, link.actor)
+    return Caller(app_context, link.actor, received_at, idempotent=idempotent)
+
+
+GuardianCaller = Annotated[Caller, Depends(_guardian_caller)]
+"""A guardian in the scope of the link's student."""
+
 TOKEN_AND_PROOF: Requirement = {"token": [], "proof": []}
 SECURITY = Security(
     schemes={
@@ -59,6 +81,12 @@ SECURITY = Security(
             "name": "DPoP",
             "description": "每次请求新的 DPoP 证明，见 docs/api.md · a new DPoP proof for each request",
         },
+        "guardian": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "“Guardian ” 加短信链接中 # 之后的部分 · `Guardian ` and the part of the SMS link after #",
+        },
     },
     parameters={
         "proof": {
@@ -69,6 +97,10 @@ SECURITY = Security(
             "schema": {"type": "string", "title": "DPoP"},
         }
     },
-    required_by={_authenticate: (TOKEN_AND_PROOF,), _authenticate_key: ({"proof": []},)},
+    required_by={
+        _authenticate: (TOKEN_AND_PROOF,),
+        _authenticate_key: ({"proof": []},),
+        _authenticate_guardian: ({"guardian": []},),
+    },
 )
 """The authentication of phones, for the OpenAPI document."""

@@ -10,10 +10,19 @@ Role = Literal["province", "bureau", "registrar", "counselor", "student"]
 
 
 @dataclass(frozen=True, slots=True)
+class ActingGuardian:
+    """A guardian who acts with a link in place of the student: the row on the roster, and the link."""
+
+    guardian_id: UUID
+    link_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """An authenticated account, as of this request.
 
-    `org_id` and `org_path` identify its unit; for students and counselors that is the school.
+    `org_id` and `org_path` identify its unit; for students and counselors that is the school. With `guardian`, the role is
+    that of the student, and `account_id` is the guardian's id on the roster, because guardians have no account.
     """
 
     account_id: UUID
@@ -23,6 +32,7 @@ class Actor:
     school_id: UUID | None = None
     student_id: UUID | None = None
     counselor_id: UUID | None = None
+    guardian: ActingGuardian | None = None
 
     @property
     def scope(self) -> Scope:

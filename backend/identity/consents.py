@@ -27,6 +27,7 @@ from backend.identity.face.reasons import reason_json, refusal_reason
 from backend.identity.face.templates import has_active_template, shred_face_data
 from backend.identity.rules import age_on
 from backend.identity.tables import FaceEnrolment, NonFaceRoute
+from backend.people.guardians import revoke_links
 from backend.people.tables import Consent, Guardian, Student
 from backend.policy import PolicyAt
 
@@ -34,7 +35,7 @@ FACE_USE = "face_use"
 TEMPLATE_STORAGE = "face_template_storage"
 LOCATION = "location"
 GUARDIAN_NOTICE = "guardian_notice"
-"""Consent to notify the guardians on file of leave by SMS; not part of activation."""
+"""Consent to notify the guardians on file by SMS, of what the answered text says; not part of activation."""
 FACE_LOOK = "face_look"
 """Consent that staff compare a picture of a check-in with the ID portrait; not part of activation."""
 FACE_SEARCH = "face_search"
@@ -127,18 +128,27 @@ async def answer_consent(
         at=at,
     )
     session.add(consent)
-    if not command.granted and command.kind in FACE_CONSENTS:
-        await _stop_face_use(session, student, command.kind, at)
     if not command.granted:
-        await record_cool_down_act(session, actor, "consent_revoked", consent.id, at)
-        if command.kind in LOOK_CONSENTS:
-            revoked = LookConsentRevoked(school_id=student.school_id, student_id=student.id)
-            await outbox.emit(session, revoked, at)
+        await _apply_revocation(session, actor, student, consent, at)
     after = {"kind": command.kind, "granted": command.granted, "text_version": command.text_version}
     audit.record(
         session, audit.Act("ConsentAnswered", "student", str(student.id), actor.org_path, after=after), at
     )
     return consent
+
+
+async def _apply_revocation(
+    session: AsyncSession, actor: Actor, student: Student, consent: Consent, at: datetime
+) -> None:
+    """What follows from a refused or withdrawn consent, in the same transaction."""
+    if consent.kind in FACE_CONSENTS:
+        await _stop_face_use(session, student, consent.kind, at)
+    await record_cool_down_act(session, actor, "consent_revoked", consent.id, at)
+    if consent.kind == GUARDIAN_NOTICE:
+        await revoke_links(session, student.id, "consent_withdrawn", at)
+    if consent.kind in LOOK_CONSENTS:
+        revoked = LookConsentRevoked(school_id=student.school_id, student_id=student.id)
+        await outbox.emit(session, revoked, at)
 
 
 async def has_reachable_guardian(session: AsyncSession, student_id: UUID) -> bool:

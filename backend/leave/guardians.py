@@ -1,6 +1,7 @@
 """SMS to guardians about leave. Guardians have no account and no app.
 
-An SMS requires consent: the student's from the age of fourteen, the guardian's below (PIPL, article 31). It contains
+An SMS requires consent: the student's from the age of fourteen, the guardian's below (PIPL, article 31). Every version of
+the consent text covers these SMS; those of `backend/guardian` need a later one. An SMS about leave contains
 neither reason nor school and only the student's surname, because other people may see the phone.
 """
 
@@ -8,7 +9,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.bilingual import format_instant
@@ -20,7 +20,8 @@ from backend.leave.notifications import load_leave
 from backend.leave.queries import load_leave_balance
 from backend.notice.messages import Message, SmsText, StudentRecipient
 from backend.notice.service import post_sms
-from backend.people.tables import Guardian, Student
+from backend.people.guardians import load_reachable_guardians, load_short_name
+from backend.people.tables import Guardian
 
 
 async def notify_approved(session: AsyncSession, event: LeaveDecided, at: datetime) -> None:
@@ -32,7 +33,7 @@ async def notify_approved(session: AsyncSession, event: LeaveDecided, at: dateti
     to = await _load_consented_guardians(session, student_id)
     if not to:
         return
-    child = await _short_name(session, student_id)
+    child = await load_short_name(session, student_id)
     count = await load_leave_balance(session, student_id, at, legal_day(leave.request.starts_at))
     opens, closes = format_instant(leave.request.starts_at), format_instant(leave.request.ends_at)
     days, cap = str(count.planned), str(count.cap)
@@ -52,7 +53,7 @@ async def notify_over_limit(session: AsyncSession, student_id: UUID, prompt_id: 
     to = await _load_consented_guardians(session, student_id)
     if not to:
         return
-    child = await _short_name(session, student_id)
+    child = await load_short_name(session, student_id)
     count = await load_leave_balance(session, student_id, at)
     days, cap = str(len(count.used)), str(count.cap)
     message = Message.of(
@@ -70,15 +71,7 @@ async def _load_consented_guardians(session: AsyncSession, student_id: UUID) -> 
     answer = (await load_newest_consents(session, student_id)).get(GUARDIAN_NOTICE)
     if answer is None or not answer.granted:
         return ()
-    reachable = select(Guardian).where(
-        Guardian.student_id == student_id, Guardian.is_guardian, Guardian.phone.is_not(None)
-    )
-    return (await session.scalars(reachable.order_by(Guardian.position))).all()
-
-
-async def _short_name(session: AsyncSession, student_id: UUID) -> str:
-    student = await session.get_one(Student, student_id)
-    return f"{student.name[:1]}同学"
+    return await load_reachable_guardians(session, student_id)
 
 
 async def _send_sms(session: AsyncSession, to: Sequence[Guardian], message: Message, at: datetime) -> None:

@@ -130,6 +130,18 @@ async def post_sms(session: AsyncSession, to: StudentRecipient, message: Message
     return await _post_sms_only(session, to, message, at, lambda _: None)
 
 
+async def post_sealed_sms(
+    session: AsyncSession,
+    to: StudentRecipient,
+    message: Message,
+    params: dict[str, str],
+    keys: KeyRing,
+    at: datetime,
+) -> UUID:
+    """`post_sms` with secret parameters, which are stored encrypted and only until the SMS is sent, as a code is."""
+    return await _post_sms_only(session, to, message, at, lambda notice: seal_params(keys, notice, params))
+
+
 async def _post_sms_only(
     session: AsyncSession,
     to: StudentRecipient,

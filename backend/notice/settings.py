@@ -25,6 +25,9 @@ class NoticeSettings(BaseSettings):
             "guardian_leave": "SMS_100000004",
             "guardian_leave_limit": "SMS_100000005",
             "phone_change": "SMS_100000006",
+            "guardian_miss": "SMS_100000007",
+            "guardian_warning": "SMS_100000008",
+            "guardian_prompt": "SMS_100000009",
         },
         description="registered template code of each logical template name",
     )

@@ -4,7 +4,15 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -181,6 +189,46 @@ class Guardian(Base):
     relation: Mapped[str | None]
     is_guardian: Mapped[bool]
     phone: Mapped[str | None]
+
+
+class GuardianLink(Base):
+    """A link that lets one guardian read about one student until it expires. The token itself is stored nowhere.
+
+    `guardian_id` is the row of the roster; another name, relation or number there is another row, and the link stops
+    working. Name and relation stay here, because legal records that the guardian files name the link.
+    `window_requests` counts the requests of the minute that began at `window_at`.
+    """
+
+    __tablename__ = "guardian_link"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("cause IN ('miss', 'warning', 'prompt')", name="cause"),
+        CheckConstraint("revoked_because IN ('consent_withdrawn', 'left_roster')", name="revoked_because"),
+        CheckConstraint("(revoked_at IS NULL) = (revoked_because IS NULL)", name="revoked"),
+        CheckConstraint("expires_at > issued_at", name="expires_at"),
+        UniqueConstraint("token_hash"),
+        UniqueConstraint("guardian_id", "cause", "issued_on", "number"),
+        Index("ix_guardian_link_student", "student_id"),
+        Index("ix_guardian_link_expires_at", "expires_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    guardian_id: Mapped[UUID]
+    guardian_name: Mapped[str]
+    relation: Mapped[str | None]
+    token_hash: Mapped[bytes]
+    cause: Mapped[str]
+    issued_on: Mapped[date]
+    """The legal day; with `number` it limits the SMS of a day."""
+    number: Mapped[int] = mapped_column(SmallInteger)
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    revoked_because: Mapped[str | None]
+    window_at: Mapped[datetime | None]
+    window_requests: Mapped[int] = mapped_column(default=0)
 
 
 class Counselor(Base):

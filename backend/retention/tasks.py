@@ -8,6 +8,7 @@ from backend.retention.deletion import delete_expired
 from backend.retention.faces import PORTRAITS, PROBES, SHOTS, TEMPLATES
 from backend.retention.frame_reencoding import BATCH_SIZE, MAX_FRAMES, reencode_verified_frames
 from backend.retention.frames import FRAMES, FRAMES_NOT_LOOKED_AT
+from backend.retention.guardian_links import GUARDIAN_LINKS
 from backend.retention.picture_keys import PICTURE_KEYS
 from backend.retention.picture_views import PICTURE_VIEWS
 from backend.retention.positions import ATTESTER_POSITIONS, ENVELOPES
@@ -24,6 +25,7 @@ KINDS = (
     ENVELOPES,
     ATTESTER_POSITIONS,
     PICTURE_VIEWS,
+    GUARDIAN_LINKS,
 )
 _LOWEST_PRIORITY = -1
 """Lower than the priority of every verification."""

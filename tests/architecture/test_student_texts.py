@@ -16,6 +16,7 @@ from backend.aid import texts as aid
 from backend.appeal import texts as appeal
 from backend.core.bilingual import Bilingual
 from backend.core.clock import LEGAL_ZONE
+from backend.guardian import texts as guardian
 from backend.identity.devices import texts as devices
 from backend.identity.face.calibration import texts as calibration
 from backend.identity.face.duplicates import texts as duplicates
@@ -38,6 +39,7 @@ MODULES: tuple[ModuleType, ...] = (
     roll_call,
     looks,
     leave,
+    guardian,
     standing,
     change_requests,
     appeal,
@@ -56,6 +58,7 @@ TO_OTHERS = {
     "short",
     "approved_to_guardian",
     "over_limit_to_guardian",
+    "notice_to_guardian",
     "raised_to_registrar",
     "raised_to_counselor",
     "raised_to_superior",

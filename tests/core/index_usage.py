@@ -402,6 +402,14 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.retention.positions:find_expired_attester_positions",
         "attestation WHERE position_deleted_at IS NULL AND at <= $1 ORDER BY at LIMIT 500",
     ),
+    "ix_guardian_link_expires_at": (
+        "backend.retention.guardian_links:find_expired_links",
+        "guardian_link WHERE expires_at <= $1 ORDER BY expires_at LIMIT 500",
+    ),
+    "ix_guardian_link_student": (
+        "backend.people.guardians:revoke_links",
+        "guardian_link WHERE student_id = $1 AND revoked_at IS NULL",
+    ),
     "ix_picture_view_at": (
         "backend.retention.picture_views:find_expired_views",
         "picture_view WHERE at <= $1 ORDER BY at LIMIT 500",

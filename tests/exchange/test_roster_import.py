@@ -4,6 +4,7 @@ import asyncio
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
-from backend.core.clock import now
+from backend.core.clock import legal_day, now
 from backend.core.database import Database
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
@@ -36,7 +37,7 @@ from backend.exchange.roster.writer import FORMATS, write_roster
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import check_character
 from backend.people.queries import id_number_context
-from backend.people.tables import Guardian, SchoolClass, Student
+from backend.people.tables import Guardian, GuardianLink, SchoolClass, Student
 from backend.standing.store.tables import StudentStanding
 from tests.exchange.conftest import TODAY
 from tests.support.province import (
@@ -197,6 +198,55 @@ async def test_guardians_of_a_changed_student_are_replaced(
     student = (await load_students(app_context, world.school))[records[0]["姓名"]].id
     assert [entry for entry in after if entry[0] == student] == [(student, 1, "新人")]
     assert [e for e in after if e[0] != student] == [e for e in before if e[0] != student]
+
+
+async def test_guardian_who_did_not_change_keeps_the_row(
+    app_context: AppContext, world: SampleProvince, read_rows: Callable[..., list[RosterRow]]
+) -> None:
+    """Links to guardians refer to the row, and end when it is replaced."""
+
+    async def load_ids(student_id: UUID) -> dict[str, UUID]:
+        query = select(Guardian.name, Guardian.id).where(Guardian.student_id == student_id)
+        async with app_context.database.transaction(Scope.school(world.school.id)) as session:
+            return {row.name: row.id for row in await session.execute(query)}
+
+    records = give_distinct_names(generate_records())
+    records[0] |= {"成员1姓名": "甲", "成员2姓名": "乙", "成员2关系": "母亲", "成员2是否监护人": "是"}
+    await import_rows(app_context, world.school, read_rows(records))
+    student_id = (await load_students(app_context, world.school))[records[0]["姓名"]].id
+    before = await load_ids(student_id)
+    async with app_context.database.transaction(Scope.school(world.school.id)) as session:
+        session.add_all(make_link(world.school, student_id, guardian_id) for guardian_id in before.values())
+    records[0] |= {"成员2姓名": "丙", "家庭现地址": "另一地址"}
+    assert count_changes(await import_rows(app_context, world.school, read_rows(records))) == (0, 1, 39)
+    after = await load_ids(student_id)
+    assert (set(before), set(after)) == ({"甲", "乙"}, {"甲", "丙"})
+    assert after["甲"] == before["甲"]
+    query = select(GuardianLink.guardian_id, GuardianLink.revoked_because).where(
+        GuardianLink.student_id == student_id
+    )
+    async with app_context.database.transaction(Scope.school(world.school.id)) as session:
+        links = {row.guardian_id: row.revoked_because for row in await session.execute(query)}
+    assert links == {before["甲"]: None, before["乙"]: "left_roster"}
+
+
+def make_link(school: SampleSchool, student_id: UUID, guardian_id: UUID) -> GuardianLink:
+    issued_at = now()
+    return GuardianLink(
+        id=new_id(),
+        school_id=school.id,
+        student_id=student_id,
+        guardian_id=guardian_id,
+        guardian_name="家长",
+        relation=None,
+        token_hash=new_id().bytes,
+        cause="miss",
+        issued_on=legal_day(issued_at),
+        number=1,
+        issued_at=issued_at,
+        expires_at=issued_at + timedelta(days=30),
+        window_requests=0,
+    )
 
 
 async def test_different_study_form_is_flagged_and_not_imported(

@@ -300,7 +300,7 @@ async def test_guardian_notice_needs_a_guardian_with_a_phone(
 ) -> None:
     student = scenario.school.students[0]
     phone = await scenario.bind_phone(student)
-    version = "guardian-notice-1"
+    version = "guardian-notice-2"
     assert problem_code((await phone.consent("guardian_notice", version)).text) == "guardian_not_on_file"
     assert (await phone.consent("guardian_notice", version, granted=False)).status_code == 201
     async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:

@@ -97,6 +97,10 @@ class Row:
         _collect_records([self.path_parameters(), self.query, self.body], names)
         return names
 
+    def client_of_phone(self) -> str:
+        """Return the client that sends a row of the mobile API: a student's phone, or a guardian with a link."""
+        return "guardian" if self.template.startswith("/v1/guardian/") else "student"
+
     def filter_names(self) -> set[str]:
         """Return the records that filter a list: an id of another tenant gives an empty list instead of 404."""
         names: list[str] = []

@@ -27,12 +27,19 @@ FOREIGN_STAFF_VIEWS = (
     ("other_registrar", "school"),
 )
 """A client, and the owner of records that it must not see: another city, another school, another counselor."""
-FOREIGN_STUDENT_VIEWS = (("student", "direct"), ("student", "classmate"))
+FOREIGN_OWNERS_FOR_STUDENTS = ("direct", "classmate")
 
 
 @pytest.mark.parametrize("api", ROWS)
 def test_rows_cover_exactly_the_routes(api: str) -> None:
     assert {row.route for row in ROWS[api]} == set(routes(api))
+
+
+def build_phone_parameters(rows: tuple[Row, ...], owners: tuple[str, ...] = ()) -> Iterator[Any]:
+    """The rows of the mobile API with the client that sends each, and the owners of foreign records if there are some."""
+    for row in rows:
+        client = row.client_of_phone()
+        yield from build_parameters((row,), tuple((client, owner) for owner in owners) or (client,))
 
 
 def build_parameters(rows: tuple[Row, ...], views: tuple[Any, ...]) -> Iterator[Any]:
@@ -44,7 +51,7 @@ def build_parameters(rows: tuple[Row, ...], views: tuple[Any, ...]) -> Iterator[
 
 
 @pytest.mark.parametrize(
-    ("row", "account"), [*build_parameters(STAFF, ROLES), *build_parameters(ROWS["mobile"], ("student",))]
+    ("row", "account"), [*build_parameters(STAFF, ROLES), *build_phone_parameters(ROWS["mobile"])]
 )
 async def test_status_is_the_one_of_the_matrix(scenario: TenancyScenario, row: Row, account: str) -> None:
     client = scenario.clients[account]
@@ -58,7 +65,9 @@ async def test_status_is_the_one_of_the_matrix(scenario: TenancyScenario, row: R
     ("row", "view"),
     [
         *build_parameters(tuple(row for row in STAFF if row.record_names()), FOREIGN_STAFF_VIEWS),
-        *build_parameters(tuple(row for row in ROWS["mobile"] if row.record_names()), FOREIGN_STUDENT_VIEWS),
+        *build_phone_parameters(
+            tuple(row for row in ROWS["mobile"] if row.record_names()), FOREIGN_OWNERS_FOR_STUDENTS
+        ),
     ],
 )
 async def test_id_of_another_tenant_looks_like_an_unknown_id(
@@ -103,7 +112,13 @@ async def test_every_route_requires_credentials(scenario: TenancyScenario, api: 
         response = await send_row(scenario, HeaderClient(http), row, own_ids(scenario, "anonymous"))
         assert response.status_code == 401, (row.route, response.text)
         assert response.headers["content-type"] == "application/problem+json"
-        assert response.headers["www-authenticate"].split()[0] == ("Bearer" if api == "staff" else "DPoP")
+        assert response.headers["www-authenticate"].split()[0] == challenge_scheme(api, row)
+
+
+def challenge_scheme(api: str, row: Row) -> str:
+    if api == "staff":
+        return "Bearer"
+    return "Guardian" if row.client_of_phone() == "guardian" else "DPoP"
 
 
 async def test_staff_api_rejects_tokens_of_phones(scenario: TenancyScenario) -> None:

@@ -128,7 +128,7 @@ class Caller:
     session_id: UUID | None = None
     """The sign-in session of a staff request; None for phones."""
     idempotent: IdempotentRequest | None = None
-    """The idempotency key of a POST by staff."""
+    """The idempotency key of a POST by staff or by a guardian."""
 
     @property
     def at(self) -> datetime:

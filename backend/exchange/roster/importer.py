@@ -134,6 +134,7 @@ async def import_roster_as_system(
     updated = await _count(session, _UPDATE_STUDENTS, of_school)
     await session.execute(_DELETE_GUARDIANS)
     await session.execute(_INSERT_GUARDIANS, of_school)
+    await session.execute(_REVOKE_GUARDIAN_LINKS, of_school)
     newcomers = (await session.scalars(_NEWCOMERS, of_school)).all()
     transferred = await open_records_of_newcomers(session, school, newcomers, at)
     unchanged = await session.scalar(_UNCHANGED) or 0
@@ -344,8 +345,16 @@ _CHANGED_NUMBERS = text(
 )
 
 _DELETE_GUARDIANS = text(
-    "DELETE FROM guardian g USING roster_staging s WHERE g.student_id = s.student_id AND s.action = 'updated'"
+    """
+    DELETE FROM guardian g USING roster_staging s WHERE g.student_id = s.student_id AND s.action = 'updated'
+    AND NOT EXISTS (
+      SELECT FROM jsonb_to_recordset(s.members)
+        AS m(position integer, name text, relation text, is_guardian boolean, phone text)
+      WHERE (m.position, m.name, m.relation, m.is_guardian, m.phone)
+        IS NOT DISTINCT FROM (g.position, g.name, g.relation, g.is_guardian, g.phone))
+    """
 )
+"""A member who did not change keeps the row and its id, which links to guardians refer to."""
 
 _INSERT_GUARDIANS = text(
     """
@@ -354,6 +363,15 @@ _INSERT_GUARDIANS = text(
     FROM roster_staging s CROSS JOIN LATERAL jsonb_to_recordset(s.members)
       AS m(id uuid, position integer, name text, relation text, is_guardian boolean, phone text)
     WHERE s.action IS NULL OR s.action = 'updated'
+    ON CONFLICT (student_id, position) DO NOTHING
+    """
+)
+
+_REVOKE_GUARDIAN_LINKS = text(
+    """
+    UPDATE guardian_link l SET revoked_at = :at, revoked_because = 'left_roster'
+    FROM roster_staging s WHERE l.student_id = s.student_id AND s.action = 'updated' AND l.school_id = :school
+    AND l.revoked_at IS NULL AND NOT EXISTS (SELECT FROM guardian g WHERE g.id = l.guardian_id)
     """
 )
 

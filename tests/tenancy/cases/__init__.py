@@ -17,6 +17,7 @@ from tests.tenancy.cases import (
     explanations,
     face_thresholds,
     files,
+    guardians,
     looks,
     phone_changes,
     pictures,
@@ -57,4 +58,5 @@ CASE_MODULES: tuple[CaseModule, ...] = (
     face_thresholds,
     looks,
     duplicates,
+    guardians,
 )

@@ -42,6 +42,186 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/guardian/appeals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Guarded Appeals
+         * @description 申诉（新的在前） · Appeals about the student, newest first.
+         */
+        get: operations["listGuardedAppeals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guardian/appeals/{appeal_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Guarded Appeal
+         * @description 查看申诉及被申诉事项 · One appeal with its subject.
+         */
+        get: operations["getGuardedAppeal"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guardian/explanations/{kind}/{case_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Guarded Explanation
+         * @description 查看说明 · The rule and facts behind a result, and what comes next. It is worded for the student.
+         */
+        get: operations["getGuardedExplanation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guardian/justified-reasons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Guarded Reasons
+         * @description 正当理由目录 · The catalogue of justified reasons in force today.
+         */
+        get: operations["listGuardedReasons"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guardian/misses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Guarded Misses
+         * @description 本学期未按时核验的记录（新的在前） · The missed roll calls of the term, newest first.
+         */
+        get: operations["listGuardedMisses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guardian/prompts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Guarded Prompts
+         * @description 提示（新的在前） · Prompts about the student, newest first.
+         */
+        get: operations["listGuardedPrompts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guardian/prompts/{prompt_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Guarded Prompt
+         * @description 查看提示（不含学生本人的陈述） · One prompt: evidence, deadline and decisions, without the student's own statements.
+         */
+        get: operations["getGuardedPrompt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guardian/standing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Guarded Standing
+         * @description 学籍与核验情况、预警、未结束的提示 · Standing, counts of the term, warnings and open prompts.
+         */
+        get: operations["getGuardedStanding"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guardian/student": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Guarded Student
+         * @description 孩子的姓名、学校、辅导员及电话，和本链接能做什么 · The student, whom to call, and what this link allows.
+         */
+        get: operations["getGuardedStudent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/justified-reasons": {
         parameters: {
             query?: never;
@@ -2045,6 +2225,22 @@ export interface components {
             title_zh: string;
         };
         /**
+         * CounselorContactOut
+         * @description The counselor to call.
+         */
+        CounselorContactOut: {
+            /**
+             * Name
+             * @example 李老师
+             */
+            name: string;
+            /**
+             * Phone
+             * @example 13800000000
+             */
+            phone: string | null;
+        };
+        /**
          * DismissalAnswerOut
          * @description The superior's answer to a dismissal.
          */
@@ -2472,6 +2668,62 @@ export interface components {
             study_form: "full_time" | "part_time";
         };
         /**
+         * GuardedStudentOut
+         * @description The student of the link, with school, class and counselor.
+         */
+        GuardedStudentOut: {
+            /**
+             * Class Name
+             * @example 2024级1班
+             */
+            class_name: string;
+            /** @description 班级尚无辅导员时为空 · null: the class has none */
+            counselor: components["schemas"]["CounselorContactOut"] | null;
+            guardian: components["schemas"]["GuardianOut"];
+            /**
+             * Name
+             * @example 张三
+             */
+            name: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name: string;
+            /**
+             * Server Time
+             * Format: date-time
+             */
+            server_time: string;
+        };
+        /**
+         * GuardianOut
+         * @description The guardian of the link, and what the link allows.
+         */
+        GuardianOut: {
+            /**
+             * Expires At
+             * Format: date-time
+             * @description 链接失效时间 · when the link stops working
+             */
+            expires_at: string;
+            /**
+             * May Act
+             * @description 学生未满十八周岁，可代为申报理由、陈述意见、提出申诉 · the student is a minor: the guardian may claim, state and appeal
+             */
+            may_act: boolean;
+            /**
+             * Name
+             * @example 张大山
+             */
+            name: string;
+            /**
+             * Relation
+             * @example 父亲
+             */
+            relation: string | null;
+        };
+        /**
          * HalfYearRegistrationOut
          * @description A part-time student's registration for a term; `number` counts those of the year (HN334-2.2).
          */
@@ -2872,6 +3124,68 @@ export interface components {
              * @example 4
              */
             cumulative_limit: number;
+        };
+        /**
+         * MissOut
+         * @description A missed roll call, why, whether it counts, and the state of the student's claim of a justified reason.
+         */
+        MissOut: {
+            /**
+             * Claim
+             * @description 正当理由申报的状态；null 表示未申报 · state of the claim; null: none was filed
+             * @example null
+             */
+            claim: ("open" | "accepted" | "refused") | null;
+            /**
+             * Closes At
+             * Format: date-time
+             */
+            closes_at: string;
+            /**
+             * Counts
+             * @description 是否计入次数；null 表示尚未统计 · whether it counts; null: not assessed yet
+             */
+            counts: boolean | null;
+            /**
+             * Kind
+             * @example spot_check
+             * @enum {string}
+             */
+            kind: "spot_check" | "registration" | "rehearsal" | "school_own";
+            /** Not Counted En */
+            not_counted_en: string | null;
+            /**
+             * Not Counted Reason
+             * @example null
+             */
+            not_counted_reason: ("reason_accepted" | "on_leave" | "outage" | "vacation" | "earlier_term" | "voided" | "relaunched" | "overlapping_window" | "outside_one_term" | "appeal_upheld" | "dismissed" | "reversed" | "answered" | "evidence_incomplete" | "never_counts" | "excluded") | null;
+            /** Not Counted Zh */
+            not_counted_zh: string | null;
+            /**
+             * Opens At
+             * Format: date-time
+             */
+            opens_at: string;
+            /**
+             * Reason
+             * @example no_check_in
+             * @enum {string}
+             */
+            reason: "verified" | "attested_on_site" | "frame_reused" | "outside_site" | "frames_missing" | "face_mismatch" | "verification_unavailable" | "site_not_filed" | "face_unusable" | "challenge_unanswered" | "presence_doubtful" | "face_unsure" | "face_needs_look" | "rehearsal_face_unproven" | "look_without_portrait" | "look_without_consent" | "looked_at" | "look_not_upheld" | "nearer_classmate" | "picture_seen_before" | "location_uncertain" | "location_doubtful" | "device_rebound_recently" | "not_announced" | "non_face_route_unattended" | "no_check_in" | "verification_pending" | "voided" | "appeal_upheld" | "attestation_not_upheld" | "determined_by_person" | "on_leave" | "part_time";
+            /** Reason En */
+            reason_en: string;
+            /** Reason Zh */
+            reason_zh: string;
+            /**
+             * Roll Call Id
+             * Format: uuid
+             */
+            roll_call_id: string;
+            /**
+             * Title
+             * @example 十月学籍核验
+             */
+            title: string;
         };
         /**
          * MyAidOut
@@ -4377,6 +4691,660 @@ export interface operations {
                 content: {
                     "application/pdf": string;
                     "image/jpeg": string;
+                };
+            };
+        };
+    };
+    listGuardedAppeals: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "appellant": "student",
+                     *           "target": "check",
+                     *           "target_id": "…",
+                     *           "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "level": 1,
+                     *           "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "deciding_unit": "郑州市教育局",
+                     *           "filed_at": "2026-03-17T01:00:00Z",
+                     *           "state": "open",
+                     *           "due_at": "2026-03-17T01:00:00Z",
+                     *           "overdue": true,
+                     *           "decision": {
+                     *             "upheld": true,
+                     *             "finding": "present",
+                     *             "reasons": "考勤记录与照片相符，认定到场。",
+                     *             "at": "2026-03-17T01:00:00Z"
+                     *           },
+                     *           "withdrawn_at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppealOutPage"];
+                };
+            };
+        };
+    };
+    getGuardedAppeal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                appeal_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "appellant": "student",
+                     *       "target": "check",
+                     *       "target_id": "…",
+                     *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "level": 1,
+                     *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit": "郑州市教育局",
+                     *       "filed_at": "2026-03-17T01:00:00Z",
+                     *       "state": "open",
+                     *       "due_at": "2026-03-17T01:00:00Z",
+                     *       "overdue": true,
+                     *       "decision": {
+                     *         "upheld": true,
+                     *         "finding": "present",
+                     *         "reasons": "考勤记录与照片相符，认定到场。",
+                     *         "at": "2026-03-17T01:00:00Z"
+                     *       },
+                     *       "withdrawn_at": "2026-03-17T01:00:00Z",
+                     *       "due_missing_year": null,
+                     *       "judged_on": "2026-03-17",
+                     *       "against": {
+                     *         "kind": "check",
+                     *         "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "title": "…",
+                     *         "roll_call_kind": "spot_check",
+                     *         "launcher": "…",
+                     *         "opens_at": "2026-03-17T01:00:00Z",
+                     *         "closes_at": "2026-03-17T01:00:00Z",
+                     *         "outcomes": [
+                     *           {
+                     *             "outcome": "missed",
+                     *             "reason_zh": "…",
+                     *             "reason_en": "…",
+                     *             "method": "face",
+                     *             "at": "2026-03-17T01:00:00Z",
+                     *             "trace": {}
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppealDetailOut"];
+                };
+            };
+        };
+    };
+    getGuardedExplanation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                case_id: string;
+                kind: "prompt" | "entry" | "warning" | "appeal";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "title": {
+                     *         "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *         "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *       },
+                     *       "paragraphs": [
+                     *         {
+                     *           "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *           "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *         }
+                     *       ],
+                     *       "facts": [
+                     *         {
+                     *           "key": "check:01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "words": {
+                     *             "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *             "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *           }
+                     *         }
+                     *       ],
+                     *       "figures": [
+                     *         {
+                     *           "parameter": "misses.consecutive",
+                     *           "name": {
+                     *             "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *             "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *           },
+                     *           "value": {
+                     *             "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *             "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *           },
+                     *           "since": "2022-10-09",
+                     *           "instrument": {
+                     *             "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *             "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *           },
+                     *           "article": "四、1"
+                     *         }
+                     *       ],
+                     *       "next_steps": [
+                     *         {
+                     *           "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *           "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "clause": "HN334-4.1b",
+                     *           "instrument": {
+                     *             "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *             "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *           },
+                     *           "article": "四、1",
+                     *           "title": {
+                     *             "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *             "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ExplanationOut"];
+                };
+            };
+        };
+    };
+    listGuardedReasons: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "code": "illness",
+                     *         "zh": "疾病",
+                     *         "en": "illness",
+                     *         "needs_text": true
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["JustifiedReasonOut"][];
+                };
+            };
+        };
+    };
+    listGuardedMisses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "title": "十月学籍核验",
+                     *         "kind": "spot_check",
+                     *         "opens_at": "2026-03-17T01:00:00Z",
+                     *         "closes_at": "2026-03-17T01:00:00Z",
+                     *         "reason": "no_check_in",
+                     *         "reason_zh": "…",
+                     *         "reason_en": "…",
+                     *         "counts": true,
+                     *         "not_counted_reason": null,
+                     *         "not_counted_zh": "…",
+                     *         "not_counted_en": "…",
+                     *         "claim": null
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["MissOut"][];
+                };
+            };
+        };
+    };
+    listGuardedPrompts: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "kind": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "state": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "term_code": "2026-autumn",
+                     *           "proposed": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "raised_at": "2026-03-17T01:00:00Z",
+                     *           "delivered_at": "2026-03-17T01:00:00Z",
+                     *           "due_at": "2026-03-17T01:00:00Z",
+                     *           "missing_year": null,
+                     *           "blockers": [
+                     *             {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             }
+                     *           ],
+                     *           "closed_at": "2026-03-17T01:00:00Z",
+                     *           "withdrawn_because": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PromptOutPage"];
+                };
+            };
+        };
+    };
+    getGuardedPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                prompt_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "kind": {
+                     *         "code": "part_time",
+                     *         "zh": "学习形式变更为非全日制",
+                     *         "en": "study form changed to part-time"
+                     *       },
+                     *       "state": {
+                     *         "code": "part_time",
+                     *         "zh": "学习形式变更为非全日制",
+                     *         "en": "study form changed to part-time"
+                     *       },
+                     *       "term_code": "2026-autumn",
+                     *       "proposed": {
+                     *         "code": "part_time",
+                     *         "zh": "学习形式变更为非全日制",
+                     *         "en": "study form changed to part-time"
+                     *       },
+                     *       "raised_at": "2026-03-17T01:00:00Z",
+                     *       "delivered_at": "2026-03-17T01:00:00Z",
+                     *       "due_at": "2026-03-17T01:00:00Z",
+                     *       "missing_year": null,
+                     *       "blockers": [
+                     *         {
+                     *           "code": "part_time",
+                     *           "zh": "学习形式变更为非全日制",
+                     *           "en": "study form changed to part-time"
+                     *         }
+                     *       ],
+                     *       "closed_at": "2026-03-17T01:00:00Z",
+                     *       "withdrawn_because": {
+                     *         "code": "part_time",
+                     *         "zh": "学习形式变更为非全日制",
+                     *         "en": "study form changed to part-time"
+                     *       },
+                     *       "evidence": [
+                     *         {
+                     *           "kind": "check",
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "title": "十月学籍核验",
+                     *           "launcher": "郑州市教育局",
+                     *           "starts_at": "2026-03-17T01:00:00Z",
+                     *           "ends_at": "2026-03-17T01:00:00Z",
+                     *           "notice_delivered_at": "2026-03-17T01:00:00Z",
+                     *           "missing": [
+                     *             {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "decisions": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "role": "registrar",
+                     *           "outcome": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "reasons": "情况属实",
+                     *           "found_reason": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "found_text": "",
+                     *           "at": "2026-03-17T01:00:00Z",
+                     *           "answer": {
+                     *             "accepted": true,
+                     *             "opinion": "病历属实，同意撤销提示",
+                     *             "at": "2026-03-17T01:00:00Z"
+                     *           },
+                     *           "attachments": [
+                     *             {
+                     *               "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *               "media_type": "image/jpeg",
+                     *               "size_bytes": 184320,
+                     *               "uploaded_at": "2026-03-17T01:00:00Z"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "statements": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "text": "当天在医院陪护家人，附住院证明",
+                     *           "at": "2026-03-17T01:00:00Z",
+                     *           "attachments": [
+                     *             {
+                     *               "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *               "media_type": "image/jpeg",
+                     *               "size_bytes": 184320,
+                     *               "uploaded_at": "2026-03-17T01:00:00Z"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "changes": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "at": "2026-03-17T01:00:00Z",
+                     *           "cause": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "outcome": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "before": {
+                     *             "standing": {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             },
+                     *             "study_form": {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             }
+                     *           },
+                     *           "after": {
+                     *             "standing": {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             },
+                     *             "study_form": {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             }
+                     *           },
+                     *           "reverses": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OwnPromptDetailOut"];
+                };
+            };
+        };
+    };
+    getGuardedStanding: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": {
+                     *         "standing": {
+                     *           "code": "part_time",
+                     *           "zh": "学习形式变更为非全日制",
+                     *           "en": "study form changed to part-time"
+                     *         },
+                     *         "study_form": {
+                     *           "code": "part_time",
+                     *           "zh": "学习形式变更为非全日制",
+                     *           "en": "study form changed to part-time"
+                     *         }
+                     *       },
+                     *       "term_code": "2026-autumn",
+                     *       "misses": {
+                     *         "consecutive": 1,
+                     *         "cumulative": 1,
+                     *         "consecutive_limit": 2,
+                     *         "cumulative_limit": 4
+                     *       },
+                     *       "leave": {
+                     *         "term_code": "2026-autumn",
+                     *         "days": [
+                     *           "2026-03-17"
+                     *         ],
+                     *         "used": 9,
+                     *         "planned": 11,
+                     *         "cap": 15,
+                     *         "left": 6,
+                     *         "over": false,
+                     *         "plan_exceeds": false,
+                     *         "warning": null,
+                     *         "sentence_zh": "…",
+                     *         "sentence_en": "…"
+                     *       },
+                     *       "locked": true,
+                     *       "warnings": [
+                     *         {
+                     *           "code": "one_more_miss",
+                     *           "zh": "…",
+                     *           "en": "…",
+                     *           "term_code": "2026-autumn"
+                     *         }
+                     *       ],
+                     *       "prompts": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "kind": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "state": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "term_code": "2026-autumn",
+                     *           "proposed": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "raised_at": "2026-03-17T01:00:00Z",
+                     *           "delivered_at": "2026-03-17T01:00:00Z",
+                     *           "due_at": "2026-03-17T01:00:00Z",
+                     *           "missing_year": null,
+                     *           "blockers": [
+                     *             {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             }
+                     *           ],
+                     *           "closed_at": "2026-03-17T01:00:00Z",
+                     *           "withdrawn_because": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OwnStandingOut"];
+                };
+            };
+        };
+    };
+    getGuardedStudent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "张三",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "class_name": "2024级1班",
+                     *       "counselor": {
+                     *         "name": "李老师",
+                     *         "phone": "13800000000"
+                     *       },
+                     *       "guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "expires_at": "2026-03-17T01:00:00Z",
+                     *         "may_act": true
+                     *       },
+                     *       "server_time": "2026-03-17T01:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GuardedStudentOut"];
                 };
             };
         };

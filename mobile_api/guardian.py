@@ -1,0 +1,124 @@
+"""What a guardian reads with the link of an SMS. The scope is that of the one student of the link."""
+
+from dataclasses import replace
+from typing import Literal
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from backend.appeal.explanations import load_explanation
+from backend.appeal.queries import AppealSearch, load_appeal, load_appeals_page, load_deadline
+from backend.appeal.schemas import AppealDetailOut, AppealOut
+from backend.appeal.subjects import load_subject
+from backend.core.pagination import (
+    Cursor,
+    Limit,
+    Page,
+    decode_cursor,
+    decode_time_cursor,
+    encode_cursor,
+    parse_id,
+)
+from backend.core.web.problems import problem_responses
+from backend.guardian.queries import load_guarded_student, load_misses
+from backend.guardian.schemas import GuardedStudentOut, MissOut
+from backend.standing.claims.queries import load_justified_reasons
+from backend.standing.claims.schemas import JustifiedReasonOut
+from backend.standing.explanations.schemas import ExplanationOut
+from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
+from backend.standing.prompts.schemas import OwnPromptDetailOut, PromptOut
+from backend.standing.student_view.queries import load_own_standing
+from backend.standing.student_view.schemas import OwnStandingOut
+from mobile_api.caller import GuardianCaller, GuardianLink
+
+router = APIRouter(prefix="/v1/guardian", tags=["监护人 · guardians"])
+
+GuardianExplanationKind = Literal["prompt", "entry", "warning", "appeal"]
+"""What the consent text names; a withdrawal of aid is not part of it."""
+
+
+@router.get("/student", responses=problem_responses(401, 404, 429))
+async def get_guarded_student(caller: GuardianCaller, link: GuardianLink) -> GuardedStudentOut:
+    """孩子的姓名、学校、辅导员及电话，和本链接能做什么 · The student, whom to call, and what this link allows."""
+    async with caller.transaction() as session:
+        student = await load_guarded_student(session, caller.actor)
+    return GuardedStudentOut.of(student, link, caller.at)
+
+
+@router.get("/standing", responses=problem_responses(401, 429))
+async def get_guarded_standing(caller: GuardianCaller) -> OwnStandingOut:
+    """学籍与核验情况、预警、未结束的提示 · Standing, counts of the term, warnings and open prompts."""
+    async with caller.transaction() as session:
+        standing = await load_own_standing(session, caller.actor, caller.at)
+    return OwnStandingOut.of(standing)
+
+
+@router.get("/misses", responses=problem_responses(401, 429))
+async def list_guarded_misses(caller: GuardianCaller) -> list[MissOut]:
+    """本学期未按时核验的记录（新的在前） · The missed roll calls of the term, newest first."""
+    async with caller.transaction() as session:
+        misses = await load_misses(session, caller.actor, caller.at)
+    return [MissOut.of(miss) for miss in misses]
+
+
+@router.get("/justified-reasons", responses=problem_responses(401, 429))
+async def list_guarded_reasons(caller: GuardianCaller) -> list[JustifiedReasonOut]:
+    """正当理由目录 · The catalogue of justified reasons in force today."""
+    return [
+        JustifiedReasonOut.model_validate(each) for each in load_justified_reasons(caller.actor, caller.at)
+    ]
+
+
+@router.get("/prompts", responses=problem_responses(401, 422, 429))
+async def list_guarded_prompts(
+    caller: GuardianCaller, limit: Limit = 20, cursor: Cursor = None
+) -> Page[PromptOut]:
+    """提示（新的在前） · Prompts about the student, newest first."""
+    before = decode_time_cursor(cursor)
+    async with caller.transaction() as session:
+        rows = await load_prompts_page(session, caller.actor, PromptSearch(), caller.at, before, limit + 1)
+    shown = rows[:limit]
+    last = shown[-1].prompt if len(rows) > limit else None
+    next_cursor = encode_cursor(last.raised_at.isoformat(), str(last.id)) if last else None
+    return Page(items=[PromptOut.of(row) for row in shown], next_cursor=next_cursor)
+
+
+@router.get("/prompts/{prompt_id}", responses=problem_responses(401, 404, 422, 429))
+async def get_guarded_prompt(caller: GuardianCaller, prompt_id: UUID) -> OwnPromptDetailOut:
+    """查看提示（不含学生本人的陈述） · One prompt: evidence, deadline and decisions, without the student's own statements."""
+    async with caller.transaction() as session:
+        found = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
+    return OwnPromptDetailOut.of_detail(replace(found, statements=()))
+
+
+@router.get("/explanations/{kind}/{case_id}", responses=problem_responses(401, 404, 422, 429))
+async def get_guarded_explanation(
+    caller: GuardianCaller, kind: GuardianExplanationKind, case_id: UUID
+) -> ExplanationOut:
+    """查看说明 · The rule and facts behind a result, and what comes next. It is worded for the student."""
+    async with caller.transaction() as session:
+        explanation = await load_explanation(session, caller.actor, kind, case_id)
+    return ExplanationOut.of(explanation)
+
+
+@router.get("/appeals", responses=problem_responses(401, 422, 429))
+async def list_guarded_appeals(
+    caller: GuardianCaller, limit: Limit = 20, cursor: Cursor = None
+) -> Page[AppealOut]:
+    """申诉（新的在前） · Appeals about the student, newest first."""
+    before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
+    async with caller.transaction() as session:
+        rows = await load_appeals_page(session, caller.actor, AppealSearch(), caller.at, before, limit + 1)
+    shown, at = rows[:limit], caller.at
+    following = encode_cursor(str(shown[-1].filed.id)) if len(rows) > limit else None
+    return Page(items=[AppealOut.of(row, at) for row in shown], next_cursor=following)
+
+
+@router.get("/appeals/{appeal_id}", responses=problem_responses(401, 404, 422, 429))
+async def get_guarded_appeal(caller: GuardianCaller, appeal_id: UUID) -> AppealDetailOut:
+    """查看申诉及被申诉事项 · One appeal with its subject."""
+    async with caller.transaction() as session:
+        appeal = await load_appeal(session, caller.actor, appeal_id)
+        deadline = await load_deadline(session, appeal, caller.actor.org_path)
+        subject = await load_subject(session, appeal, caller.at)
+    return AppealDetailOut.of_detail(appeal, deadline, subject, caller.at, traces=False)

@@ -81,12 +81,7 @@ describe('the attempts of a student', () => {
       ],
     })
     expect(entries.map((each) => each.finding)).toEqual(['refused', 'checking', 'refused'])
-    expect(entries[0]).toMatchObject({
-      kind: 'refusal',
-      code: 'challenges_exhausted',
-      zh: '用完',
-      en: 'used up',
-    })
+    expect(entries[0]).toMatchObject({ kind: 'refusal', reason: { zh: '用完', en: 'used up' } })
   })
 })
 

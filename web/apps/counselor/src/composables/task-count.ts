@@ -1,6 +1,6 @@
-import { computed } from 'vue'
+import { useTasks } from '../tasks/use-tasks.ts'
 
 /** How many decisions wait for the signed-in person. */
 export function useTaskCount() {
-  return computed(() => 0)
+  return useTasks().count
 }

@@ -1,4 +1,6 @@
 import { liveEn } from './live.en.ts'
+import { studentsEn } from './students.en.ts'
+import { tasksEn } from './tasks.en.ts'
 import type { CounselorWords } from './zh-CN.ts'
 
 export const en: CounselorWords = {
@@ -43,6 +45,6 @@ export const en: CounselorWords = {
     toSignIn: 'Sign in',
   },
   ...liveEn,
-  tasks: { empty: 'There are no tasks.', leave: 'Leave to decide' },
-  students: { empty: 'There are no students.' },
+  ...tasksEn,
+  ...studentsEn,
 }

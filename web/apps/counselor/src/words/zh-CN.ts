@@ -1,4 +1,6 @@
 import { liveZh } from './live.zh-CN.ts'
+import { studentsZh } from './students.zh-CN.ts'
+import { tasksZh } from './tasks.zh-CN.ts'
 
 export const zhCN = {
   tabs: {
@@ -42,8 +44,8 @@ export const zhCN = {
     toSignIn: '去登录',
   },
   ...liveZh,
-  tasks: { empty: '没有待办。', leave: '请假待批' },
-  students: { empty: '没有学生。' },
+  ...tasksZh,
+  ...studentsZh,
 }
 
 export type CounselorWords = typeof zhCN

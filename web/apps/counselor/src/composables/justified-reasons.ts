@@ -1,0 +1,23 @@
+import { content } from '@dianming/api'
+import { useQuery } from '@tanstack/vue-query'
+
+import { useSession } from '../stores/session.ts'
+import { useBilingual } from './bilingual.ts'
+
+/** The catalogue of justified reasons in force today. */
+export function useJustifiedReasons() {
+  const { api } = useSession()
+  const { say } = useBilingual()
+  const query = useQuery({
+    queryKey: ['justified-reasons'],
+    queryFn: ({ signal }) => content(api.GET('/v1/justified-reasons', { signal })),
+    staleTime: 3_600_000,
+  })
+
+  function words(code: string): string {
+    const found = query.data.value?.find((each) => each.code === code)
+    return found ? say(found) : code
+  }
+
+  return { reasons: query.data, words }
+}

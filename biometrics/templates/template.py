@@ -1,6 +1,6 @@
 """Serialisation of face data: templates, and the mean descriptor with frame hashes of accepted selfies.
 
-Numbers are stored in half precision; `bench/template_loss.py` measures the effect (docs/biometrics.md).
+Numbers are stored in half precision; `bench/face/template_loss.py` measures the effect (docs/biometrics.md).
 """
 
 import struct

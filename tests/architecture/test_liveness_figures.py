@@ -7,8 +7,8 @@ import pytest
 
 from backend.core.clock import legal_day, now
 from backend.policy.installed import policy_at
-from bench.liveness_attacks import ANIMATED, PICTURES
-from bench.liveness_tables import FIGURES, TABLES, render_table, tables_in_page
+from bench.liveness.attacks import ANIMATED, PICTURES
+from bench.liveness.tables import FIGURES, TABLES, render_table, tables_in_page
 
 
 @pytest.fixture(scope="module")

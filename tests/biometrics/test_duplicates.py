@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.one_face_two_students import run
+from bench.face.one_face_two_students import run
 from biometrics.matching import duplicates
 from biometrics.matching.duplicates import NearestFaces, TooFewFaces, fit_rare_score, to_directions
 

@@ -18,8 +18,8 @@ from backend.demo.face_animation import (
     render_burst,
 )
 from backend.demo.poses import FRAME_INTERVAL_MS, plan_burst
-from bench import attacks
-from bench.animated_attacks import DrawnFaceAnimator, WarpWithoutLandmarks
+from bench.liveness import picture_attacks as attacks
+from bench.liveness.animated_attacks import DrawnFaceAnimator, WarpWithoutLandmarks
 from biometrics.engines.base import EngineSet
 from biometrics.engines.sface import KEY, SFaceEngine
 from biometrics.liveness.actions import Action

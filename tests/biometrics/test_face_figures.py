@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import face_accuracy, face_tables
-from bench.face_accuracy import Person, PictureSet
+from bench.face import accuracy as face_accuracy
+from bench.face import tables as face_tables
+from bench.face.accuracy import Person, PictureSet
 from biometrics.engines.sface import KEY, SFaceEngine
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.two_people import FaceCutOut, compose, cut_out_face, detection_rate, sees_second_face
+from bench.face.two_people import FaceCutOut, compose, cut_out_face, detection_rate, sees_second_face
 from biometrics.engines.sface import SFaceEngine
 from biometrics.pictures.decoding import DecodeLimits, Picture
 

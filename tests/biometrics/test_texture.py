@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.attacks import sample_through_grid
+from bench.liveness.picture_attacks import sample_through_grid
 from biometrics.engines.base import Box
 from biometrics.pictures.decoding import picture_from_pixels
 from biometrics.pictures.texture import SIDE, measure_square, measure_texture

@@ -8,7 +8,7 @@ from backend.core.clock import legal_day, now
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from backend.identity.face.policy import enrolment_rules
 from backend.policy.installed import policy_at
-from bench.two_people import compose, cut_out_face
+from bench.face.two_people import compose, cut_out_face
 from biometrics.engines.base import EngineSet
 from biometrics.tasks import Shot, enrol_shots
 from tests.support.biometrics import shipped_engine

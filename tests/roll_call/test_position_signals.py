@@ -7,7 +7,7 @@ import pytest
 
 from backend.policy.installed import policy_at
 from backend.roll_call.policy import position_rules
-from bench.position import measure, wilson_interval
+from bench.position.signals import measure, wilson_interval
 from tests.support.campus import SIDE, SOUTH
 from tests.support.roll_call.scenario import GRACE, RollCallScenario
 from tests.support.roll_call.student_phone import INSIDE, StudentWithPhone, make_fixes

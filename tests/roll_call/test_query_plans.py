@@ -51,8 +51,8 @@ from backend.standing.prompts.queries import PromptSearch, load_prompts_page
 from backend.standing.store.load import load_student_refs
 from backend.standing.store.lock import compute_assessments
 from backend.tables import METADATA
-from bench import province_data
 from bench.cached_databases import IDS
+from bench.province import data as province_data
 from tests.conftest import SUPERUSER, database_url
 
 SCHOOLS = 4

@@ -1,0 +1,5 @@
+"""`python -m bench.dashboards`."""
+
+from bench.dashboards.benchmark import main
+
+main()

@@ -1,0 +1,5 @@
+"""`python -m bench.face`."""
+
+from bench.face.benchmark import main
+
+main()

@@ -1,0 +1,5 @@
+"""`python -m bench.liveness`."""
+
+from bench.liveness.benchmark import main
+
+main()

@@ -1,0 +1,5 @@
+"""`python -m bench.province`."""
+
+from bench.province.benchmark import main
+
+main()

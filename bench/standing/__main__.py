@@ -1,0 +1,5 @@
+"""`python -m bench.standing`."""
+
+from bench.standing.benchmark import main
+
+main()

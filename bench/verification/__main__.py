@@ -1,0 +1,5 @@
+"""`python -m bench.verification`."""
+
+from bench.verification.benchmark import main
+
+main()

@@ -47,6 +47,7 @@ MOBILE_ROUTERS = (
 STAFF_ROUTERS = (
     "backend.staff_api.accounts.sessions",
     "backend.staff_api.accounts.browser_sessions",
+    "backend.staff_api.accounts.passkeys",
     "backend.staff_api.accounts.accounts",
     "backend.staff_api.accounts.authenticator_resets",
     "backend.staff_api.accounts.activation",

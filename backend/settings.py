@@ -1,5 +1,6 @@
 """Settings of a process, read once from `DIANMING_*` environment variables."""
 
+import re
 from functools import cached_property, lru_cache
 from ipaddress import ip_network
 from pathlib import Path
@@ -143,9 +144,21 @@ class Settings(BaseSettings):
         return (url, parts._replace(netloc=twin + port).geturl())
 
     @cached_property
+    def passkey_host(self) -> str | None:
+        """The host that passkeys are for (RP ID): that of `public_url`; None if it has no name but an IP address.
+
+        In development it is `localhost` also for 127.0.0.1, since browsers refuse passkeys for addresses.
+        """
+        hosts = [urlsplit(url).hostname or "" for url in self.accepted_urls]
+        return next((host for host in hosts if host and not _IP_ADDRESS.fullmatch(host)), None)
+
+    @cached_property
     def web_origins(self) -> tuple[str, ...]:
         """The origins of the deployment's own pages, as browsers write them (RFC 6454): scheme, host and port."""
         return tuple(_origin_of(url) for url in self.accepted_urls)
+
+
+_IP_ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 
 
 def _origin_of(url: str) -> str:

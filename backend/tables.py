@@ -12,6 +12,7 @@ PACKAGES = (
     "identity",
     "identity.pictures",
     "identity.sign_in",
+    "identity.passkeys",
     "identity.face.calibration",
     "identity.face.duplicates",
     "campus",

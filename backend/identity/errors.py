@@ -57,6 +57,59 @@ class SessionRevoked(Unauthenticated):
     en = "This sign-in has ended; sign in again, or ask your superior if the account was disabled."
 
 
+class PasskeyRefused(Unauthenticated):
+    """The passkey is unknown, was removed, or did not make this answer; its account may be disabled. Never says which."""
+
+    code = "passkey_refused"
+    zh = "通行密钥未通过验证。请重试，或使用密码和动态码登录。"
+    en = "The passkey was not accepted. Try again, or sign in with password and code."
+
+
+class PasskeyUnverified(DomainError):
+    """The answer of a registration is malformed, is for another site, or comes from a device that did not verify its owner."""
+
+    code = "passkey_unverified"
+    status = 422
+    zh = "新通行密钥未通过验证：请在本系统页面内重试，并在设备上完成指纹、人脸或 PIN 验证。"
+    en = "The new passkey was not accepted. Try again on a page of this system, and verify yourself on the device (finger, face or PIN)."
+
+
+class PasskeyChallengeInvalid(DomainError):
+    """The challenge has ended, was answered before, or was issued for something else."""
+
+    code = "passkey_challenge_invalid"
+    status = 422
+    zh = "本次通行密钥操作已过期或已使用。请重新开始。"
+    en = "This request for a passkey has expired or was answered already. Start again."
+
+
+class PasskeysUnavailable(DomainError):
+    """The public address has no host name, and browsers make passkeys only for names."""
+
+    code = "passkeys_unavailable"
+    status = 409
+    zh = "本系统的公开地址（{url}）不是域名，不能使用通行密钥。请使用密码和动态码。"
+    en = "The public address of this system ({url}) has no host name, so passkeys cannot be used. Use password and code."
+
+
+class PasskeyKnown(DomainError):
+    """The passkey is registered already."""
+
+    code = "passkey_known"
+    status = 409
+    zh = "该通行密钥已登记。请换一个设备，或先移除原来的。"
+    en = "This passkey is registered already. Use another device, or remove it first."
+
+
+class PasskeysTooMany(DomainError):
+    """The account has the maximum number of passkeys."""
+
+    code = "passkeys_too_many"
+    status = 409
+    zh = "每个账号最多 {limit} 个通行密钥。请先移除不用的。"
+    en = "An account has at most {limit} passkeys. Remove one that you do not use."
+
+
 class OriginRefused(DomainError):
     """A request of a browser that carries the session's cookie, but comes from a page of another site or of none."""
 

@@ -50,6 +50,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.aid.queries:get_student_aid",
         "aid_posting WHERE student_id = $1 ORDER BY at, id",
     ),
+    "ix_answered_challenge_at": ("definer.purge_answered_challenges", "answered_challenge WHERE at < $1"),
     "ix_appeal_case_unit": (
         "backend.appeal.queries:load_appeals_page",
         "appeal_case WHERE unit_id = $1 AND appeal_id < $2 ORDER BY appeal_id DESC LIMIT 51",
@@ -125,6 +126,10 @@ INDEX_USES: dict[str, tuple[str, str]] = {
     "ix_face_calibration_probe_unconfirmed": (
         "backend.retention.faces:find_unconfirmed_probes",
         "face_calibration_probe WHERE confirmation_id IS NULL AND at <= $1 ORDER BY at LIMIT 500",
+    ),
+    "ix_passkey_account": (
+        "backend.identity.passkeys.service:load_passkeys",
+        "passkey WHERE account_id = $1 AND removed_at IS NULL ORDER BY created_at",
     ),
     "ix_selfie_record_student": (
         "backend.identity.face.selfie_fingerprints:_delete_oldest",

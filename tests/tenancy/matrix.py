@@ -46,6 +46,9 @@ FILING = {"outline": OUTLINE}
 HOLIDAYS = [f"2093-{month:02d}-{day:02d}" for month, day in FIXED_HOLIDAYS]
 ATTESTED = {"student_id": IdOf("attested")}
 SIGN_IN = {"login": "nobody.here", "password": "春风又绿江南岸-明月何时", "totp": "000000"}
+CREDENTIAL = {"id": "AQIDBA", "rawId": "AQIDBA", "type": "public-key"}
+NEW_CREDENTIAL = CREDENTIAL | {"response": {"clientDataJSON": "e30", "attestationObject": "oA"}}
+ASSERTION = CREDENTIAL | {"response": {"clientDataJSON": "e30", "authenticatorData": "AA", "signature": "AA"}}
 OWN_PAGE = {"Origin": OWN_ORIGIN}
 ACTIVATION = {"login": "nobody.here", "activation_code": "ABCDEFGH23456723"}
 
@@ -59,6 +62,8 @@ STAFF: tuple[Row, ...] = (
         SIGN_IN | {"login": Computed(_unique_login)},  # so that failures of other rows do not delay it
         headers=OWN_PAGE,
     ),
+    Row("POST /v1/passkey-challenges", "ok"),
+    Row("POST /v1/browser-sessions/passkey", "401", {"credential": ASSERTION}, headers=OWN_PAGE),
     Row("POST /v1/browser-sessions/refresh", "401", headers=OWN_PAGE),
     Row("POST /v1/browser-sessions/refresh", "403", note="from no page"),
     Row("DELETE /v1/browser-sessions/current", "ok", headers=OWN_PAGE),
@@ -79,6 +84,25 @@ STAFF: tuple[Row, ...] = (
         "DELETE /v1/sessions/{session_id}",
         "404      404    404       404",
         path={"session_id": IdOf("account")},
+    ),
+    Row("GET /v1/me/passkeys", "ok       ok     ok        ok"),
+    Row("POST /v1/me/passkeys/registration-challenges", "ok       ok     ok        ok"),
+    Row("POST /v1/me/passkeys/confirmation-challenges", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/me/passkeys",
+        "422      422    422       422",
+        {"name": "办公室电脑", "totp": "000000", "credential": NEW_CREDENTIAL},
+    ),
+    Row(
+        "PUT /v1/me/passkeys/{passkey_id}/name",
+        "404      404    404       404",
+        {"name": "家里的手机"},
+        path={"passkey_id": IdOf("account")},
+    ),
+    Row(
+        "DELETE /v1/me/passkeys/{passkey_id}",
+        "404      404    404       404",
+        path={"passkey_id": IdOf("account")},
     ),
     Row("GET /v1/me/sign-ins", "ok       ok     ok        ok"),
     Row("GET /v1/sign-ins", "ok       ok     ok        403"),
@@ -459,6 +483,8 @@ UNAUTHENTICATED_STAFF_ROUTES = {
     "POST /v1/sessions/refresh",
     "POST /v1/browser-sessions",
     "POST /v1/browser-sessions/refresh",
+    "POST /v1/browser-sessions/passkey",
+    "POST /v1/passkey-challenges",
     "DELETE /v1/browser-sessions/current",
     "POST /v1/activations",
     "POST /v1/activations/confirmation",

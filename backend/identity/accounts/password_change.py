@@ -10,12 +10,12 @@ from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.web.client import Client
 from backend.identity.accounts.password_strength import require_uncommon_password
-from backend.identity.accounts.passwords import hash_password
+from backend.identity.accounts.passwords import hash_password, password_matches
 from backend.identity.errors import FactorsWrong
+from backend.identity.passkeys.confirmation import SecondFactor, check_second_factor
 from backend.identity.policy import province_policy
 from backend.identity.sign_in.attempts import forget_attempt, record_attempt, start_attempt
 from backend.identity.sign_in.sessions import end_other_sessions
-from backend.identity.sign_in.staff_sign_in import SignIn, check_factors, consume_code
 from backend.identity.sign_in.tables import SignInDevice, StaffSession
 from backend.identity.tables import Account
 
@@ -25,7 +25,7 @@ class ChangePassword:
     """Both factors, and the new password. `session_id` is the session that stays."""
 
     password: str
-    totp: str
+    factor: SecondFactor
     new_password: str
     session_id: UUID | None
 
@@ -45,14 +45,16 @@ async def change_password(
     policy = province_policy(app_context, at)
     await require_uncommon_password(command.new_password, tuple(each for each in personal if each), policy)
     attempt = await start_attempt(app_context, login, None, client, at)
-    factors = SignIn(login, command.password, command.totp)
-    step = await check_factors(app_context, attempt.account, factors, at)
-    if not isinstance(step, int):
-        await record_attempt(app_context, attempt, "refused", step, client, at)
+    factor = await check_second_factor(app_context, actor, attempt.account, command.factor, at)
+    stored_now = attempt.account.password_hash if attempt.account else None
+    if not await password_matches(app_context, command.password, stored_now):
+        factor = "password"
+    if isinstance(factor, str):
+        await record_attempt(app_context, attempt, "refused", factor, client, at)
         raise FactorsWrong
     stored = await hash_password(app_context, command.new_password)
     async with app_context.database.transaction(actor.scope) as session:
-        await consume_code(session, actor.account_id, step)
+        await factor.consume(session, at)
         await session.execute(
             update(Account).where(Account.id == actor.account_id).values(password_hash=stored)
         )

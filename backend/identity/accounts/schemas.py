@@ -75,16 +75,6 @@ class EnableIn(Schema):
     reason: ShortText = Field(examples=["复职"])
 
 
-class PasswordChangeIn(Schema):
-    """The present password, a code of the authenticator app, and the new password."""
-
-    password: Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00]+$")] = Field(
-        examples=["春风又绿江南岸-明月何时"]
-    )
-    totp: Totp = Field(examples=["492039"])
-    new_password: Password = Field(examples=["两个黄鹂鸣翠柳-一行白鹭"])
-
-
 class ResetRequestIn(Schema):
     """Why the second factor must be reset, and how the owner was identified."""
 

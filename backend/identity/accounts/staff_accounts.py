@@ -27,7 +27,7 @@ from backend.identity.rules import MANAGING_ROLES, Unit, may_manage
 from backend.identity.sign_in.attempts import (
     forget_attempt,
     record_attempt,
-    start_activation_attempt,
+    start_address_attempt,
 )
 from backend.identity.sign_in.second_factor import (
     find_matching_step,
@@ -255,7 +255,7 @@ async def _load_invited(
 
     Raises `ActivationRefused` for every cause alike.
     """
-    attempt = await start_activation_attempt(app_context, login, client, at)
+    attempt = await start_address_attempt(app_context, login, client, at)
     if attempt.account is None or not _is_code_valid(attempt, code, at):
         await record_attempt(app_context, attempt, "refused", "activation_code", client, at)
         raise ActivationRefused

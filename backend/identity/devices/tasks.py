@@ -14,6 +14,7 @@ from backend.identity.devices.rebinding_judgement import (
     judge_rebinding_face,
     refuse_unjudged_face,
 )
+from backend.identity.passkeys.challenges import purge_answered_challenges
 from backend.identity.policy import province_policy
 from backend.identity.sign_in.limits import sign_in_limits
 from backend.identity.sign_in.unscoped_queries import purge_sign_ins
@@ -72,6 +73,8 @@ async def purge_expired(context: JobContext, timestamp: int) -> None:  # noqa: A
     await unscoped_queries.purge_proofs(app_context.database, at - proof_life)
     window = timedelta(days=1) + policy.duration("identity.otp.lifetime")
     await unscoped_queries.purge_registrations(app_context.database, at - window)
+    challenge_life = policy.duration("identity.passkey.challenge_lifetime")
+    await purge_answered_challenges(app_context.database, at - challenge_life)
     limits = sign_in_limits(app_context, at)
     await purge_sign_ins(
         app_context.database,

@@ -37,10 +37,8 @@ async def start_attempt(
     return await _open(app_context, login, keys, client, at)
 
 
-async def start_activation_attempt(
-    app_context: AppContext, login: str, client: Client, at: datetime
-) -> Attempt:
-    """Count an attempt to activate an account, under its address only: a code of 80 bits cannot be guessed."""
+async def start_address_attempt(app_context: AppContext, login: str, client: Client, at: datetime) -> Attempt:
+    """Count an attempt under its address only: a code of 80 bits or a signature of a passkey cannot be guessed."""
     address = client.address_key(app_context, _PURPOSE)
     keys = AttemptKeys(device_hash=None, login=None, device=None, address=address)
     return await _open(app_context, login, keys, client, at)

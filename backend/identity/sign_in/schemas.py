@@ -98,7 +98,7 @@ class SignInEventOut(BaseModel):
     )
     reason: Annotated[str, OneOf(Reason)] | None = Field(
         description="login 登录名不存在、password 密码错误、code 动态码错误、code_used 动态码已用过、status 账号未启用或已停用、"
-        "activation_code 激活码错误、delay 等待中 · why it was refused",
+        "activation_code 激活码错误、passkey 通行密钥未通过、delay 等待中 · why it was refused",
         examples=["password"],
     )
     address: str | None = Field(examples=["203.0.113.7"])

@@ -31,7 +31,7 @@ from backend.identity.sign_in.limits import SignInLimits
 from backend.identity.unscoped_queries import staff_actor
 
 Outcome = Literal["succeeded", "refused", "delayed"]
-Reason = Literal["login", "password", "code", "code_used", "status", "activation_code", "delay"]
+Reason = Literal["login", "password", "code", "code_used", "status", "activation_code", "passkey", "delay"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from backend.core.web.problems import problem_responses
 from backend.core.web.requests import AppContextDep
 from backend.identity.accounts import staff_accounts
 from backend.identity.accounts.password_change import ChangePassword, change_password
+from backend.identity.accounts.password_schemas import PasswordChangeIn
 from backend.identity.accounts.schemas import (
     ActivationConfirmationIn,
     ActivationIn,
     ActivationOut,
-    PasswordChangeIn,
     StaffMeOut,
     staff_me_out,
 )
@@ -159,7 +159,7 @@ async def set_own_password(
     body: PasswordChangeIn, caller: StaffCaller, sign_in: StaffSignIn, client: ClientDep
 ) -> Response:
     """修改密码 · Change the own password; every other session and device is signed out."""
-    command = ChangePassword(body.password, body.totp, body.new_password, sign_in.session_id)
+    command = ChangePassword(body.password, body.to_factor(), body.new_password, sign_in.session_id)
     await change_password(caller.app_context, caller.actor, command, client)
     return Response(status_code=204)
 

@@ -641,6 +641,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/browser-sessions/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign In With Own Passkey
+         * @description 通行密钥登录 · Sign in a browser with a passkey; the refresh token is set as a cookie.
+         */
+        post: operations["signInWithOwnPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/browser-sessions/refresh": {
         parameters: {
             query?: never;
@@ -1313,6 +1333,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Own Passkeys
+         * @description 我的通行密钥 · List the own passkeys.
+         */
+        get: operations["listOwnPasskeys"];
+        put?: never;
+        /**
+         * Register Own Passkey
+         * @description 添加通行密钥 · Add a passkey to the own account, confirmed by a code or by another passkey.
+         */
+        post: operations["registerOwnPasskey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/passkeys/{passkey_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove Own Passkey
+         * @description 移除通行密钥 · Remove an own passkey; it is refused from then on.
+         */
+        delete: operations["removeOwnPasskey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/passkeys/{passkey_id}/name": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Rename Own Passkey
+         * @description 重命名通行密钥 · Give an own passkey another name.
+         */
+        put: operations["renameOwnPasskey"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/passkeys/confirmation-challenges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin Passkey Confirmation
+         * @description 通行密钥确认：开始 · Begin an assertion that stands in for a code of the authenticator app.
+         */
+        post: operations["beginPasskeyConfirmation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/passkeys/registration-challenges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin Passkey Registration
+         * @description 添加通行密钥：开始 · Begin the registration of a passkey; the answer goes to `/me/passkeys`.
+         */
+        post: operations["beginPasskeyRegistration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/me/password": {
         parameters: {
             query?: never;
@@ -1491,6 +1615,26 @@ export interface paths {
          * @description 登记中断结束（由申报单位） · Record the end, as the declaring unit.
          */
         post: operations["endOutage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/passkey-challenges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin Passkey Sign In
+         * @description 通行密钥登录：开始 · Begin a sign-in with a passkey; the answer goes to `/browser-sessions/passkey`.
+         */
+        post: operations["beginPasskeySignIn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3583,6 +3727,23 @@ export interface components {
          */
         AidKind: "grant" | "tuition_waiver";
         /**
+         * AlgorithmOut
+         * @description A permitted algorithm (COSE).
+         */
+        AlgorithmOut: {
+            /**
+             * Alg
+             * @example -7
+             */
+            alg: number;
+            /**
+             * Type
+             * @default public-key
+             * @constant
+             */
+            type?: "public-key";
+        };
+        /**
          * AliyunSmsReport
          * @description One SmsReport of the HTTP push, as documented. Fields that Aliyun may add are ignored.
          */
@@ -4028,6 +4189,58 @@ export interface components {
             items: components["schemas"]["AreaExceptionOut"][];
         };
         /**
+         * AssertionIn
+         * @description `toJSON()` of the answer of `navigator.credentials.get()`.
+         */
+        AssertionIn: {
+            /** Authenticatorattachment */
+            authenticatorAttachment?: ("platform" | "cross-platform") | null;
+            /** Clientextensionresults */
+            clientExtensionResults?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Id
+             * @example AQIDBAUGBwgJCgsMDQ4PEA
+             */
+            id: string;
+            /**
+             * Rawid
+             * @example AQIDBAUGBwgJCgsMDQ4PEA
+             */
+            rawId: string;
+            response: components["schemas"]["AssertionResponseIn"];
+            /**
+             * Type
+             * @example public-key
+             * @constant
+             */
+            type: "public-key";
+        };
+        /**
+         * AssertionResponseIn
+         * @description The response of a credential that the account has.
+         */
+        AssertionResponseIn: {
+            /**
+             * Authenticatordata
+             * @example SZYN5YgOjGh0NBcPZHZgW4
+             */
+            authenticatorData: string;
+            /**
+             * Clientdatajson
+             * @example eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0
+             */
+            clientDataJSON: string;
+            /**
+             * Signature
+             * @example MEUCIQDTGVxh
+             */
+            signature: string;
+            /** Userhandle */
+            userHandle?: string | null;
+        };
+        /**
          * AttachmentOut
          * @description A file attached to a fact; its content is at GET /v1/attachments/{id}.
          */
@@ -4218,6 +4431,30 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+        };
+        /**
+         * AttestationResponseIn
+         * @description The response of a new credential. Only the first two fields are used.
+         */
+        AttestationResponseIn: {
+            /**
+             * Attestationobject
+             * @example o2NmbXRkbm9uZQ
+             */
+            attestationObject: string;
+            /** Authenticatordata */
+            authenticatorData?: string | null;
+            /**
+             * Clientdatajson
+             * @example eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0
+             */
+            clientDataJSON: string;
+            /** Publickey */
+            publicKey?: string | null;
+            /** Publickeyalgorithm */
+            publicKeyAlgorithm?: number | null;
+            /** Transports */
+            transports?: string[] | null;
         };
         /**
          * AttestationSampleOut
@@ -5406,6 +5643,33 @@ export interface components {
             name: string;
         };
         /**
+         * CreationOptionsOut
+         * @description For `PublicKeyCredential.parseCreationOptionsFromJSON()`.
+         */
+        CreationOptionsOut: {
+            /**
+             * Attestation
+             * @default none
+             * @constant
+             */
+            attestation?: "none";
+            authenticatorSelection: components["schemas"]["SelectionOut"];
+            /** Challenge */
+            challenge: string;
+            /** Excludecredentials */
+            excludeCredentials: components["schemas"]["DescriptorOut"][];
+            /** Pubkeycredparams */
+            pubKeyCredParams: components["schemas"]["AlgorithmOut"][];
+            rp: components["schemas"]["PartyOut"];
+            /**
+             * Timeout
+             * @description 毫秒 · milliseconds
+             * @example 300000
+             */
+            timeout: number;
+            user: components["schemas"]["PasskeyUserOut"];
+        };
+        /**
          * CsvOutline
          * @description Vertices from a surveyor: columns polygon,lon,lat and one vertex per row.
          */
@@ -5556,6 +5820,20 @@ export interface components {
              * @example null
              */
             note: string | null;
+        };
+        /**
+         * DescriptorOut
+         * @description A passkey of the account.
+         */
+        DescriptorOut: {
+            /** Id */
+            id: string;
+            /**
+             * Type
+             * @default public-key
+             * @constant
+             */
+            type?: "public-key";
         };
         /**
          * DeterminedOutcomeOut
@@ -7593,6 +7871,35 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
+         * NewCredentialIn
+         * @description `toJSON()` of the answer of `navigator.credentials.create()`.
+         */
+        NewCredentialIn: {
+            /** Authenticatorattachment */
+            authenticatorAttachment?: ("platform" | "cross-platform") | null;
+            /** Clientextensionresults */
+            clientExtensionResults?: {
+                [key: string]: unknown;
+            };
+            /**
+             * Id
+             * @example AQIDBAUGBwgJCgsMDQ4PEA
+             */
+            id: string;
+            /**
+             * Rawid
+             * @example AQIDBAUGBwgJCgsMDQ4PEA
+             */
+            rawId: string;
+            response: components["schemas"]["AttestationResponseIn"];
+            /**
+             * Type
+             * @example public-key
+             * @constant
+             */
+            type: "public-key";
+        };
+        /**
          * NoticeDeliveryIn
          * @description A delivery of a roll call's notice to the student outside the system (送达回证).
          */
@@ -8011,8 +8318,112 @@ export interface components {
             student_id: string;
         };
         /**
+         * PartyOut
+         * @description The deployment.
+         */
+        PartyOut: {
+            /**
+             * Id
+             * @example dianming.example
+             */
+            id: string;
+            /**
+             * Name
+             * @example 点名 Dianming
+             */
+            name: string;
+        };
+        /**
+         * PasskeyIn
+         * @description A new passkey, its name, and the second factor that confirms it.
+         */
+        PasskeyIn: {
+            credential: components["schemas"]["NewCredentialIn"];
+            /**
+             * Name
+             * @example 办公室电脑
+             */
+            name: string;
+            passkey?: components["schemas"]["AssertionIn"] | null;
+            /**
+             * Totp
+             * @example 492039
+             */
+            totp?: string | null;
+        };
+        /**
+         * PasskeyNameIn
+         * @description Another name of a passkey.
+         */
+        PasskeyNameIn: {
+            /**
+             * Name
+             * @example 家里的手机
+             */
+            name: string;
+        };
+        /**
+         * PasskeyOut
+         * @description An own passkey.
+         */
+        PasskeyOut: {
+            /**
+             * Backed Up
+             * @description 是否在本人的设备间同步 · whether it is synchronised between the owner's devices
+             */
+            backed_up: boolean;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Name
+             * @example 办公室电脑
+             */
+            name: string;
+            /**
+             * Used At
+             * @description 最近一次使用 · when it was last used
+             */
+            used_at: string | null;
+        };
+        /**
+         * PasskeySignInIn
+         * @description An assertion that signs in by itself.
+         */
+        PasskeySignInIn: {
+            credential: components["schemas"]["AssertionIn"];
+        };
+        /**
+         * PasskeyUserOut
+         * @description The account, as the authenticator shows it.
+         */
+        PasskeyUserOut: {
+            /**
+             * Displayname
+             * @example 李老师
+             */
+            displayName: string;
+            /**
+             * Id
+             * @description 账号编号的 base64url · the account id in base64url
+             */
+            id: string;
+            /**
+             * Name
+             * @example zz.school1
+             */
+            name: string;
+        };
+        /**
          * PasswordChangeIn
-         * @description The present password, a code of the authenticator app, and the new password.
+         * @description The present password, a second factor, and the new password.
          */
         PasswordChangeIn: {
             /**
@@ -8020,6 +8431,7 @@ export interface components {
              * @example 两个黄鹂鸣翠柳-一行白鹭
              */
             new_password: string;
+            passkey?: components["schemas"]["AssertionIn"] | null;
             /**
              * Password
              * @example 春风又绿江南岸-明月何时
@@ -8029,7 +8441,7 @@ export interface components {
              * Totp
              * @example 492039
              */
-            totp: string;
+            totp?: string | null;
         };
         /**
          * PaymentFileOut
@@ -9138,6 +9550,36 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
+         * RequestOptionsOut
+         * @description For `PublicKeyCredential.parseRequestOptionsFromJSON()`.
+         */
+        RequestOptionsOut: {
+            /**
+             * Allowcredentials
+             * @description 登录时为空：由浏览器列出 · empty for a sign-in: the browser lists them
+             */
+            allowCredentials: components["schemas"]["DescriptorOut"][];
+            /** Challenge */
+            challenge: string;
+            /**
+             * Rpid
+             * @example dianming.example
+             */
+            rpId: string;
+            /**
+             * Timeout
+             * @description 毫秒 · milliseconds
+             * @example 300000
+             */
+            timeout: number;
+            /**
+             * Userverification
+             * @default required
+             * @constant
+             */
+            userVerification?: "required";
+        };
+        /**
          * RequestState
          * @description The state of a request.
          * @enum {string}
@@ -9613,6 +10055,29 @@ export interface components {
             parent_id: string;
         };
         /**
+         * SelectionOut
+         * @description The passkey must be discoverable, and its device must verify the owner.
+         */
+        SelectionOut: {
+            /**
+             * Requireresidentkey
+             * @default true
+             */
+            requireResidentKey?: boolean;
+            /**
+             * Residentkey
+             * @default required
+             * @constant
+             */
+            residentKey?: "required";
+            /**
+             * Userverification
+             * @default required
+             * @constant
+             */
+            userVerification?: "required";
+        };
+        /**
          * SessionOut
          * @description One of the own sessions.
          */
@@ -9816,10 +10281,10 @@ export interface components {
             outcome: "succeeded" | "refused" | "delayed";
             /**
              * Reason
-             * @description login 登录名不存在、password 密码错误、code 动态码错误、code_used 动态码已用过、status 账号未启用或已停用、activation_code 激活码错误、delay 等待中 · why it was refused
+             * @description login 登录名不存在、password 密码错误、code 动态码错误、code_used 动态码已用过、status 账号未启用或已停用、activation_code 激活码错误、passkey 通行密钥未通过、delay 等待中 · why it was refused
              * @example password
              */
-            reason: ("login" | "password" | "code" | "code_used" | "status" | "activation_code" | "delay") | null;
+            reason: ("login" | "password" | "code" | "code_used" | "status" | "activation_code" | "passkey" | "delay") | null;
             /**
              * User Agent
              * @example Mozilla/5.0 (Windows NT 10.0; Win64; x64)
@@ -12990,6 +13455,52 @@ export interface operations {
             };
         };
     };
+    signInWithOwnPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "credential": {
+                 *         "id": "AQIDBAUGBwgJCgsMDQ4PEA",
+                 *         "rawId": "AQIDBAUGBwgJCgsMDQ4PEA",
+                 *         "type": "public-key",
+                 *         "response": {
+                 *           "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+                 *           "authenticatorData": "SZYN5YgOjGh0NBcPZHZgW4",
+                 *           "signature": "MEUCIQDTGVxh"
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasskeySignInIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access_token": "…",
+                     *       "token_type": "…",
+                     *       "expires_in": 600,
+                     *       "device_token": "b1x0yWQ7mLk3v1xq9sT8bA"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BrowserTokensOut"];
+                };
+            };
+        };
+    };
     refreshBrowserTokens: {
         parameters: {
             query?: never;
@@ -14796,6 +15307,241 @@ export interface operations {
             };
         };
     };
+    listOwnPasskeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "name": "办公室电脑",
+                     *         "created_at": "2026-03-17T01:00:00Z",
+                     *         "used_at": "2026-03-17T01:00:00Z",
+                     *         "backed_up": true
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["PasskeyOut"][];
+                };
+            };
+        };
+    };
+    registerOwnPasskey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "totp": "492039",
+                 *       "name": "办公室电脑",
+                 *       "credential": {
+                 *         "id": "AQIDBAUGBwgJCgsMDQ4PEA",
+                 *         "rawId": "AQIDBAUGBwgJCgsMDQ4PEA",
+                 *         "type": "public-key",
+                 *         "response": {
+                 *           "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0",
+                 *           "attestationObject": "o2NmbXRkbm9uZQ"
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasskeyIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "name": "办公室电脑",
+                     *       "created_at": "2026-03-17T01:00:00Z",
+                     *       "used_at": "2026-03-17T01:00:00Z",
+                     *       "backed_up": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasskeyOut"];
+                };
+            };
+        };
+    };
+    removeOwnPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                passkey_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    renameOwnPasskey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                passkey_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "家里的手机"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasskeyNameIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "name": "办公室电脑",
+                     *       "created_at": "2026-03-17T01:00:00Z",
+                     *       "used_at": "2026-03-17T01:00:00Z",
+                     *       "backed_up": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasskeyOut"];
+                };
+            };
+        };
+    };
+    beginPasskeyConfirmation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "challenge": "…",
+                     *       "timeout": 300000,
+                     *       "rpId": "dianming.example",
+                     *       "allowCredentials": [
+                     *         {
+                     *           "type": "public-key",
+                     *           "id": "…"
+                     *         }
+                     *       ],
+                     *       "userVerification": "required"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RequestOptionsOut"];
+                };
+            };
+        };
+    };
+    beginPasskeyRegistration: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rp": {
+                     *         "id": "dianming.example",
+                     *         "name": "点名 Dianming"
+                     *       },
+                     *       "user": {
+                     *         "id": "…",
+                     *         "name": "zz.school1",
+                     *         "displayName": "李老师"
+                     *       },
+                     *       "challenge": "…",
+                     *       "pubKeyCredParams": [
+                     *         {
+                     *           "type": "public-key",
+                     *           "alg": -7
+                     *         }
+                     *       ],
+                     *       "timeout": 300000,
+                     *       "excludeCredentials": [
+                     *         {
+                     *           "type": "public-key",
+                     *           "id": "…"
+                     *         }
+                     *       ],
+                     *       "authenticatorSelection": {
+                     *         "residentKey": "required",
+                     *         "requireResidentKey": true,
+                     *         "userVerification": "required"
+                     *       },
+                     *       "attestation": "none"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CreationOptionsOut"];
+                };
+            };
+        };
+    };
     setOwnPassword: {
         parameters: {
             query?: never;
@@ -14810,8 +15556,8 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "password": "春风又绿江南岸-明月何时",
                  *       "totp": "492039",
+                 *       "password": "春风又绿江南岸-明月何时",
                  *       "new_password": "两个黄鹂鸣翠柳-一行白鹭"
                  *     }
                  */
@@ -15229,6 +15975,40 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["OutageOut"];
+                };
+            };
+        };
+    };
+    beginPasskeySignIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "challenge": "…",
+                     *       "timeout": 300000,
+                     *       "rpId": "dianming.example",
+                     *       "allowCredentials": [
+                     *         {
+                     *           "type": "public-key",
+                     *           "id": "…"
+                     *         }
+                     *       ],
+                     *       "userVerification": "required"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RequestOptionsOut"];
                 };
             };
         };

@@ -1,0 +1,1 @@
+"""Passkeys of staff (WebAuthn): registration, sign-in with user verification, and a second factor beside the code."""

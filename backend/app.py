@@ -78,6 +78,8 @@ STAFF_ROUTERS = (
     "backend.staff_api.standing.claims",
     "backend.staff_api.standing.outages",
     "backend.staff_api.standing.attendance",
+    "backend.staff_api.standing.warnings",
+    "backend.staff_api.work_queue",
     "backend.staff_api.files",
     "backend.staff_api.standing.explanations",
     "backend.staff_api.retention",

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse
 
@@ -37,6 +37,13 @@ from backend.standing.student_view.counting import (
 from mobile_api.caller import PhoneCaller
 from mobile_api.roll_call_views import render_refusal, render_roll_call, render_submission
 
+TermCode = Annotated[
+    str | None,
+    Query(
+        max_length=40, pattern=r"^[0-9a-z-]+$", description="学期 · only this term", examples=["2026-autumn"]
+    ),
+]
+
 router = APIRouter(prefix="/v1", tags=["核验 · roll calls"])
 
 
@@ -48,6 +55,7 @@ router = APIRouter(prefix="/v1", tags=["核验 · roll calls"])
 async def list_roll_calls(
     caller: PhoneCaller,
     response: Response,
+    term_code: TermCode = None,
     limit: Limit = 20,
     cursor: Cursor = None,
     if_none_match: IfNoneMatch = None,
@@ -59,6 +67,7 @@ async def list_roll_calls(
         tag = weak_etag(
             limit,
             cursor,
+            term_code,
             await student_queries.load_view_version(session, caller.actor.student_id, at),
             await load_counting_version(session, caller.actor.student_id),
             await has_chosen_non_face_route(session, caller.actor.student_id),
@@ -66,7 +75,7 @@ async def list_roll_calls(
         if (unchanged := not_modified_response(tag, if_none_match)) is not None:
             return unchanged
         rows = await student_queries.load_student_roll_calls(
-            session, caller.actor.student_id, at, after, limit + 1
+            session, caller.actor.student_id, at, after, limit + 1, term_code
         )
         positions = await load_positions(session, [caller.actor.student_id])
         facts = await load_card_facts(session, caller.actor.student_id, rows)

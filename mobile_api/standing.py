@@ -10,8 +10,9 @@ from backend.identity.devices.cool_down import record_cool_down_act
 from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
 from backend.standing.prompts.schemas import OwnPromptDetailOut, PromptOut, StatementIn, StatementOut
 from backend.standing.prompts.statements import FileStatement, file_statement
+from backend.standing.student_view.history import load_history
 from backend.standing.student_view.queries import load_own_standing
-from backend.standing.student_view.schemas import OwnStandingOut
+from backend.standing.student_view.schemas import OwnStandingOut, TermHistoryOut
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["学籍 · standing"])
@@ -23,6 +24,14 @@ async def get_standing(caller: PhoneCaller) -> OwnStandingOut:
     async with caller.transaction() as session:
         standing = await load_own_standing(session, caller.actor, caller.at)
     return OwnStandingOut.of(standing)
+
+
+@router.get("/me/terms", responses=problem_responses(401, 403, 422))
+async def list_terms(caller: PhoneCaller) -> list[TermHistoryOut]:
+    """各学期核验情况（新的在前） · My roll calls by term, newest first; `GET /v1/roll-calls?term_code=` lists those of one."""
+    async with caller.transaction() as session:
+        history = await load_history(session, caller.actor)
+    return [TermHistoryOut.model_validate(each) for each in history]
 
 
 @router.get("/me/prompts", responses=problem_responses(401, 403, 422))

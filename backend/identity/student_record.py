@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
@@ -247,6 +247,15 @@ async def load_corrections(
     if after is not None:
         query = query.where(tuple_(RecordCheck.at, RecordCheck.id) > tuple_(*after))
     return [(check, name, class_name) for check, name, class_name in await session.execute(query)]
+
+
+def select_open_correction_ids(actor: Actor) -> Select[UUID]:
+    """The open corrections that the caller sees; a counselor those of their own classes."""
+    open_checks = select(RecordCheck.id).where(RecordCheck.status == "open", RecordCheck.field.is_not(None))
+    if actor.role != "counselor":
+        return open_checks
+    own = select(Student.id).where(Student.class_id.in_(classes_of_counselor(actor.counselor_id)))
+    return open_checks.where(RecordCheck.student_id.in_(own))
 
 
 async def load_own_checks(session: AsyncSession, actor: Actor) -> Sequence[RecordCheck]:

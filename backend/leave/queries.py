@@ -167,6 +167,21 @@ _STATE_CONDITIONS: dict[LeaveState, ColumnElement[bool]] = {
 """`LeaveInterval.state` at the present instant, as SQL conditions for filtering."""
 
 
+def select_pending_leave_ids(actor: Actor, at: datetime) -> Select[UUID]:
+    """The visible requests that wait for a decision."""
+    return _select_visible_leave_ids(actor, at).where(_STATE_CONDITIONS[LeaveState.PENDING])
+
+
+def select_ended_leave_ids(actor: Actor, at: datetime) -> Select[UUID]:
+    """The visible approved leave that is over, and whose return no one has confirmed."""
+    is_over = LeaveRequest.ends_at <= at
+    return _select_visible_leave_ids(actor, at).where(_STATE_CONDITIONS[LeaveState.APPROVED], is_over)
+
+
+def _select_visible_leave_ids(actor: Actor, at: datetime) -> Select[UUID]:
+    return _select_visible_leaves(actor, at).with_only_columns(LeaveRequest.id)
+
+
 async def load_leaves_page(
     session: AsyncSession,
     actor: Actor,

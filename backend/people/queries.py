@@ -141,7 +141,7 @@ async def load_student_page(
     if search.class_id is not None:
         page = page.where(Student.class_id == search.class_id)
     if search.text is not None:
-        page = page.where(_matches_search(search.text, keys))
+        page = page.where(matches_search(search.text, keys))
     if after is not None:
         page = page.where(Student.id > after)
     return [_student_row(student, name, keys) for student, name in await session.execute(page)]
@@ -163,7 +163,8 @@ def _select_students(actor: Actor) -> Select[Student, str]:
     )
 
 
-def _matches_search(text: str, keys: KeyRing) -> ColumnElement[bool]:
+def matches_search(text: str, keys: KeyRing) -> ColumnElement[bool]:
+    """Students by a part of the name, or by the whole ID number or student number."""
     key = name_key(text)
     if not key:
         return false()

@@ -53,6 +53,7 @@ class MissingStudent:
     submissions: int
     last_reasons: Sequence[str]
     last_refusal: str | None
+    last_refusal_detail: dict[str, Any] | None
     sent_to_a_person: bool
     outcome: str | None
 
@@ -60,6 +61,14 @@ class MissingStudent:
     def position(self) -> "MissingPosition":
         """Start of the next page if this student is the last of a page."""
         return self.school_id, self.class_name, self.student_id
+
+
+@dataclass(frozen=True, slots=True)
+class MissingSearch:
+    """Filters of the list; None does not filter. `matching` is a condition on `student` rows."""
+
+    class_id: UUID | None = None
+    matching: ColumnElement[bool] | None = None
 
 
 MissingPosition = tuple[UUID, str, UUID]
@@ -70,7 +79,7 @@ async def load_missing_page(
     session: AsyncSession,
     actor: Actor,
     roll_call: RollCall,
-    class_id: UUID | None,
+    search: MissingSearch,
     after: MissingPosition | None,
     limit: int,
 ) -> Sequence[MissingStudent]:
@@ -80,7 +89,7 @@ async def load_missing_page(
     be sorted for a hundred rows.
     """
     if actor.school_id is not None:
-        return await _load_missing(session, actor, roll_call, class_id, after, limit)
+        return await _load_missing(session, actor, roll_call, search, after, limit)
     school_ids = select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call.id)
     if after is not None:
         school_ids = school_ids.where(RollCallSchool.school_id >= after[0])
@@ -90,7 +99,7 @@ async def load_missing_page(
     while first < len(schools) and len(rows) < limit:
         group = schools[first : first + size]
         left = limit - len(rows)
-        rows += await _load_missing(session, actor, roll_call, class_id, after, left, group)
+        rows += await _load_missing(session, actor, roll_call, search, after, left, group)
         first, size = first + size, size * 2
     return rows
 
@@ -99,7 +108,7 @@ async def _load_missing(
     session: AsyncSession,
     actor: Actor,
     roll_call: RollCall,
-    class_id: UUID | None,
+    search: MissingSearch,
     after: MissingPosition | None,
     limit: int,
     schools: Sequence[UUID] = (),
@@ -107,13 +116,15 @@ async def _load_missing(
     # First find the missing students, then load their details: most of an audience is present.
     schools = schools or ([actor.school_id] if actor.school_id is not None else [])
     owed = _filter_classes(
-        select(Obligation.school_id, Obligation.student_id, Obligation.class_id), actor, class_id
+        select(Obligation.school_id, Obligation.student_id, Obligation.class_id), actor, search.class_id
     ).where(*_audience_filter(roll_call, actor), Obligation.duty == "owed")
     if schools:
         owed = owed.where(Obligation.school_id.in_(schools))
     if await session.get(RollCallStep, (roll_call.id, "settled")) is not None:
         # Every student has an outcome now, so missing students have an entry other than "present".
         owed = owed.where(Obligation.student_id.in_(_select_students_not_present(roll_call, schools)))
+    if search.matching is not None:
+        owed = owed.where(Obligation.student_id.in_(select(Student.id).where(search.matching)))
     # OFFSET 0 is an optimisation fence: without it the planner joins the outcomes before it filters the students.
     audience = owed.offset(0).subquery("audience")
     current = _join_current_outcome(roll_call, audience)
@@ -137,6 +148,7 @@ def _select_details(roll_call: RollCall, missing: Subquery) -> Select[*tuple[Any
         roll_call, missing, VerdictRecord, VerdictRecord.reasons, newest=VerdictRecord.at
     )
     last_refusal = _select_attempts(roll_call, missing, Refusal, Refusal.code, newest=Refusal.at)
+    refusal_detail = _select_attempts(roll_call, missing, Refusal, Refusal.detail, newest=Refusal.at)
     return (
         select(
             missing.c.school_id,
@@ -148,6 +160,7 @@ def _select_details(roll_call: RollCall, missing: Subquery) -> Select[*tuple[Any
             _select_attempts(roll_call, missing, Submission, func.count()).label("submissions"),
             func.coalesce(reasons, cast([], JSONB)).label("last_reasons"),
             last_refusal.label("last_refusal"),
+            refusal_detail.label("last_refusal_detail"),
             _was_referred(roll_call, missing).label("sent_to_a_person"),
             missing.c.outcome,
         )
@@ -260,6 +273,8 @@ class ResultFilter:
     outcome: str | None = None
     class_id: UUID | None = None
     school_id: UUID | None = None
+    matching: ColumnElement[bool] | None = None
+    """A condition on `student` rows."""
 
 
 async def load_results_page(
@@ -293,6 +308,8 @@ async def load_results_page(
         statement = statement.where(
             Obligation.student_id.in_(ever_not_present.where(OutcomeEntry.outcome == filters.outcome))
         )
+    if filters.matching is not None:
+        statement = statement.where(filters.matching)
     if after is not None:
         statement = statement.where(Obligation.student_id > after)
     return [Result(*row) for row in (await session.execute(statement)).all()]

@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from backend.core.web.schema_types import LongText, OneOf, Schema, ShortText, Timestamp
 from backend.org.schemas import UnitKind
+from backend.roll_call.attestation.queries import AttestationView
 from backend.roll_call.attestation.review import SampledAttestation
 from backend.roll_call.reason_texts import OUTCOME_REASONS
 from backend.roll_call.rules import (
@@ -119,8 +120,6 @@ class ReminderSentOut(BaseModel):
 class MissingStudentOut(BaseModel):
     """A student who is not present yet, with what a counselor needs to help."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     student_id: UUID
     name: str = Field(examples=["王小明"])
     class_id: UUID
@@ -129,6 +128,11 @@ class MissingStudentOut(BaseModel):
     submissions: int
     last_reasons: list[str] = Field(examples=[["location_uncertain"]])
     last_refusal: str | None
+    last_reason_zh: str | None = Field(
+        description="最近一次未通过的原因；尚未尝试时为空 · why the last attempt failed; null: no attempt yet",
+        examples=["定位无法确定您是否在校内，请到开阔处重试，或找辅导员现场核验。"],
+    )
+    last_reason_en: str | None = Field(examples=[None])
     sent_to_a_person: bool = Field(
         description="the student was sent to the counselor, who can attest presence; otherwise the outcome is undetermined"
     )
@@ -229,6 +233,38 @@ class AttestationOut(BaseModel):
     student_id: UUID
     site_version_id: UUID
     at: datetime
+
+
+class ListedAttestationOut(BaseModel):
+    """An attestation in the list of a roll call."""
+
+    student_id: UUID
+    student_name: str = Field(examples=["王小明"])
+    class_id: UUID
+    class_name: str = Field(examples=["24电商1班"])
+    site_version_id: UUID
+    site_name: str | None = Field(examples=["主校区"])
+    reason: str = Field(examples=["手机损坏"])
+    attested_by: UUID
+    attested_by_name: str | None = Field(examples=["李老师"])
+    at: datetime
+
+    @classmethod
+    def of(cls, view: AttestationView) -> Self:
+        """Build the response for an attestation."""
+        row = view.attestation
+        return cls(
+            student_id=row.student_id,
+            student_name=view.student_name,
+            class_id=row.class_id,
+            class_name=view.class_name,
+            site_version_id=row.site_version_id,
+            site_name=view.site_name,
+            reason=row.reason,
+            attested_by=row.attested_by,
+            attested_by_name=view.attester_name,
+            at=row.at,
+        )
 
 
 class AttestationSampleOut(BaseModel):

@@ -68,9 +68,14 @@ class SubmissionWithVerdict:
 
 
 async def load_student_roll_calls(
-    session: AsyncSession, student_id: UUID, at: datetime, after: tuple[datetime, UUID] | None, limit: int
+    session: AsyncSession,
+    student_id: UUID,
+    at: datetime,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    term_code: str | None = None,
 ) -> Sequence[StudentRollCall]:
-    """A page of the student's announced roll calls, newest first."""
+    """A page of the student's announced roll calls, newest first, of one term or of all."""
     addressed = select(RollCallSchool.roll_call_id).where(
         RollCallSchool.school_id == scope_of(session).school_id
     )
@@ -79,6 +84,8 @@ async def load_student_roll_calls(
         .where(RollCall.id.in_(addressed), RollCall.notify_at <= at)
         .order_by(RollCall.opens_at.desc(), RollCall.id.desc())
     )
+    if term_code is not None:
+        of_school = of_school.where(RollCall.term_code == term_code)
     if after is not None:
         of_school = of_school.where(tuple_(RollCall.opens_at, RollCall.id) < after)
     # A roll call does not include every student of a school, so the limit applies only after loading the obligations.

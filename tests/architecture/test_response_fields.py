@@ -22,6 +22,7 @@ OPEN_FIELDS = {
         "AttestationSampleOut.reason",
         "GaokaoEligibilityOut.finding",
         "LeaveOut.reason",
+        "ListedAttestationOut.reason",
         "ResetOut.reason",
         "StaffObjectionOut.reason",
         "StaffRollCallOut.void_reason",

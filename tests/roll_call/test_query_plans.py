@@ -30,7 +30,7 @@ from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
 from backend.roll_call.outcomes import find_current_outcome
 from backend.roll_call.progress.access import authorize_progress
 from backend.roll_call.reminders import send_reminder
-from backend.roll_call.results import ResultFilter, load_missing_page, load_results_page
+from backend.roll_call.results import MissingSearch, ResultFilter, load_missing_page, load_results_page
 from backend.roll_call.settlement.service import settle_roll_call
 from backend.roll_call.staff_queries import load_roll_calls_page
 from backend.roll_call.student_queries import (
@@ -243,17 +243,19 @@ async def staff_view(here: Province, session: AsyncSession) -> None:
 
 
 async def missing_of_class(here: Province, session: AsyncSession) -> None:
-    await load_missing_page(session, here.registrar, here.roll_call, here.class_id, None, 101)
+    await load_missing_page(session, here.registrar, here.roll_call, MissingSearch(here.class_id), None, 101)
 
 
 async def missing_of_school(here: Province, session: AsyncSession) -> None:
-    rows = await load_missing_page(session, here.registrar, here.roll_call, None, None, 51)
+    rows = await load_missing_page(session, here.registrar, here.roll_call, MissingSearch(), None, 51)
     after = rows[49].position
-    assert (await load_missing_page(session, here.registrar, here.roll_call, None, after, 51))[0] == rows[50]
+    assert (await load_missing_page(session, here.registrar, here.roll_call, MissingSearch(), after, 51))[
+        0
+    ] == rows[50]
 
 
 async def missing_of_province(here: Province, session: AsyncSession) -> None:
-    assert len(await load_missing_page(session, here.top, here.roll_call, None, None, 101)) == 101
+    assert len(await load_missing_page(session, here.top, here.roll_call, MissingSearch(), None, 101)) == 101
 
 
 async def results_of_school(here: Province, session: AsyncSession) -> None:

@@ -59,6 +59,13 @@ async def test_an_attestation_and_its_review(api: StaffClient, scenario: RollCal
     assert written.status_code == 201, written.text
     assert set(written.json()) == {"student_id", "site_version_id", "at"}
     assert (await scenario.outcomes(launched.roll_call.id))[student.id].method == "attested"
+    (listed,) = await api.every(counselor, path)
+    assert (listed["student_id"], listed["reason"]) == (str(student.id), "手机损坏")
+    assert listed["student_name"]
+    assert listed["class_name"]
+    assert listed["site_name"]
+    assert "sampled" not in listed
+    assert await api.every(counselor_account(scenario.school, scenario.school.classes[1]), path) == []
     review = f"{path}/{student.id}/review"
     own = await api.post(counselor, review, {"upheld": True, "note": "本人"})
     assert (own.status_code, own.json()["code"]) == (403, "not_permitted")

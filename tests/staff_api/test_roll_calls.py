@@ -162,6 +162,13 @@ async def test_counselor_sees_missing_students_of_own_class(
     (with_reason,) = [row for row in rows if row["last_refusal"]]
     assert with_reason["student_id"] == str(stuck.student_id)
     assert with_reason["last_refusal"] == "non_face_route_recorded"
+    assert "辅导员" in with_reason["last_reason_zh"]
+    assert [row["last_reason_zh"] for row in rows if not row["submissions"]].count(None) == len(rows) - 1
+    named = klass.students[1]
+    found = await api.every(counselor, path, q=named.name)
+    assert str(named.id) in {row["student_id"] for row in found}
+    assert all(named.name in row["name"] for row in found)
+    assert await api.every(counselor, path, q="没有这个人") == []
     assert await api.every(counselor, path, class_id=str(other.id)) == []
     assert len(await api.every(scenario.registrar, path, limit=2)) == 6
 

@@ -77,6 +77,7 @@ STAFF: tuple[Row, ...] = (
     Row("POST /v1/callbacks/sms-reports/{token}", "404", [], path={"token": "guessed"}),
     # ----------------------------------------------- province bureau registrar counselor
     Row("GET /v1/me", "ok       ok     ok        ok"),
+    Row("GET /v1/me/work-queue", "ok       ok     ok        ok"),
     Row("DELETE /v1/sessions/current", "ok       ok     ok        ok"),
     Row("GET /v1/sessions", "ok       ok     ok        ok"),
     Row("DELETE /v1/sessions", "ok       ok     ok        ok"),
@@ -361,6 +362,7 @@ STAFF: tuple[Row, ...] = (
             "position": attester_position(),
         },
     ),
+    Row("GET /v1/roll-calls/{roll_call_id}/attestations", "ok       ok     ok        ok"),
     Row("GET /v1/attestation-samples", "ok       ok     ok        403"),
     Row(
         "POST /v1/roll-calls/{roll_call_id}/attestations/{student_id}/review",

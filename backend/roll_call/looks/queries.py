@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, not_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
@@ -74,6 +74,12 @@ async def load_looks_page(
     if after is not None:
         page = page.where(tuple_(*key) > after)
     return [OpenLook(*row) for row in await session.execute(page)]
+
+
+def select_open_look_ids(actor: Actor, at: datetime) -> Select[UUID]:
+    """The open requests that the caller may answer."""
+    joined = select(LookRequest.id).join(RollCall, RollCall.id == LookRequest.roll_call_id)
+    return joined.where(is_open(at), _is_addressed_to(actor), ~_took_part(actor))
 
 
 def is_open(at: datetime) -> ColumnElement[bool]:

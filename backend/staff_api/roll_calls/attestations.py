@@ -11,6 +11,7 @@ from backend.core.web.problems import problem_responses
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.attestation.card_codes import issue_student_code
 from backend.roll_call.attestation.position import AttesterPosition
+from backend.roll_call.attestation.queries import load_attestations_page
 from backend.roll_call.attestation.review import (
     ReviewAttestation,
     ReviewState,
@@ -29,6 +30,7 @@ from backend.roll_call.staff_schemas import (
     CodeOut,
     DeterminedOutcomeOut,
     DetermineIn,
+    ListedAttestationOut,
     ReviewIn,
     ReviewOut,
     RollCallSiteOut,
@@ -85,6 +87,21 @@ async def attest_student(caller: StaffCaller, roll_call_id: UUID, body: AttestIn
         raise row
     await publish_changed(caller.app_context.redis, roll_call_id)
     return AttestationOut(student_id=row.student_id, site_version_id=row.site_version_id, at=row.at)
+
+
+@router.get("/roll-calls/{roll_call_id}/attestations", responses=problem_responses(401, 403, 404, 422))
+async def list_attestations(
+    caller: StaffCaller, roll_call_id: UUID, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ListedAttestationOut]:
+    """现场核验记录（先后顺序） · The attestations of a roll call, oldest first; a counselor sees those of own classes."""
+    after = decode_time_cursor(cursor)
+    async with caller.transaction() as session:
+        roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
+        rows = await load_attestations_page(session, caller.actor, roll_call, after, limit + 1)
+    shown = rows[:limit]
+    last = shown[-1].attestation if len(rows) > limit else None
+    next_cursor = encode_cursor(last.at.isoformat(), str(last.student_id)) if last else None
+    return Page(items=[ListedAttestationOut.of(row) for row in shown], next_cursor=next_cursor)
 
 
 @router.get("/attestation-samples", responses=problem_responses(401, 403, 422))

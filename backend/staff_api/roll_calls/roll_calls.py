@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
+from sqlalchemy import ColumnElement
 
 from backend.core.clock import legal_day
 from backend.core.pagination import (
@@ -17,8 +18,10 @@ from backend.core.pagination import (
     parse_id,
 )
 from backend.core.web.problems import problem_responses
+from backend.core.web.requests import Caller
 from backend.org.paths import division_of
 from backend.org.terms import get_term
+from backend.people.queries import matches_search
 from backend.policy.installed import policy_at
 from backend.roll_call import reason_texts, results, staff_queries, voiding
 from backend.roll_call.access import access_roll_call
@@ -47,7 +50,7 @@ from backend.roll_call.staff_schemas import (
 )
 from backend.roll_call.tables import Refusal, RollCall, RollCallStep
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import build_page, cursor_id
+from backend.staff_api.pagination import SearchText, build_page, cursor_id
 from backend.standing.student_view.counting import MissCounting, judge_miss, load_positions
 
 router = APIRouter(prefix="/v1", tags=["点名核验 · roll calls"])
@@ -169,21 +172,49 @@ async def list_missing_students(
     caller: StaffCaller,
     roll_call_id: UUID,
     class_id: UUID | None = None,
+    q: SearchText = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[MissingStudentOut]:
-    """尚未通过者名单，含最近一次失败原因 · Missing students, with the latest reason."""
+    """尚未通过者名单，含最近一次失败原因；q 为姓名的一部分或完整号码 · Missing students, with the latest reason; q is a part of a name or a whole number."""
     after: results.MissingPosition | None = None
     if cursor is not None:
         school, class_name, student = decode_cursor(cursor, 3)
         after = (parse_id(school), class_name, parse_id(student))
+    search = results.MissingSearch(class_id, _matching(caller, q))
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
-        rows = await results.load_missing_page(session, caller.actor, roll_call, class_id, after, limit + 1)
+        rows = await results.load_missing_page(session, caller.actor, roll_call, search, after, limit + 1)
     page = rows[:limit]
     last = page[-1] if len(rows) > limit else None
     next_cursor = encode_cursor(*map(str, last.position)) if last else None
-    return Page(items=[MissingStudentOut.model_validate(row) for row in page], next_cursor=next_cursor)
+    return Page(items=[_to_missing_out(row) for row in page], next_cursor=next_cursor)
+
+
+def _matching(caller: Caller, text: str | None) -> ColumnElement[bool] | None:
+    return None if text is None else matches_search(text, caller.app_context.keys)
+
+
+def _to_missing_out(row: results.MissingStudent) -> MissingStudentOut:
+    words = None
+    if row.last_refusal is not None:
+        words = explain_refusal(row.last_refusal, row.last_refusal_detail or {})
+    elif row.last_reasons:
+        words = reason_texts.reason(row.last_reasons[0])
+    return MissingStudentOut(
+        student_id=row.student_id,
+        name=row.name,
+        class_id=row.class_id,
+        class_name=row.class_name,
+        phone=row.phone,
+        submissions=row.submissions,
+        last_reasons=list(row.last_reasons),
+        last_refusal=row.last_refusal,
+        last_reason_zh=words.zh if words else None,
+        last_reason_en=words.en if words else None,
+        sent_to_a_person=row.sent_to_a_person,
+        outcome=row.outcome,
+    )
 
 
 Outcome = Annotated[Literal["present", "missed", "excused", "undetermined"] | None, Query()]
@@ -196,11 +227,12 @@ async def list_results(
     outcome: Outcome = None,
     class_id: UUID | None = None,
     school_id: UUID | None = None,
+    q: SearchText = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[ResultOut]:
     """核验结果 · All students of the audience with the current outcome."""
-    filters = results.ResultFilter(outcome=outcome, class_id=class_id, school_id=school_id)
+    filters = results.ResultFilter(outcome, class_id, school_id, _matching(caller, q))
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
         rows = await results.load_results_page(

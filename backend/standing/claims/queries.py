@@ -78,6 +78,11 @@ async def load_claims_page(
     return await _load_views(session, page)
 
 
+def select_open_claim_ids(actor: Actor) -> Select[UUID]:
+    """The visible claims that wait for a decision."""
+    return _select_visible_claims(actor).where(_STATES["open"]).with_only_columns(ReasonClaimRecord.id)
+
+
 def _select_visible_claims(actor: Actor) -> Select[*tuple[Any, ...]]:
     return (
         select(ReasonClaimRecord, RollCall, ClaimDecision)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
+from backend.core.pagination import MAX_COUNT
 from backend.leave.tables import LeaveRequest
 from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachmentView, load_attachments
@@ -118,6 +119,11 @@ async def load_prompts_page(
         for row in await session.execute(_select_prompt_rows(actor).where(PromptRecord.id.in_(ids)))
     ]
     return sorted(rows, key=lambda row: (row.prompt.raised_at, row.prompt.id), reverse=True)
+
+
+def select_open_prompt_ids(actor: Actor, at: datetime) -> Select[UUID]:
+    """The visible open prompts."""
+    return _select_page_ids(actor, PromptSearch(open_only=True), at, None, MAX_COUNT)
 
 
 def _select_page_ids(

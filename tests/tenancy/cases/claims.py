@@ -60,6 +60,7 @@ STAFF: tuple[Row, ...] = (
         {"approved": True, "opinion": "已核实"},
     ),
     Row("GET /v1/roll-calls/{roll_call_id}/availability", "ok"),
+    Row("GET /v1/student-warnings", "403      403    ok        ok"),
     Row("GET /v1/students/{student_id}/attendance", "403      403    ok        ok"),
     Row(
         "POST /v1/students/{student_id}/attendance",

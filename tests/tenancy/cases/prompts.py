@@ -95,6 +95,7 @@ STAFF: tuple[Row, ...] = (
 )
 MOBILE: tuple[Row, ...] = (
     Row("GET /v1/me/standing", "ok"),
+    Row("GET /v1/me/terms", "ok"),
     Row("GET /v1/me/prompts", "ok"),
     Row("GET /v1/me/prompts/{prompt_id}", "ok"),
     Row("POST /v1/me/prompts/{prompt_id}/statements", "ok", {"text": "当天在医院陪护家人"}),

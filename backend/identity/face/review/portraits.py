@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
@@ -29,6 +29,8 @@ from backend.identity.tables import Portrait
 from backend.people.tables import SchoolClass, Student
 from biometrics.pictures.quality import Reason
 
+READERS = frozenset({"province", "bureau", "registrar"})
+"""Roles that see portraits."""
 PortraitState = Literal["review", "accepted", "refused"]
 
 REFUSED_BY_REGISTRAR = "portrait_refused_by_registrar"
@@ -81,6 +83,13 @@ async def load_portraits_page(
     if after is not None:
         page = page.where(Portrait.id < after)
     return [PortraitRow(*row) for row in await session.execute(page)]
+
+
+def select_waiting_portrait_ids(actor: Actor) -> Select[UUID] | None:
+    """The portraits that wait for a person; None for an account that sees none."""
+    if actor.role not in READERS:
+        return None
+    return select(Portrait.id).where(Portrait.status == "review")
 
 
 async def read_portrait(
@@ -140,7 +149,7 @@ async def decide_portrait(
 
 
 def _require_reader(actor: Actor) -> None:
-    if actor.role not in {"province", "bureau", "registrar"}:
+    if actor.role not in READERS:
         raise NotPermitted(
             reason_zh="证件照由学校管理员及上级查阅",
             reason_en="only registrars and their superiors can see portraits",

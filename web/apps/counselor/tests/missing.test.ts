@@ -21,6 +21,8 @@ function row(student_id: string, rest: Partial<Missing> = {}): Missing {
     submissions: 0,
     last_reasons: [],
     last_refusal: null,
+    last_reason_zh: null,
+    last_reason_en: null,
     sent_to_a_person: false,
     outcome: null,
     ...rest,

@@ -954,6 +954,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me/terms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Terms
+         * @description 各学期核验情况（新的在前） · My roll calls by term, newest first; `GET /v1/roll-calls?term_code=` lists those of one.
+         */
+        get: operations["listTerms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/notices": {
         parameters: {
             query?: never;
@@ -4551,6 +4571,60 @@ export interface components {
             received_at: string;
         };
         /**
+         * TermHistoryOut
+         * @description The roll calls of a term: roll_calls = exempt + present + missed + excused + undetermined + open.
+         */
+        TermHistoryOut: {
+            /**
+             * Counted
+             * @description 其中计入次数的未按时核验 · misses that count towards a prompt
+             * @example 1
+             */
+            counted: number;
+            /**
+             * Excused
+             * @example 1
+             */
+            excused: number;
+            /**
+             * Exempt
+             * @example 0
+             */
+            exempt: number;
+            /**
+             * Missed
+             * @example 1
+             */
+            missed: number;
+            /**
+             * Open
+             * @description 尚无结果 · without a result yet
+             * @example 0
+             */
+            open: number;
+            /**
+             * Present
+             * @example 4
+             */
+            present: number;
+            /**
+             * Roll Calls
+             * @description 通知过本人的核验 · roll calls addressed to the student
+             * @example 6
+             */
+            roll_calls: number;
+            /**
+             * Term Code
+             * @example 2026-autumn
+             */
+            term_code: string;
+            /**
+             * Undetermined
+             * @example 0
+             */
+            undetermined: number;
+        };
+        /**
          * TokenOut
          * @description A short-lived token that only this phone's key can use (RFC 9449).
          */
@@ -7612,6 +7686,44 @@ export interface operations {
             };
         };
     };
+    listTerms: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "term_code": "2026-autumn",
+                     *         "roll_calls": 6,
+                     *         "exempt": 0,
+                     *         "present": 4,
+                     *         "missed": 1,
+                     *         "counted": 1,
+                     *         "excused": 1,
+                     *         "undetermined": 0,
+                     *         "open": 0
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["TermHistoryOut"][];
+                };
+            };
+        };
+    };
     listNotices: {
         parameters: {
             query?: {
@@ -8004,6 +8116,8 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 学期 · only this term */
+                term_code?: string | null;
             };
             header?: {
                 /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */

@@ -1477,6 +1477,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me/work-queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Work Queue
+         * @description 我的待办数量 · How much waits for me, by list.
+         */
+        get: operations["getWorkQueue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/notice-groups/{group_id}": {
         parameters: {
             query?: never;
@@ -2300,7 +2320,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Attestations
+         * @description 现场核验记录（先后顺序） · The attestations of a roll call, oldest first; a counselor sees those of own classes.
+         */
+        get: operations["listAttestations"];
         put?: never;
         /**
          * Attest Student
@@ -2444,7 +2468,7 @@ export interface paths {
         };
         /**
          * List Missing Students
-         * @description 尚未通过者名单，含最近一次失败原因 · Missing students, with the latest reason.
+         * @description 尚未通过者名单，含最近一次失败原因；q 为姓名的一部分或完整号码 · Missing students, with the latest reason; q is a part of a name or a whole number.
          */
         get: operations["listMissingStudents"];
         put?: never;
@@ -3067,6 +3091,26 @@ export interface paths {
          * @description 撤回自动执行（一步恢复） · Reverse an automatic execution as the superior, in one step.
          */
         post: operations["reverseStandingEntry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/student-warnings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Student Warnings
+         * @description 接近上限的学生（未核验次数、请假天数、未请假缺席） · Students with a current warning: near a limit, or absent.
+         */
+        get: operations["listStudentWarnings"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -7640,6 +7684,72 @@ export interface components {
             org_id: string;
         };
         /**
+         * ListedAttestationOut
+         * @description An attestation in the list of a roll call.
+         */
+        ListedAttestationOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Attested By
+             * Format: uuid
+             */
+            attested_by: string;
+            /**
+             * Attested By Name
+             * @example 李老师
+             */
+            attested_by_name: string | null;
+            /**
+             * Class Id
+             * Format: uuid
+             */
+            class_id: string;
+            /**
+             * Class Name
+             * @example 24电商1班
+             */
+            class_name: string;
+            /**
+             * Reason
+             * @example 手机损坏
+             */
+            reason: string;
+            /**
+             * Site Name
+             * @example 主校区
+             */
+            site_name: string | null;
+            /**
+             * Site Version Id
+             * Format: uuid
+             */
+            site_version_id: string;
+            /**
+             * Student Id
+             * Format: uuid
+             */
+            student_id: string;
+            /**
+             * Student Name
+             * @example 王小明
+             */
+            student_name: string;
+        };
+        /** Page[ListedAttestationOut] */
+        ListedAttestationOutPage: {
+            /** Items */
+            items: components["schemas"]["ListedAttestationOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
+        /**
          * LookAnsweredOut
          * @description A recorded answer. Whether it is sampled for review is told to the reviewing side only.
          */
@@ -7826,6 +7936,17 @@ export interface components {
              * @example 24电商1班
              */
             class_name: string;
+            /**
+             * Last Reason En
+             * @example null
+             */
+            last_reason_en: string | null;
+            /**
+             * Last Reason Zh
+             * @description 最近一次未通过的原因；尚未尝试时为空 · why the last attempt failed; null: no attempt yet
+             * @example 定位无法确定您是否在校内，请到开阔处重试，或找辅导员现场核验。
+             */
+            last_reason_zh: string | null;
             /**
              * Last Reasons
              * @example [
@@ -10989,6 +11110,27 @@ export interface components {
             since: string | null;
         };
         /**
+         * StandingWarningOut
+         * @description A current warning: what will happen if nothing changes.
+         */
+        StandingWarningOut: {
+            /**
+             * Code
+             * @example one_more_miss
+             * @enum {string}
+             */
+            code: "one_more_miss" | "leave_days_used" | "leave_plan_exceeds" | "absence_continues" | "change_without_basis";
+            /** En */
+            en: string;
+            /**
+             * Term Code
+             * @example 2026-autumn
+             */
+            term_code: string;
+            /** Zh */
+            zh: string;
+        };
+        /**
          * StandInIn
          * @description A stand-in for the caller from `starts_at` to `ends_at` (exclusive).
          */
@@ -11815,6 +11957,98 @@ export interface components {
              * @example 全市停电，无法核验
              */
             reason: string;
+        };
+        /**
+         * WarnedStudentOut
+         * @description A student near a limit, with the warnings.
+         */
+        WarnedStudentOut: {
+            /**
+             * Class Id
+             * Format: uuid
+             */
+            class_id: string;
+            /**
+             * Class Name
+             * @example 2024级1班
+             */
+            class_name: string;
+            /**
+             * Student Id
+             * Format: uuid
+             */
+            student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name: string;
+            /** Warnings */
+            warnings: components["schemas"]["StandingWarningOut"][];
+        };
+        /** Page[WarnedStudentOut] */
+        WarnedStudentOutPage: {
+            /** Items */
+            items: components["schemas"]["WarnedStudentOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * WorkQueueOut
+         * @description How many items wait in each list, counted up to 1000.
+         */
+        WorkQueueOut: {
+            /**
+             * Claims
+             * @description 待处理的正当理由 · reason claims to decide
+             * @example 2
+             */
+            claims: number;
+            /**
+             * Corrections
+             * @description 待处理的信息更正 · corrections of records
+             * @example 0
+             */
+            corrections: number;
+            /**
+             * Counted Up To
+             * @description 计数上限 · the largest count
+             * @example 1000
+             */
+            counted_up_to: number;
+            /**
+             * Leave
+             * @description 待批请假 · leave requests to decide
+             * @example 3
+             */
+            leave: number;
+            /**
+             * Looks
+             * @description 待人工核对的照片 · pictures to compare
+             * @example 5
+             */
+            looks: number;
+            /**
+             * Portraits
+             * @description 待审证件照；无权查看时为空 · portraits to review; null for a role that sees none
+             * @example 4
+             */
+            portraits: number | null;
+            /**
+             * Prompts
+             * @description 未结束的提示 · open prompts
+             * @example 0
+             */
+            prompts: number;
+            /**
+             * Returns
+             * @description 假期已满、未确认返校 · leave that is over without a confirmed return
+             * @example 1
+             */
+            returns: number;
         };
     };
     responses: never;
@@ -15618,6 +15852,38 @@ export interface operations {
             };
         };
     };
+    getWorkQueue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "leave": 3,
+                     *       "returns": 1,
+                     *       "claims": 2,
+                     *       "corrections": 0,
+                     *       "portraits": 4,
+                     *       "prompts": 0,
+                     *       "looks": 5,
+                     *       "counted_up_to": 1000
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WorkQueueOut"];
+                };
+            };
+        };
+    };
     getNoticeGroup: {
         parameters: {
             query?: never;
@@ -19269,6 +19535,52 @@ export interface operations {
             };
         };
     };
+    listAttestations: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                roll_call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "王小明",
+                     *           "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "class_name": "24电商1班",
+                     *           "site_version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "site_name": "主校区",
+                     *           "reason": "手机损坏",
+                     *           "attested_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "attested_by_name": "李老师",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ListedAttestationOutPage"];
+                };
+            };
+        };
+    };
     attestStudent: {
         parameters: {
             query?: never;
@@ -19556,6 +19868,8 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
             };
             header?: never;
             path: {
@@ -19585,6 +19899,8 @@ export interface operations {
                      *             "location_uncertain"
                      *           ],
                      *           "last_refusal": "…",
+                     *           "last_reason_zh": "定位无法确定您是否在校内，请到开阔处重试，或找辅导员现场核验。",
+                     *           "last_reason_en": null,
                      *           "sent_to_a_person": true,
                      *           "outcome": "present"
                      *         }
@@ -19836,6 +20152,8 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 outcome?: ("present" | "missed" | "excused" | "undetermined") | null;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
                 school_id?: string | null;
             };
             header?: never;
@@ -21524,6 +21842,53 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["StaffPromptDetailOut"];
+                };
+            };
+        };
+    };
+    listStudentWarnings: {
+        parameters: {
+            query?: {
+                class_id?: string | null;
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
+                     *           "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "class_name": "2024级1班",
+                     *           "warnings": [
+                     *             {
+                     *               "code": "one_more_miss",
+                     *               "zh": "…",
+                     *               "en": "…",
+                     *               "term_code": "2026-autumn"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WarnedStudentOutPage"];
                 };
             };
         };

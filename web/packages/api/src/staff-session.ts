@@ -2,20 +2,20 @@ import type { ClientHooks } from './client.ts'
 import { ApiError, clientError, readProblem } from './errors.ts'
 import type { StaffSchemas } from './staff.ts'
 
-const REFRESH_TOKEN = 'dianming.staff.refresh'
+const SIGNED_IN = 'dianming.staff.signed-in'
 const DEVICE_TOKENS = 'dianming.staff.device.'
-const LOCK = 'dianming.staff.session'
-const SESSIONS = '/staff/v1/sessions'
+const SESSIONS = '/staff/v1/browser-sessions'
 
-type Tokens = StaffSchemas['TokensOut']
+type Tokens = StaffSchemas['BrowserTokensOut']
 type SignIn = Omit<StaffSchemas['SignInIn'], 'device_token'>
 
 /**
- * The sign-in of a member of staff. The access token is in memory only. The refresh token is single-use, and using an
- * old one ends the session: tabs share it through the storage and renew one at a time.
+ * The sign-in of a member of staff in a browser. The access token is in memory only, and the refresh token in a cookie that
+ * no script can read (docs/adr/0020). All tabs share the sign-in: a mark in the storage says that there is one.
  */
 export class StaffSession implements ClientHooks {
   #accessToken: string | undefined
+  #renewing: Promise<boolean> | undefined
   readonly #storage: Storage
   readonly #language: () => string
   readonly #onEnd: () => void
@@ -32,11 +32,14 @@ export class StaffSession implements ClientHooks {
     this.#onEnd = options.onEnd
     this.#storage = options.storage ?? localStorage
     this.#observe = options.observe
+    window.addEventListener('storage', (event) => {
+      if (event.key === SIGNED_IN && event.newValue === null) this.forget()
+    })
   }
 
-  /** Whether this device has tokens. The server may have ended their session. */
+  /** Whether a tab of this browser is signed in. The server may have ended the session. */
   get isSignedIn(): boolean {
-    return this.#accessToken !== undefined || this.#storage.getItem(REFRESH_TOKEN) !== null
+    return this.#accessToken !== undefined || this.#storage.getItem(SIGNED_IN) !== null
   }
 
   language(): string {
@@ -50,79 +53,83 @@ export class StaffSession implements ClientHooks {
   /** Sign in with password and authenticator code. Rejects with `ApiError`. */
   async signIn(body: SignIn): Promise<void> {
     const known = this.#storage.getItem(DEVICE_TOKENS + body.login)
-    const tokens = await this.#post(SESSIONS, known === null ? body : { ...body, device_token: known })
+    const tokens = await this.#getTokens(SESSIONS, known === null ? body : { ...body, device_token: known })
     if (tokens.device_token) this.#storage.setItem(DEVICE_TOKENS + body.login, tokens.device_token)
     this.#keep(tokens)
   }
 
-  /** Forget the tokens of this device. To sign out, end the session at the server first: `DELETE /v1/sessions/current`. */
+  /** End the session at the server and sign out all tabs, even if the server cannot be reached: then it rejects. */
+  async signOut(): Promise<void> {
+    try {
+      await this.#send(`${SESSIONS}/current`, 'DELETE')
+    } finally {
+      this.forget()
+    }
+  }
+
+  /** Sign out all tabs of this browser. */
   forget(): void {
     this.#accessToken = undefined
-    this.#storage.removeItem(REFRESH_TOKEN)
+    this.#storage.removeItem(SIGNED_IN)
     this.#onEnd()
   }
 
   async authorize(request: Request): Promise<void> {
-    if (this.#accessToken === undefined && this.isSignedIn) await this.#renew(undefined)
+    if (this.#accessToken === undefined && this.isSignedIn) await this.#renew()
     if (this.#accessToken !== undefined) request.headers.set('Authorization', `Bearer ${this.#accessToken}`)
   }
 
   async recover(problem: ApiError, request: Request): Promise<boolean> {
     if (problem.status !== 401) return false
     const refused = request.headers.get('Authorization')?.slice('Bearer '.length)
-    return this.#renew(refused)
+    if (this.#accessToken !== undefined && this.#accessToken !== refused) return true
+    return this.#renew()
   }
 
-  /** Get new tokens, unless another call or tab has renewed them. Returns whether there is a usable access token. */
-  async #renew(refused: string | undefined): Promise<boolean> {
-    return withLock(async () => {
-      if (this.#accessToken !== undefined && this.#accessToken !== refused) return true
-      const refreshToken = this.#storage.getItem(REFRESH_TOKEN)
-      if (refreshToken === null) {
-        this.forget()
-        return false
-      }
-      try {
-        this.#keep(await this.#post(`${SESSIONS}/refresh`, { refresh_token: refreshToken }))
-        return true
-      } catch (error) {
-        if (error instanceof ApiError && error.status === 401) {
-          this.forget()
-          return false
-        }
-        throw error
-      }
+  /** Get a new access token; concurrent callers share one request. Returns whether there is one. */
+  #renew(): Promise<boolean> {
+    this.#renewing ??= this.#requestToken().finally(() => {
+      this.#renewing = undefined
     })
+    return this.#renewing
+  }
+
+  async #requestToken(): Promise<boolean> {
+    try {
+      this.#keep(await this.#getTokens(`${SESSIONS}/refresh`))
+      return true
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) throw error
+      this.forget()
+      return false
+    }
   }
 
   #keep(tokens: Tokens): void {
     this.#accessToken = tokens.access_token
-    this.#storage.setItem(REFRESH_TOKEN, tokens.refresh_token)
+    this.#storage.setItem(SIGNED_IN, 'yes')
   }
 
-  async #post(path: string, body: unknown): Promise<Tokens> {
+  async #getTokens(path: string, body?: unknown): Promise<Tokens> {
+    return (await (await this.#send(path, 'POST', body)).json()) as Tokens
+  }
+
+  async #send(path: string, method: string, body?: unknown): Promise<Response> {
+    const headers = new Headers({ 'Accept-Language': this.#language() })
+    if (body !== undefined) headers.set('Content-Type', 'application/json')
+    const sentAtMs = Date.now()
     let response: Response
     try {
       response = await fetch(path, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json', 'Accept-Language': this.#language() },
-        body: JSON.stringify(body),
+        method,
+        headers,
+        body: body === undefined ? null : JSON.stringify(body),
       })
     } catch (cause) {
       throw clientError('network_unreachable', 0, cause)
     }
+    this.observe(response, sentAtMs)
     if (!response.ok) throw await readProblem(response)
-    return (await response.json()) as Tokens
+    return response
   }
-}
-
-let queue: Promise<unknown> = Promise.resolve()
-
-/** Run one at a time in all tabs; in an old browser without locks, one at a time in this tab. */
-function withLock<T>(task: () => Promise<T>): Promise<T> {
-  const locks = (navigator as { locks?: LockManager }).locks
-  if (locks) return locks.request(LOCK, task) as Promise<T>
-  const next = queue.then(task, task)
-  queue = next.catch(() => undefined)
-  return next
 }

@@ -6,7 +6,6 @@ import { StaffSession } from '../src/staff.ts'
 const onEnd = vi.fn()
 const TOKENS = {
   access_token: 'a1',
-  refresh_token: 'r1',
   expires_in: 600,
   device_token: 'd1',
   token_type: 'Bearer',
@@ -16,7 +15,10 @@ function answers(...bodies: [number, object][]) {
   const asked = vi.fn(async (_path: string, _init: RequestInit) => {
     const [status, body] = bodies.shift() ?? [500, {}]
     const type = status < 400 ? 'application/json' : 'application/problem+json'
-    return new Response(JSON.stringify(body), { status, headers: { 'Content-Type': type } })
+    return new Response(status === 204 ? null : JSON.stringify(body), {
+      status,
+      headers: { 'Content-Type': type },
+    })
   })
   vi.stubGlobal('fetch', asked)
   return asked
@@ -42,44 +44,70 @@ afterEach(() => {
 })
 
 describe('a session of staff', () => {
+  const body = { login: 'a.b', password: 'p', totp: '123456' }
+
   it('signs in, and sends the token of the device the next time', async () => {
-    const asked = answers([200, TOKENS], [200, TOKENS])
+    const asked = answers([201, TOKENS], [201, TOKENS])
     const session = newSession()
-    await session.signIn({ login: 'a.b', password: 'p', totp: '123456' })
-    await session.signIn({ login: 'a.b', password: 'p', totp: '123457' })
+    await session.signIn(body)
+    await session.signIn({ ...body, totp: '123457' })
     expect(await bearer(session)).toBe('Bearer a1')
+    expect(asked.mock.calls[0]?.[0]).toBe('/staff/v1/browser-sessions')
     expect(sent(asked, 0)['device_token']).toBeUndefined()
     expect(sent(asked, 1)['device_token']).toBe('d1')
   })
 
-  it('goes on after a reload without the access token in the storage', async () => {
-    const asked = answers(
-      [200, TOKENS],
-      [200, { ...TOKENS, access_token: 'a2', refresh_token: 'r2', device_token: null }],
-    )
-    await newSession().signIn({ login: 'a.b', password: 'p', totp: '123456' })
+  it('goes on after a reload by the cookie, with no secret of the session in the storage', async () => {
+    const asked = answers([201, TOKENS], [200, { ...TOKENS, access_token: 'a2', device_token: null }])
+    await newSession().signIn(body)
     expect(JSON.stringify({ ...localStorage })).not.toContain('a1')
     const reloaded = newSession()
     expect(reloaded.isSignedIn).toBe(true)
     expect(await bearer(reloaded)).toBe('Bearer a2')
-    expect(sent(asked, 1)).toEqual({ refresh_token: 'r1' })
+    expect(asked.mock.calls[1]?.[0]).toBe('/staff/v1/browser-sessions/refresh')
+    expect(asked.mock.calls[1]?.[1].body).toBeNull()
   })
 
   it('renews once for requests that are refused together', async () => {
-    const asked = answers([200, TOKENS], [200, { ...TOKENS, access_token: 'a2', refresh_token: 'r2' }])
+    const asked = answers([201, TOKENS], [200, { ...TOKENS, access_token: 'a2' }])
     const session = newSession()
-    await session.signIn({ login: 'a.b', password: 'p', totp: '123456' })
+    await session.signIn(body)
     const both = [session.recover(expired(), refused('a1')), session.recover(expired(), refused('a1'))]
     expect(await Promise.all(both)).toEqual([true, true])
     expect(asked).toHaveBeenCalledTimes(2)
     expect(await bearer(session)).toBe('Bearer a2')
+    expect(await session.recover(expired(), refused('a1'))).toBe(true)
+    expect(asked).toHaveBeenCalledTimes(2)
   })
 
   it('ends when the server refuses to renew it', async () => {
-    answers([200, TOKENS], [401, { code: 'session_revoked' }])
+    answers([201, TOKENS], [401, { code: 'session_revoked' }])
     const session = newSession()
-    await session.signIn({ login: 'a.b', password: 'p', totp: '123456' })
+    await session.signIn(body)
     expect(await session.recover(expired(), refused('a1'))).toBe(false)
     expect([session.isSignedIn, onEnd.mock.calls.length]).toEqual([false, 1])
+  })
+
+  it('is not ended by a server that cannot be reached', async () => {
+    answers([201, TOKENS], [503, { code: 'database_away' }])
+    const session = newSession()
+    await session.signIn(body)
+    await expect(session.recover(expired(), refused('a1'))).rejects.toMatchObject({ status: 503 })
+    expect(session.isSignedIn).toBe(true)
+  })
+
+  it('is ended at the server, and in the other tabs', async () => {
+    const asked = answers([201, TOKENS], [204, {}])
+    const session = newSession()
+    await session.signIn(body)
+    await session.signOut()
+    expect(asked.mock.calls[1]).toEqual([
+      '/staff/v1/browser-sessions/current',
+      expect.objectContaining({ method: 'DELETE' }),
+    ])
+    expect(session.isSignedIn).toBe(false)
+    const other = newSession()
+    dispatchEvent(new StorageEvent('storage', { key: 'dianming.staff.signed-in', newValue: null }))
+    expect([other.isSignedIn, onEnd.mock.calls.length > 1]).toEqual([false, true])
   })
 })

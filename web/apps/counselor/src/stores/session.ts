@@ -26,19 +26,10 @@ export const useSession = defineStore('session', () => {
     isSignedIn.value = true
   }
 
-  /** End the session at the server and forget the tokens, even if the server cannot be reached. */
-  async function signOut(): Promise<void> {
-    try {
-      await api.DELETE('/v1/sessions/current')
-    } finally {
-      staff.forget()
-    }
-  }
-
   /** Follow a stream of the API, given by its path below `/staff`. */
   function follow(path: string, stream: Stream): Promise<void> {
     return followStream({ ...stream, url: `/staff${path}`, hooks: staff })
   }
 
-  return { isSignedIn, api, clock, signIn, signOut, follow }
+  return { isSignedIn, api, clock, signIn, signOut: () => staff.signOut(), follow }
 })

@@ -1,4 +1,5 @@
 import '@dianming/ui/theme.css'
+import './student.css'
 
 import { QueryClient, VueQueryPlugin } from '@tanstack/vue-query'
 import { ApiError } from '@dianming/api'

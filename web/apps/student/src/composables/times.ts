@@ -20,3 +20,8 @@ export function useTimes() {
     day: (at: When) => format(at, { year: 'numeric', month: 'long', day: 'numeric' }),
   }
 }
+
+/** The day of an instant in the time of the school, as `2026-11-30`. */
+export function localDay(atMs: number): string {
+  return new Intl.DateTimeFormat('sv-SE', { timeZone: ZONE }).format(new Date(atMs))
+}

@@ -52,7 +52,7 @@ export const activation: typeof zh = {
     submit: 'Ask for a correction',
     submitted: 'The request was sent to the school.',
     checks: 'Requested corrections',
-    status: { open: 'in progress', accepted: 'corrected', refused: 'not accepted', confirmed: 'confirmed' },
+    status: { open: 'in progress', accepted: 'corrected', declined: 'not accepted', confirmed: 'confirmed' },
     field: {
       name: 'Name',
       sex: 'Sex',

@@ -50,7 +50,7 @@ export const activation = {
     submit: '申请更正',
     submitted: '已提交更正申请，由学校核对。',
     checks: '更正申请',
-    status: { open: '处理中', accepted: '已更正', refused: '未采纳', confirmed: '已确认无误' },
+    status: { open: '处理中', accepted: '已更正', declined: '未采纳', confirmed: '已确认无误' },
     field: {
       name: '姓名',
       sex: '性别',

@@ -55,7 +55,7 @@ export function useCheckIn(rollCallId: string) {
   async function open(): Promise<void> {
     problem.value = undefined
     phase.value = 'opening'
-    position.refresh(samplingRules())
+    position.start(samplingRules()) // new for each try: the student may have moved
     try {
       stream.value ??= await openCamera()
       await requestChallenge()
@@ -63,6 +63,11 @@ export function useCheckIn(rollCallId: string) {
       return fail(error)
     }
     phase.value = 'ready'
+  }
+
+  /** Request other actions, after the student said which are impossible. */
+  async function change(): Promise<void> {
+    await requestChallenge().catch(fail)
   }
 
   async function requestChallenge(): Promise<void> {
@@ -161,6 +166,6 @@ export function useCheckIn(rollCallId: string) {
     start,
     cancel,
     fail,
-    requestChallenge,
+    change,
   }
 }

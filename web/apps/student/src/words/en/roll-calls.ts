@@ -14,7 +14,7 @@ export const rollCalls: typeof zh = {
   },
   window: '{from} to {to}',
   extended: 'Extended because of a service outage; the close was {time}.',
-  opensIn: 'Opens {time}',
+  opensIn: 'Until it opens:',
   start: 'Check in',
   continue: 'See the progress',
   again: 'Try again',

@@ -12,7 +12,7 @@ export const rollCalls = {
   },
   window: '{from} 至 {to}',
   extended: '因系统中断已延长，原定 {time} 截止。',
-  opensIn: '{time} 开始',
+  opensIn: '距开始',
   start: '开始核验',
   continue: '查看进度',
   again: '再试一次',

@@ -37,7 +37,7 @@ def _with_app_context(work: Callable[[AppContext], Awaitable[Result]]) -> Result
 
 @app.command()
 def run(as_json: AsJson = False) -> None:
-    """立即删除到期的图片和模板（工作进程每小时执行） · Delete expired pictures and templates now, as the worker does every hour."""
+    """立即删除到期的图片、模板和位置（工作进程每小时执行） · Delete expired pictures, templates and positions now, as the worker does hourly."""
     _show(_with_app_context(lambda app_context: delete_expired(app_context, KINDS)), as_json=as_json)
 
 

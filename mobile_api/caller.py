@@ -66,6 +66,15 @@ async def _guardian_caller(
 GuardianCaller = Annotated[Caller, Depends(_guardian_caller)]
 """A guardian in the scope of the link's student."""
 
+
+async def _acting_guardian_caller(caller: GuardianCaller, link: GuardianLink) -> Caller:
+    link.require_may_act()
+    return caller
+
+
+ActingGuardianCaller = Annotated[Caller, Depends(_acting_guardian_caller)]
+"""A guardian of a minor, who may act for the student."""
+
 TOKEN_AND_PROOF: Requirement = {"token": [], "proof": []}
 SECURITY = Security(
     schemes={

@@ -1,4 +1,4 @@
-"""What a guardian reads with the link of an SMS. The scope is that of the one student of the link."""
+"""What a guardian reads and, for a minor, files with the link of an SMS, in the scope of the link's one student."""
 
 from dataclasses import replace
 from typing import Literal
@@ -7,8 +7,10 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from backend.appeal.explanations import load_explanation
+from backend.appeal.filing import FileAppeal, file_appeal
 from backend.appeal.queries import AppealSearch, load_appeal, load_appeals_page, load_deadline
 from backend.appeal.schemas import AppealDetailOut, AppealOut
+from backend.appeal.statements import NewMessage
 from backend.appeal.subjects import load_subject
 from backend.core.pagination import (
     Cursor,
@@ -21,15 +23,23 @@ from backend.core.pagination import (
 )
 from backend.core.web.problems import problem_responses
 from backend.guardian.queries import load_guarded_student, load_misses
-from backend.guardian.schemas import GuardedStudentOut, MissOut
+from backend.guardian.schemas import (
+    GuardedStudentOut,
+    GuardianAppealIn,
+    GuardianClaimIn,
+    GuardianStatementIn,
+    MissOut,
+)
 from backend.standing.claims.queries import load_justified_reasons
-from backend.standing.claims.schemas import JustifiedReasonOut
+from backend.standing.claims.schemas import ClaimOut, JustifiedReasonOut
+from backend.standing.claims.service import FileClaim, file_claim
 from backend.standing.explanations.schemas import ExplanationOut
 from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
-from backend.standing.prompts.schemas import OwnPromptDetailOut, PromptOut
+from backend.standing.prompts.schemas import OwnPromptDetailOut, PromptOut, StatementOut
+from backend.standing.prompts.statements import FileStatement, file_statement
 from backend.standing.student_view.queries import load_own_standing
 from backend.standing.student_view.schemas import OwnStandingOut
-from mobile_api.caller import GuardianCaller, GuardianLink
+from mobile_api.caller import ActingGuardianCaller, GuardianCaller, GuardianLink
 
 router = APIRouter(prefix="/v1/guardian", tags=["监护人 · guardians"])
 
@@ -85,10 +95,11 @@ async def list_guarded_prompts(
 
 @router.get("/prompts/{prompt_id}", responses=problem_responses(401, 404, 422, 429))
 async def get_guarded_prompt(caller: GuardianCaller, prompt_id: UUID) -> OwnPromptDetailOut:
-    """查看提示（不含学生本人的陈述） · One prompt: evidence, deadline and decisions, without the student's own statements."""
+    """查看提示（陈述只含监护人提交的） · One prompt: evidence, deadline and decisions; of statements those by guardians only."""
     async with caller.transaction() as session:
         found = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
-    return OwnPromptDetailOut.of_detail(replace(found, statements=()))
+    by_guardians = [view for view in found.statements if view.guardian is not None]
+    return OwnPromptDetailOut.of_detail(replace(found, statements=by_guardians))
 
 
 @router.get("/explanations/{kind}/{case_id}", responses=problem_responses(401, 404, 422, 429))
@@ -122,3 +133,44 @@ async def get_guarded_appeal(caller: GuardianCaller, appeal_id: UUID) -> AppealD
         deadline = await load_deadline(session, appeal, caller.actor.org_path)
         subject = await load_subject(session, appeal, caller.at)
     return AppealDetailOut.of_detail(appeal, deadline, subject, caller.at, traces=False)
+
+
+# --- what the guardian of a minor files ---
+
+
+@router.post(
+    "/roll-calls/{roll_call_id}/reason-claims",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422, 429),
+)
+async def submit_guarded_claim(
+    caller: ActingGuardianCaller, roll_call_id: UUID, body: GuardianClaimIn
+) -> ClaimOut:
+    """代未成年学生对未按时核验提出正当理由（一次） · Claim a justified reason for a minor's miss, once for student and guardians."""
+    command = FileClaim(roll_call_id, body.reason_code, body.text or "")
+    async with caller.transaction() as session:
+        view = await file_claim(session, caller.actor, command, caller.at)
+    return ClaimOut.of(view)
+
+
+@router.post(
+    "/prompts/{prompt_id}/statements",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422, 429),
+)
+async def submit_guarded_statement(
+    caller: ActingGuardianCaller, prompt_id: UUID, body: GuardianStatementIn
+) -> StatementOut:
+    """代未成年学生对提示陈述意见 · Make a statement on an open prompt about a minor."""
+    async with caller.transaction() as session:
+        view = await file_statement(session, caller.actor, FileStatement(prompt_id, body.text), caller.at)
+    return StatementOut.of(view)
+
+
+@router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422, 429))
+async def submit_guarded_appeal(caller: ActingGuardianCaller, body: GuardianAppealIn) -> AppealOut:
+    """代未成年学生提出申诉 · File an appeal for a minor; until it is decided nothing is executed automatically."""
+    command = FileAppeal(body.against.to_subject(), NewMessage(body.text))
+    async with caller.transaction() as session:
+        appeal = await file_appeal(session, caller.actor, command, caller.at)
+    return AppealOut.of(appeal, caller.at)

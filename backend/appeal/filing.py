@@ -205,6 +205,7 @@ async def _open_case(
         "target_id": row.target_id,
         "level": route.level,
         "unit": str(unit.id),
+        **actor.guardian_fields,
     }
     audit.record(session, audit.Act("appeal_filed", "appeal", str(row.id), path, after=after), at)
     await outbox.emit(session, AppealFiled(**event_fields(appeal, path)), at)

@@ -22,6 +22,7 @@ from backend.core.errors import NotFound, NotPermitted
 from backend.org.calendar_years import get_working_calendar
 from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachmentView, load_attachments
+from backend.people.tables import GuardianLink
 from backend.standing.engine.ledger import Cause
 from backend.standing.store.load import policy_history
 from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn, StandingEntry
@@ -40,6 +41,8 @@ class AppealView:
     decided: AppealDecided | None
     withdrawn: AppealWithdrawn | None
     unit_name: str
+    guardian: GuardianLink | None
+    """The link of the guardian who filed it for the student."""
 
     @property
     def state(self) -> AppealState:
@@ -78,12 +81,21 @@ async def has_restored_standing(session: AsyncSession, appeal: AppealView) -> bo
 def select_appeals() -> Select[*tuple[Any, ...]]:
     """Select the columns of `AppealView`."""
     return (
-        select(AppealFiled, AppealCase, AppealDue.due_at, AppealDecided, AppealWithdrawn, OrgUnit.name)
+        select(
+            AppealFiled,
+            AppealCase,
+            AppealDue.due_at,
+            AppealDecided,
+            AppealWithdrawn,
+            OrgUnit.name,
+            GuardianLink,
+        )
         .join(AppealCase, AppealCase.appeal_id == AppealFiled.id)
         .join(OrgUnit, OrgUnit.id == AppealCase.unit_id)
         .outerjoin(AppealDue, AppealDue.appeal_id == AppealFiled.id)
         .outerjoin(AppealDecided, AppealDecided.appeal_id == AppealFiled.id)
         .outerjoin(AppealWithdrawn, AppealWithdrawn.appeal_id == AppealFiled.id)
+        .outerjoin(GuardianLink, GuardianLink.id == AppealFiled.guardian_link_id)
     )
 
 

@@ -15,6 +15,7 @@ from backend.appeal.subjects import ChangeSubject, RollCallSubject, SubjectView
 from backend.core.web.schema_types import Day, LongText, OneOf, Schema
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.people.categories import StandingCode, StudyFormCode
+from backend.people.guardian_schemas import FiledByGuardianOut
 from backend.roll_call.reason_texts import reason
 from backend.roll_call.rules import Outcome, OutcomeMethod, RollCallKind
 from backend.standing.appeal_effects import AppealFinding, Target
@@ -120,6 +121,9 @@ class AppealOut(BaseModel):
     school_id: UUID
     appellant: Annotated[str, OneOf("student", "school")] = Field(
         description="student or school", examples=["student"]
+    )
+    filed_by_guardian: FiledByGuardianOut | None = Field(
+        description="监护人代为提交；null 表示不是 · a guardian filed it for the student; null: no guardian did"
     )
     target: Annotated[str, OneOf(Target)] = Field(description="check, change or gaokao", examples=["check"])
     target_id: str
@@ -301,6 +305,7 @@ def _appeal_fields(appeal: AppealView, at: datetime) -> dict[str, Any]:
         "student_id": filed.student_id,
         "school_id": filed.school_id,
         "appellant": filed.appellant,
+        "filed_by_guardian": FiledByGuardianOut.of(appeal.guardian),
         "target": filed.target,
         "target_id": filed.target_id,
         "previous": filed.previous,

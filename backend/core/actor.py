@@ -35,6 +35,18 @@ class Actor:
     guardian: ActingGuardian | None = None
 
     @property
+    def guardian_link_id(self) -> UUID | None:
+        """The link of an acting guardian, for the column of a legal record; None for everyone else."""
+        return self.guardian.link_id if self.guardian else None
+
+    @property
+    def guardian_fields(self) -> dict[str, str]:
+        """What an audit entry says of an acting guardian; empty for everyone else."""
+        if self.guardian is None:
+            return {}
+        return {"guardian": str(self.guardian.guardian_id), "guardian_link": str(self.guardian.link_id)}
+
+    @property
     def scope(self) -> Scope:
         """The tenant view that the database grants this account."""
         if self.role in {"province", "bureau"}:

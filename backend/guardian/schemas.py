@@ -6,13 +6,38 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.core.web.schema_types import OneOf
+from backend.appeal.schemas import AgainstIn
+from backend.core.web.schema_types import LongText, OneOf, Schema
 from backend.guardian.access import GuardianAccess
 from backend.guardian.queries import GuardedStudent, Miss
 from backend.roll_call.reason_texts import OUTCOME_REASONS, reason
 from backend.roll_call.rules import NotCountedReason, RollCallKind
 from backend.standing.claims.queries import ClaimState
+from backend.standing.claims.schemas import Code
 from backend.standing.student_view.counting import NOT_COUNTED
+
+
+class GuardianClaimIn(Schema):
+    """A justified reason for a missed roll call. With files, the student or the counselor files the claim."""
+
+    reason_code: Code = Field(
+        description="目录代码，见 GET /v1/guardian/justified-reasons · a code of the catalogue",
+        examples=["illness"],
+    )
+    text: LongText | None = Field(default=None, examples=["当天发烧就诊，病历已交辅导员"])
+
+
+class GuardianStatementIn(Schema):
+    """A statement on a prompt."""
+
+    text: LongText = Field(examples=["孩子当天在医院，病历已交辅导员"])
+
+
+class GuardianAppealIn(Schema):
+    """An appeal: what it is against, and its grounds."""
+
+    against: AgainstIn
+    text: LongText = Field(examples=["孩子当天在校上课，任课老师可以证明。"])
 
 
 class CounselorContactOut(BaseModel):

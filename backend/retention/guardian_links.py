@@ -4,13 +4,17 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.people.tables import GuardianLink
 from backend.policy import PolicyAt
 from backend.retention.deletion import Expired, RetentionKind
 from backend.retention.legal_holds import has_open_case
+from backend.standing.store.tables import AppealFiled, PromptStatement, ReasonClaimRecord
+
+RECORDS = (ReasonClaimRecord, PromptStatement, AppealFiled)
+"""The legal records that name the link of a guardian who filed them."""
 
 
 async def find_expired_links(
@@ -21,6 +25,7 @@ async def find_expired_links(
         select(GuardianLink.id, GuardianLink.issued_at)
         .where(
             GuardianLink.expires_at <= at - policy.duration("retention.guardian_links"),
+            *(~exists().where(table.guardian_link_id == GuardianLink.id) for table in RECORDS),
             ~has_open_case(GuardianLink.student_id.expression, policy, at),
         )
         .order_by(GuardianLink.expires_at)

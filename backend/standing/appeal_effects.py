@@ -107,6 +107,7 @@ async def record_appeal(session: AsyncSession, actor: Actor, new: NewAppeal, at:
         target_id=new.target_id,
         previous=new.previous,
         filed_by=actor.account_id,
+        guardian_link_id=actor.guardian_link_id,
         filed_at=locked.at,
     )
     session.add(row)

@@ -411,6 +411,13 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.retention.guardian_links:find_expired_links",
         "guardian_link WHERE expires_at <= $1 ORDER BY expires_at LIMIT 500",
     ),
+    **{
+        f"ix_{table}_guardian_link": (
+            "backend.retention.guardian_links:find_expired_links",
+            f"{table} WHERE guardian_link_id = $1",
+        )
+        for table in ("reason_claim", "prompt_statement", "appeal_filed")
+    },
     "ix_guardian_link_student": (
         "backend.people.guardians:revoke_links",
         "guardian_link WHERE student_id = $1 AND revoked_at IS NULL",

@@ -1,60 +1,17 @@
 """A guardian reads about one student with the link of an SMS, and with nothing else (HN334-3.5b)."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from httpx import ASGITransport, AsyncClient, Response
 from sqlalchemy import delete, text
 from structlog.testing import capture_logs
 
-from backend.app import create_app
-from backend.guardian.notifications import LinkSender, notify_guardians
 from backend.people.tables import Guardian
-from tests.support.guardian import FIRST_TEXT, GuardianScenario
+from tests.support.guardian import FIRST_TEXT, GuardianApi, GuardianScenario
 from tests.support.identity.scenario import problem_code
-from tests.support.province import SampleStudent
 
 pytestmark = pytest.mark.clause("HN334-3.5b")
 READS = ("student", "standing", "misses", "justified-reasons", "prompts", "appeals")
-
-
-@dataclass(frozen=True, slots=True)
-class GuardianApi:
-    """The mobile API with the clock of the scenario."""
-
-    scenario: GuardianScenario
-    http: AsyncClient
-
-    async def get(self, path: str, token: str | None) -> Response:
-        headers = {} if token is None else {"Authorization": f"Guardian {token}"}
-        return await self.http.get(f"/v1/guardian/{path}", headers=headers)
-
-    async def issue(self, pupil: SampleStudent | None = None) -> str:
-        """Let an event send an SMS, and return the token of its link."""
-        standing = self.scenario.standing
-        sender = LinkSender(standing.app_context.keys, standing.app_context.settings.public_url)
-        pupil = pupil or self.scenario.pupil
-        async with standing.as_worker() as session:
-            assert await notify_guardians(session, sender, pupil.id, "miss", standing.at) == 1
-        return (await self.scenario.sent(pupil))[-1].token
-
-
-@pytest.fixture
-async def api(scenario: GuardianScenario) -> AsyncIterator[GuardianApi]:
-    clock = scenario.standing.roll_call_scenario.clock
-    app_context = replace(scenario.standing.app_context, clock=clock)
-    transport = ASGITransport(create_app(app_context), raise_app_exceptions=False)
-    async with AsyncClient(transport=transport, base_url="http://127.0.0.1:8000/mobile") as http:
-        yield GuardianApi(scenario, http)
-
-
-@pytest.fixture
-async def token(scenario: GuardianScenario, api: GuardianApi) -> str:
-    await scenario.add_guardian()
-    await scenario.answer()
-    return await api.issue()
 
 
 async def read_all(api: GuardianApi, token: str | None) -> set[tuple[int, str]]:

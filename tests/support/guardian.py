@@ -7,10 +7,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
+from httpx import AsyncClient, Response
 from procrastinate import JobContext
 from sqlalchemy import select, text, update
 
 from backend.core.ids import new_id
+from backend.guardian.notifications import LinkSender, notify_guardians
 from backend.guardian.tasks import notify_of_misses, notify_of_student
 from backend.identity.consents import GUARDIAN_NOTICE, AnswerConsent, answer_consent
 from backend.identity.policy import province_policy
@@ -155,3 +157,28 @@ class GuardianScenario:
         query = select(GuardianLink).where(GuardianLink.student_id == (pupil or self.pupil).id)
         async with self.standing.roll_call_scenario.owner_transaction() as session:
             return list(await session.scalars(query.order_by(GuardianLink.id)))
+
+
+@dataclass(frozen=True, slots=True)
+class GuardianApi:
+    """The mobile API with the clock of the scenario."""
+
+    scenario: GuardianScenario
+    http: AsyncClient
+
+    async def get(self, path: str, token: str | None) -> Response:
+        headers = {} if token is None else {"Authorization": f"Guardian {token}"}
+        return await self.http.get(f"/v1/guardian/{path}", headers=headers)
+
+    async def post(self, path: str, token: str, body: dict[str, Any], key: str | None = None) -> Response:
+        headers = {"Authorization": f"Guardian {token}"} | ({"Idempotency-Key": key} if key else {})
+        return await self.http.post(f"/v1/guardian/{path}", json=body, headers=headers)
+
+    async def issue(self, pupil: SampleStudent | None = None) -> str:
+        """Let an event send an SMS, and return the token of its link."""
+        standing = self.scenario.standing
+        sender = LinkSender(standing.app_context.keys, standing.app_context.settings.public_url)
+        pupil = pupil or self.scenario.pupil
+        async with standing.as_worker() as session:
+            assert await notify_guardians(session, sender, pupil.id, "miss", standing.at) == 1
+        return (await self.scenario.sent(pupil))[-1].token

@@ -14,6 +14,7 @@ from backend.core.clock import legal_day
 from backend.core.errors import NotFound
 from backend.org.paths import division_of
 from backend.people.attachments import AttachmentView, load_attachments
+from backend.people.tables import GuardianLink
 from backend.policy.installed import policy_at
 from backend.roll_call.tables import RollCall
 from backend.standing.access import visible_students
@@ -30,6 +31,8 @@ class ClaimView:
     roll_call: RollCall
     decision: ClaimDecision | None
     attachments: Sequence[AttachmentView]
+    guardian: GuardianLink | None
+    """The link of the guardian who filed it for the student."""
 
     @property
     def state(self) -> ClaimState:
@@ -85,17 +88,21 @@ def select_open_claim_ids(actor: Actor) -> Select[UUID]:
 
 def _select_visible_claims(actor: Actor) -> Select[*tuple[Any, ...]]:
     return (
-        select(ReasonClaimRecord, RollCall, ClaimDecision)
+        select(ReasonClaimRecord, RollCall, ClaimDecision, GuardianLink)
         .join(RollCall, RollCall.id == ReasonClaimRecord.roll_call_id)
         .outerjoin(ClaimDecision, ClaimDecision.claim_id == ReasonClaimRecord.id)
+        .outerjoin(GuardianLink, GuardianLink.id == ReasonClaimRecord.guardian_link_id)
         .where(visible_students(actor, ReasonClaimRecord.student_id.expression))
     )
 
 
 async def _load_views(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list[ClaimView]:
     rows = (await session.execute(query)).all()
-    files = await load_attachments(session, "reason_claim", [claim.id for claim, _, _ in rows])
-    return [ClaimView(claim, roll_call, decision, files[claim.id]) for claim, roll_call, decision in rows]
+    files = await load_attachments(session, "reason_claim", [claim.id for claim, _, _, _ in rows])
+    return [
+        ClaimView(claim, roll_call, decision, files[claim.id], guardian)
+        for claim, roll_call, decision, guardian in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)

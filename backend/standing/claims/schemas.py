@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backend.core.web.schema_types import LongText, Schema
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
+from backend.people.guardian_schemas import FiledByGuardianOut
 from backend.standing.claims.queries import ClaimState, ClaimView
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]
@@ -58,6 +59,9 @@ class ClaimOut(BaseModel):
     state: ClaimState = Field(examples=["open"])
     decision: ClaimDecisionOut | None
     attachments: list[AttachmentOut]
+    filed_by_guardian: FiledByGuardianOut | None = Field(
+        description="监护人代为提交；null 表示不是 · a guardian filed it for the student; null: no guardian did"
+    )
 
     @classmethod
     def of(cls, view: ClaimView) -> Self:
@@ -79,6 +83,7 @@ class ClaimOut(BaseModel):
             state=view.state,
             decision=decision_out,
             attachments=[AttachmentOut.model_validate(each) for each in view.attachments],
+            filed_by_guardian=FiledByGuardianOut.of(view.guardian),
         )
 
 

@@ -4,7 +4,7 @@ The student, the counselor or the registrar files a claim with a reason of the c
 becomes a claim automatically. The launching side decides: a school never judges its own absentees.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,13 +93,14 @@ async def file_claim(session: AsyncSession, actor: Actor, command: FileClaim, at
         text=command.text,
         leave_id=None,
         filed_by=actor.account_id,
+        guardian_link_id=actor.guardian_link_id,
         filed_at=locked.at,
     )
     session.add(row)
     await session.flush()
     to = AttachmentSubject("reason_claim", row.id, row.school_id, row.student_id)
     await attach_files(session, actor, command.attachment_ids, to, locked.at)
-    await _publish_filed_claim(session, row, locked)
+    await _publish_filed_claim(session, row, locked, actor.guardian_fields)
     return await load_claim(session, actor, row.id)
 
 
@@ -180,7 +181,7 @@ async def file_late_leave_claims(session: AsyncSession, student_id: UUID, at: da
         row = await session.scalar(statement.on_conflict_do_nothing().returning(ReasonClaimRecord))
         if row is not None:
             new_claims += 1
-            await _publish_filed_claim(session, row, locked)
+            await _publish_filed_claim(session, row, locked, {})
     return new_claims
 
 
@@ -241,9 +242,11 @@ async def decide_claim(session: AsyncSession, actor: Actor, command: DecideClaim
     return await load_claim(session, actor, claim.id)
 
 
-async def _publish_filed_claim(session: AsyncSession, row: ReasonClaimRecord, locked: LockedStudent) -> None:
+async def _publish_filed_claim(
+    session: AsyncSession, row: ReasonClaimRecord, locked: LockedStudent, guardian: Mapping[str, str]
+) -> None:
     """Audit the claim and emit its event. Neither holds the reason, which may be about health."""
-    after = {"roll_call_id": str(row.roll_call_id), "leave_id": str(row.leave_id or "")}
+    after = {"roll_call_id": str(row.roll_call_id), "leave_id": str(row.leave_id or ""), **guardian}
     _audit(session, locked, row.id, "reason_claim.filed", after)
     await outbox.emit(session, ReasonClaimFiled(**_event_fields(row, locked)), locked.at)
 

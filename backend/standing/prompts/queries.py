@@ -19,7 +19,7 @@ from backend.core.pagination import MAX_COUNT
 from backend.leave.tables import LeaveRequest
 from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachmentView, load_attachments
-from backend.people.tables import SchoolClass, Student
+from backend.people.tables import GuardianLink, SchoolClass, Student
 from backend.roll_call.tables import RollCall
 from backend.standing.access import visible_students
 from backend.standing.engine.absence import list_late_leave
@@ -208,6 +208,8 @@ class StatementView:
 
     statement: PromptStatement
     attachments: Sequence[AttachmentView]
+    guardian: GuardianLink | None
+    """The link of the guardian who filed it for the student."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,14 +285,15 @@ async def _load_decisions(session: AsyncSession, prompt_id: UUID) -> list[Decisi
 
 async def _load_statements(session: AsyncSession, prompt_id: UUID) -> list[StatementView]:
     rows = (
-        await session.scalars(
-            select(PromptStatement)
+        await session.execute(
+            select(PromptStatement, GuardianLink)
+            .outerjoin(GuardianLink, GuardianLink.id == PromptStatement.guardian_link_id)
             .where(PromptStatement.prompt_id == prompt_id)
             .order_by(PromptStatement.at, PromptStatement.id)
         )
     ).all()
-    files = await load_attachments(session, "prompt_statement", [row.id for row in rows])
-    return [StatementView(row, files[row.id]) for row in rows]
+    files = await load_attachments(session, "prompt_statement", [row.id for row, _ in rows])
+    return [StatementView(row, files[row.id], guardian) for row, guardian in rows]
 
 
 # --- evidence ---

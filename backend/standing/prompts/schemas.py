@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from backend.core.bilingual import Bilingual
 from backend.core.web.schema_types import LongText, OneOf, Schema, ShortText, Timestamp
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
+from backend.people.guardian_schemas import FiledByGuardianOut
 from backend.standing.engine.decision_rules import DISMISS, Role
 from backend.standing.explanations.phrases import (
     CAUSES,
@@ -113,6 +114,9 @@ class StatementOut(BaseModel):
     text: str = Field(examples=["当天在医院陪护家人，附住院证明"])
     at: datetime
     attachments: list[AttachmentOut]
+    filed_by_guardian: FiledByGuardianOut | None = Field(
+        description="监护人代为提交；null 表示不是 · a guardian filed it for the student; null: no guardian did"
+    )
 
     @classmethod
     def of(cls, view: StatementView) -> Self:
@@ -121,6 +125,7 @@ class StatementOut(BaseModel):
             text=view.statement.text,
             at=view.statement.at,
             attachments=[AttachmentOut.model_validate(each) for each in view.attachments],
+            filed_by_guardian=FiledByGuardianOut.of(view.guardian),
         )
 
 

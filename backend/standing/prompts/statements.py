@@ -13,6 +13,7 @@ from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.people.attachments import AttachmentSubject, attach_files, load_attachments
 from backend.people.student_lock import lock_student
+from backend.people.tables import GuardianLink
 from backend.standing.engine.prompts import OPEN_STATES, PromptState
 from backend.standing.prompts.errors import OBJECTION_ERRORS
 from backend.standing.prompts.queries import StatementView
@@ -52,14 +53,21 @@ async def file_statement(
         student_id=prompt.student_id,
         text=command.text,
         filed_by=actor.account_id,
+        guardian_link_id=actor.guardian_link_id,
         at=locked_at,
     )
     session.add(statement)
     await session.flush()
     to = AttachmentSubject("prompt_statement", statement.id, prompt.school_id, prompt.student_id)
     await attach_files(session, actor, command.attachment_ids, to, locked_at)
-    after = {"prompt": str(prompt.id), "attachments": len(command.attachment_ids)}
+    after = {
+        "prompt": str(prompt.id),
+        "attachments": len(command.attachment_ids),
+        **actor.guardian_fields,
+    }
     act = audit.Act("prompt.statement", "prompt_statement", str(statement.id), actor.org_path, after=after)
     audit.record(session, act, locked_at)
     files = await load_attachments(session, "prompt_statement", [statement.id])
-    return StatementView(statement, files[statement.id])
+    link_id = statement.guardian_link_id
+    link = await session.get(GuardianLink, link_id) if link_id else None
+    return StatementView(statement, files[statement.id], link)

@@ -81,7 +81,14 @@ class PromptStatement(Base):
 
     __tablename__ = "prompt_statement"
     __tenancy__ = "student"
-    __table_args__ = (Index("ix_prompt_statement_prompt", "prompt_id"),)
+    __table_args__ = (
+        Index("ix_prompt_statement_prompt", "prompt_id"),
+        Index(
+            "ix_prompt_statement_guardian_link",
+            "guardian_link_id",
+            postgresql_where=text("guardian_link_id IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     prompt_id: Mapped[UUID] = mapped_column(ForeignKey("prompt.id"))
@@ -89,6 +96,8 @@ class PromptStatement(Base):
     student_id: Mapped[UUID]
     text: Mapped[str]
     filed_by: Mapped[UUID]
+    guardian_link_id: Mapped[UUID | None] = mapped_column(ForeignKey("guardian_link.id"))
+    """The link of the guardian who filed it for the student; `filed_by` is then the guardian's id on the roster."""
     at: Mapped[datetime]
 
 
@@ -103,6 +112,11 @@ class ReasonClaimRecord(Base):
     __table_args__ = (
         UniqueConstraint("id", "filed_by"),
         Index("ix_reason_claim_student", "student_id"),
+        Index(
+            "ix_reason_claim_guardian_link",
+            "guardian_link_id",
+            postgresql_where=text("guardian_link_id IS NOT NULL"),
+        ),
         Index("ix_reason_claim_roll_call", "roll_call_id", "filed_at"),
         Index(
             "uq_reason_claim_leave",
@@ -128,6 +142,8 @@ class ReasonClaimRecord(Base):
     text: Mapped[str]
     leave_id: Mapped[UUID | None] = mapped_column(ForeignKey("leave_request.id"))
     filed_by: Mapped[UUID]
+    guardian_link_id: Mapped[UUID | None] = mapped_column(ForeignKey("guardian_link.id"))
+    """The link of the guardian who filed it for the student; `filed_by` is then the guardian's id on the roster."""
     filed_at: Mapped[datetime]
 
 
@@ -342,6 +358,12 @@ class AppealFiled(Base):
     __tenancy__ = "student"
     __table_args__ = (
         CheckConstraint("appellant IN ('student', 'school')", name="appellant"),
+        CheckConstraint("guardian_link_id IS NULL OR appellant = 'student'", name="guardian_link"),
+        Index(
+            "ix_appeal_filed_guardian_link",
+            "guardian_link_id",
+            postgresql_where=text("guardian_link_id IS NOT NULL"),
+        ),
         CheckConstraint("target IN ('check', 'change', 'gaokao')", name="target"),
         UniqueConstraint("previous"),
         UniqueConstraint("id", "filed_by"),
@@ -364,6 +386,8 @@ class AppealFiled(Base):
     target_id: Mapped[str]
     previous: Mapped[UUID | None] = mapped_column(ForeignKey("appeal_filed.id"))
     filed_by: Mapped[UUID]
+    guardian_link_id: Mapped[UUID | None] = mapped_column(ForeignKey("guardian_link.id"))
+    """The link of the guardian who filed it for the student; `filed_by` is then the guardian's id on the roster."""
     filed_at: Mapped[datetime]
 
 

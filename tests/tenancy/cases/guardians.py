@@ -41,6 +41,22 @@ MOBILE: tuple[Row, ...] = (
     _explanation("appeal", "ok", "own_appeal"),
     Row("GET /v1/guardian/appeals", "ok"),
     Row("GET /v1/guardian/appeals/{appeal_id}", "ok", path=APPEAL),
+    Row(
+        "POST /v1/guardian/roll-calls/{roll_call_id}/reason-claims",
+        "ok/409",
+        {"reason_code": "illness", "text": "发烧就诊"},
+        path={"roll_call_id": IdOf("missed_check")},
+    ),
+    Row("POST /v1/guardian/prompts/{prompt_id}/statements", "ok", {"text": "当天在医院"}),
+    Row(
+        "POST /v1/guardian/appeals",
+        "409",
+        {
+            "against": {"kind": "check", "roll_call_id": IdOf("missed_check")},
+            "text": "当天在校上课",
+        },
+        note="against what the student appealed",
+    ),
 )
 
 

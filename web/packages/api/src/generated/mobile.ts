@@ -55,7 +55,11 @@ export interface paths {
          */
         get: operations["listGuardedAppeals"];
         put?: never;
-        post?: never;
+        /**
+         * Submit Guarded Appeal
+         * @description 代未成年学生提出申诉 · File an appeal for a minor; until it is decided nothing is executed automatically.
+         */
+        post: operations["submitGuardedAppeal"];
         delete?: never;
         options?: never;
         head?: never;
@@ -171,11 +175,51 @@ export interface paths {
         };
         /**
          * Get Guarded Prompt
-         * @description 查看提示（不含学生本人的陈述） · One prompt: evidence, deadline and decisions, without the student's own statements.
+         * @description 查看提示（陈述只含监护人提交的） · One prompt: evidence, deadline and decisions; of statements those by guardians only.
          */
         get: operations["getGuardedPrompt"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guardian/prompts/{prompt_id}/statements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit Guarded Statement
+         * @description 代未成年学生对提示陈述意见 · Make a statement on an open prompt about a minor.
+         */
+        post: operations["submitGuardedStatement"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guardian/roll-calls/{roll_call_id}/reason-claims": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit Guarded Claim
+         * @description 代未成年学生对未按时核验提出正当理由（一次） · Claim a justified reason for a minor's miss, once for student and guardians.
+         */
+        post: operations["submitGuardedClaim"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1545,6 +1589,8 @@ export interface components {
              * Format: date-time
              */
             filed_at: string;
+            /** @description 监护人代为提交；null 表示不是 · a guardian filed it for the student; null: no guardian did */
+            filed_by_guardian: components["schemas"]["FiledByGuardianOut"] | null;
             /**
              * Id
              * Format: uuid
@@ -1729,6 +1775,8 @@ export interface components {
              * Format: date-time
              */
             filed_at: string;
+            /** @description 监护人代为提交；null 表示不是 · a guardian filed it for the student; null: no guardian did */
+            filed_by_guardian: components["schemas"]["FiledByGuardianOut"] | null;
             /**
              * Id
              * Format: uuid
@@ -2071,6 +2119,8 @@ export interface components {
              * Format: date-time
              */
             filed_at: string;
+            /** @description 监护人代为提交；null 表示不是 · a guardian filed it for the student; null: no guardian did */
+            filed_by_guardian: components["schemas"]["FiledByGuardianOut"] | null;
             /**
              * Id
              * Format: uuid
@@ -2512,6 +2562,32 @@ export interface components {
             value: components["schemas"]["BilingualOut"];
         };
         /**
+         * FiledByGuardianOut
+         * @description The guardian who filed a record for the student, as on the roster at that time.
+         */
+        FiledByGuardianOut: {
+            /**
+             * En
+             * @example filed by a guardian
+             */
+            en: string;
+            /**
+             * Name
+             * @example 张大山
+             */
+            name: string;
+            /**
+             * Relation
+             * @example 父亲
+             */
+            relation: string | null;
+            /**
+             * Zh
+             * @example 监护人代为提交
+             */
+            zh: string;
+        };
+        /**
          * FilingSummaryOut
          * @description A withdrawal of unpaid aid, or its reinstatement, with the reason.
          */
@@ -2717,6 +2793,36 @@ export interface components {
             server_time: string;
         };
         /**
+         * GuardianAppealIn
+         * @description An appeal: what it is against, and its grounds.
+         */
+        GuardianAppealIn: {
+            /** Against */
+            against: components["schemas"]["AgainstCheckIn"] | components["schemas"]["AgainstChangeIn"] | components["schemas"]["AgainstIneligibilityIn"];
+            /**
+             * Text
+             * @example 孩子当天在校上课，任课老师可以证明。
+             */
+            text: string;
+        };
+        /**
+         * GuardianClaimIn
+         * @description A justified reason for a missed roll call. With files, the student or the counselor files the claim.
+         */
+        GuardianClaimIn: {
+            /**
+             * Reason Code
+             * @description 目录代码，见 GET /v1/guardian/justified-reasons · a code of the catalogue
+             * @example illness
+             */
+            reason_code: string;
+            /**
+             * Text
+             * @example 当天发烧就诊，病历已交辅导员
+             */
+            text?: string | null;
+        };
+        /**
          * GuardianOut
          * @description The guardian of the link, and what the link allows.
          */
@@ -2742,6 +2848,17 @@ export interface components {
              * @example 父亲
              */
             relation: string | null;
+        };
+        /**
+         * GuardianStatementIn
+         * @description A statement on a prompt.
+         */
+        GuardianStatementIn: {
+            /**
+             * Text
+             * @example 孩子当天在医院，病历已交辅导员
+             */
+            text: string;
         };
         /**
          * HalfYearRegistrationOut
@@ -4432,6 +4549,8 @@ export interface components {
             at: string;
             /** Attachments */
             attachments: components["schemas"]["AttachmentOut"][];
+            /** @description 监护人代为提交；null 表示不是 · a guardian filed it for the student; null: no guardian did */
+            filed_by_guardian: components["schemas"]["FiledByGuardianOut"] | null;
             /**
              * Id
              * Format: uuid
@@ -4797,6 +4916,12 @@ export interface operations {
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "appellant": "student",
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           },
                      *           "target": "check",
                      *           "target_id": "…",
                      *           "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -4824,6 +4949,73 @@ export interface operations {
             };
         };
     };
+    submitGuardedAppeal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "against": {
+                 *         "kind": "check",
+                 *         "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                 *       },
+                 *       "text": "孩子当天在校上课，任课老师可以证明。"
+                 *     }
+                 */
+                "application/json": components["schemas"]["GuardianAppealIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "appellant": "student",
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       },
+                     *       "target": "check",
+                     *       "target_id": "…",
+                     *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "level": 1,
+                     *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit": "郑州市教育局",
+                     *       "filed_at": "2026-03-17T01:00:00Z",
+                     *       "state": "open",
+                     *       "due_at": "2026-03-17T01:00:00Z",
+                     *       "overdue": true,
+                     *       "decision": {
+                     *         "upheld": true,
+                     *         "finding": "present",
+                     *         "reasons": "考勤记录与照片相符，认定到场。",
+                     *         "at": "2026-03-17T01:00:00Z"
+                     *       },
+                     *       "withdrawn_at": "2026-03-17T01:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppealOut"];
+                };
+            };
+        };
+    };
     getGuardedAppeal: {
         parameters: {
             query?: never;
@@ -4847,6 +5039,12 @@ export interface operations {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "appellant": "student",
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       },
                      *       "target": "check",
                      *       "target_id": "…",
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -5229,7 +5427,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [
@@ -5276,6 +5480,128 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["OwnPromptDetailOut"];
+                };
+            };
+        };
+    };
+    submitGuardedStatement: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                prompt_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "text": "孩子当天在医院，病历已交辅导员"
+                 *     }
+                 */
+                "application/json": components["schemas"]["GuardianStatementIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "text": "当天在医院陪护家人，附住院证明",
+                     *       "at": "2026-03-17T01:00:00Z",
+                     *       "attachments": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "media_type": "image/jpeg",
+                     *           "size_bytes": 184320,
+                     *           "uploaded_at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StatementOut"];
+                };
+            };
+        };
+    };
+    submitGuardedClaim: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                roll_call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "reason_code": "illness",
+                 *       "text": "当天发烧就诊，病历已交辅导员"
+                 *     }
+                 */
+                "application/json": components["schemas"]["GuardianClaimIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "roll_call_title": "十月学籍核验",
+                     *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "reason_code": "no_phone",
+                     *       "text": "手机送修，有维修单",
+                     *       "leave_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "filed_at": "2026-03-17T01:00:00Z",
+                     *       "state": "open",
+                     *       "decision": {
+                     *         "accepted": true,
+                     *         "opinion": "维修单属实，予以认可",
+                     *         "decided_at": "2026-03-17T01:00:00Z"
+                     *       },
+                     *       "attachments": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "media_type": "image/jpeg",
+                     *           "size_bytes": 184320,
+                     *           "uploaded_at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ClaimOut"];
                 };
             };
         };
@@ -5968,6 +6294,12 @@ export interface operations {
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "appellant": "student",
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           },
                      *           "target": "check",
                      *           "target_id": "…",
                      *           "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -6035,6 +6367,12 @@ export interface operations {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "appellant": "student",
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       },
                      *       "target": "check",
                      *       "target_id": "…",
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -6085,6 +6423,12 @@ export interface operations {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "appellant": "student",
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       },
                      *       "target": "check",
                      *       "target_id": "…",
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -6272,6 +6616,12 @@ export interface operations {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "appellant": "student",
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       },
                      *       "target": "check",
                      *       "target_id": "…",
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -6354,6 +6704,12 @@ export interface operations {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "appellant": "student",
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       },
                      *       "target": "check",
                      *       "target_id": "…",
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -7290,7 +7646,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [
@@ -7383,7 +7745,13 @@ export interface operations {
                      *           "size_bytes": 184320,
                      *           "uploaded_at": "2026-03-17T01:00:00Z"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["StatementOut"];
@@ -7853,7 +8221,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "next_cursor": null
@@ -7907,7 +8281,13 @@ export interface operations {
                      *           "size_bytes": 184320,
                      *           "uploaded_at": "2026-03-17T01:00:00Z"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["ClaimOut"];
@@ -8486,7 +8866,13 @@ export interface operations {
                      *           "size_bytes": 184320,
                      *           "uploaded_at": "2026-03-17T01:00:00Z"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["ClaimOut"];

@@ -3922,6 +3922,8 @@ export interface components {
              * Format: date-time
              */
             filed_at: string;
+            /** @description 监护人代为提交；null 表示不是 · a guardian filed it for the student; null: no guardian did */
+            filed_by_guardian: components["schemas"]["FiledByGuardianOut"] | null;
             /**
              * Id
              * Format: uuid
@@ -4097,6 +4099,8 @@ export interface components {
              * Format: date-time
              */
             filed_at: string;
+            /** @description 监护人代为提交；null 表示不是 · a guardian filed it for the student; null: no guardian did */
+            filed_by_guardian: components["schemas"]["FiledByGuardianOut"] | null;
             /**
              * Id
              * Format: uuid
@@ -5354,6 +5358,8 @@ export interface components {
              * Format: date-time
              */
             filed_at: string;
+            /** @description 监护人代为提交；null 表示不是 · a guardian filed it for the student; null: no guardian did */
+            filed_by_guardian: components["schemas"]["FiledByGuardianOut"] | null;
             /**
              * Id
              * Format: uuid
@@ -6503,6 +6509,32 @@ export interface components {
              */
             since: string;
             value: components["schemas"]["BilingualOut"];
+        };
+        /**
+         * FiledByGuardianOut
+         * @description The guardian who filed a record for the student, as on the roster at that time.
+         */
+        FiledByGuardianOut: {
+            /**
+             * En
+             * @example filed by a guardian
+             */
+            en: string;
+            /**
+             * Name
+             * @example 张大山
+             */
+            name: string;
+            /**
+             * Relation
+             * @example 父亲
+             */
+            relation: string | null;
+            /**
+             * Zh
+             * @example 监护人代为提交
+             */
+            zh: string;
         };
         /**
          * FilingDetailOut
@@ -11216,6 +11248,8 @@ export interface components {
             at: string;
             /** Attachments */
             attachments: components["schemas"]["AttachmentOut"][];
+            /** @description 监护人代为提交；null 表示不是 · a guardian filed it for the student; null: no guardian did */
+            filed_by_guardian: components["schemas"]["FiledByGuardianOut"] | null;
             /**
              * Id
              * Format: uuid
@@ -12957,6 +12991,12 @@ export interface operations {
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "appellant": "student",
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           },
                      *           "target": "check",
                      *           "target_id": "…",
                      *           "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -13025,6 +13065,12 @@ export interface operations {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "appellant": "student",
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       },
                      *       "target": "check",
                      *       "target_id": "…",
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -13072,6 +13118,12 @@ export interface operations {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "appellant": "student",
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       },
                      *       "target": "check",
                      *       "target_id": "…",
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -13154,6 +13206,12 @@ export interface operations {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "appellant": "student",
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       },
                      *       "target": "check",
                      *       "target_id": "…",
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -13317,6 +13375,12 @@ export interface operations {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "appellant": "student",
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       },
                      *       "target": "check",
                      *       "target_id": "…",
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -13399,6 +13463,12 @@ export interface operations {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "appellant": "student",
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       },
                      *       "target": "check",
                      *       "target_id": "…",
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -16713,7 +16783,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [
@@ -17009,7 +17085,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [
@@ -17236,7 +17318,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [
@@ -17461,7 +17549,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [
@@ -17690,7 +17784,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [
@@ -17917,7 +18017,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [
@@ -18144,7 +18250,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [
@@ -18372,7 +18484,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [
@@ -18588,7 +18706,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [
@@ -18926,7 +19050,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "next_cursor": null
@@ -18977,7 +19107,13 @@ export interface operations {
                      *           "size_bytes": 184320,
                      *           "uploaded_at": "2026-03-17T01:00:00Z"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["ClaimOut"];
@@ -19038,7 +19174,13 @@ export interface operations {
                      *           "size_bytes": 184320,
                      *           "uploaded_at": "2026-03-17T01:00:00Z"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["ClaimOut"];
@@ -20051,7 +20193,13 @@ export interface operations {
                      *           "size_bytes": 184320,
                      *           "uploaded_at": "2026-03-17T01:00:00Z"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "filed_by_guardian": {
+                     *         "name": "张大山",
+                     *         "relation": "父亲",
+                     *         "zh": "监护人代为提交",
+                     *         "en": "filed by a guardian"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["ClaimOut"];
@@ -21763,7 +21911,13 @@ export interface operations {
                      *               "size_bytes": 184320,
                      *               "uploaded_at": "2026-03-17T01:00:00Z"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "filed_by_guardian": {
+                     *             "name": "张大山",
+                     *             "relation": "父亲",
+                     *             "zh": "监护人代为提交",
+                     *             "en": "filed by a guardian"
+                     *           }
                      *         }
                      *       ],
                      *       "changes": [

@@ -1,0 +1,170 @@
+"""The guardian of a minor claims, states and appeals; the records and the audit say who did (HN334-4.1b, HN334-4.2)."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from backend.core.tables import AuditEntry
+from backend.standing.prompts.queries import load_prompt_detail
+from backend.standing.prompts.schemas import StatementOut
+from backend.standing.prompts.statements import FileStatement, file_statement
+from backend.standing.store.tables import AppealFiled, PromptStatement, ReasonClaimRecord
+from tests.support.guardian import GuardianApi, GuardianScenario
+from tests.support.identity.scenario import problem_code
+
+pytestmark = pytest.mark.clause("HN334-4.2")
+
+
+@pytest.fixture
+async def missed(scenario: GuardianScenario) -> str:
+    """A roll call that the student, who is sixteen, has missed; the second of two."""
+    await scenario.set_age(16)
+    await scenario.add_guardian()
+    roll_calls = await scenario.standing.run_misses(2)
+    await scenario.standing.recompute()
+    await scenario.answer()
+    return str(roll_calls[-1].id)
+
+
+def claim(roll_call_id: str) -> tuple[str, dict[str, Any]]:
+    return f"roll-calls/{roll_call_id}/reason-claims", {"reason_code": "illness", "text": "发烧就诊"}
+
+
+def appeal(roll_call_id: str) -> tuple[str, dict[str, Any]]:
+    return "appeals", {"against": {"kind": "check", "roll_call_id": roll_call_id}, "text": "当天在校上课"}
+
+
+async def statement(api: GuardianApi, token: str) -> tuple[str, dict[str, Any]]:
+    (prompt,) = (await api.get("prompts", token)).json()["items"]
+    return f"prompts/{prompt['id']}/statements", {"text": "当天在医院"}
+
+
+async def load_audited(scenario: GuardianScenario, action: str) -> list[AuditEntry]:
+    query = select(AuditEntry).where(
+        AuditEntry.action == action, AuditEntry.org_path == scenario.standing.school.path
+    )
+    async with scenario.standing.roll_call_scenario.owner_transaction() as session:
+        return list(await session.scalars(query))
+
+
+async def test_records_and_audit_name_the_guardian_and_the_link(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    token = await api.issue()
+    (link,) = await scenario.links()
+    requests = (
+        (claim(missed), ReasonClaimRecord, "reason_claim.filed"),
+        (await statement(api, token), PromptStatement, "prompt.statement"),
+        (appeal(missed), AppealFiled, "appeal_filed"),
+    )
+    for (path, body), table, action in requests:
+        answer = await api.post(path, token, body)
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["filed_by_guardian"]["zh"] == "监护人代为提交"
+        (row,) = await scenario.standing.rows(table)
+        assert (row.filed_by, row.guardian_link_id) == (link.guardian_id, link.id)
+        (entry,) = await load_audited(scenario, action)
+        assert entry.acting_account == link.guardian_id
+        assert entry.after is not None
+        assert entry.after["guardian_link"] == str(link.id)
+
+
+async def test_staff_and_student_see_who_filed(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    token = await api.issue()
+    path, body = await statement(api, token)
+    assert (await api.post(path, token, body)).status_code == 201
+    prompt_id = path.split("/")[1]
+    detail = (await api.get(f"prompts/{prompt_id}", token)).json()
+    assert [each["filed_by_guardian"]["name"] for each in detail["statements"]] == ["张母"]
+    standing = scenario.standing
+    for actor in (standing.registrar, standing.bureau, standing.student()):
+        async with standing.transaction(actor) as session:
+            found = await load_prompt_detail(session, actor, UUID(prompt_id), standing.at)
+        (view,) = [StatementOut.of(each) for each in found.statements]
+        assert view.filed_by_guardian is not None
+        assert (view.filed_by_guardian.name, view.filed_by_guardian.relation) == ("张母", "母亲")
+
+
+async def test_statement_of_the_student_is_hidden_from_the_guardian(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    token, standing = await api.issue(), scenario.standing
+    path, _ = await statement(api, token)
+    actor, prompt_id = standing.student(), UUID(path.split("/")[1])
+    async with standing.transaction(actor) as session:
+        await file_statement(session, actor, FileStatement(prompt_id, "不想让家里知道"), standing.at)
+    answer = await api.get(f"prompts/{prompt_id}", token)
+    assert answer.json()["statements"] == []
+    assert "不想让家里知道" not in answer.text
+
+
+@pytest.mark.parametrize(("age", "status"), [(17, 201), (18, 403)])
+async def test_guardian_of_an_adult_only_reads(
+    scenario: GuardianScenario, api: GuardianApi, missed: str, age: int, status: int
+) -> None:
+    await scenario.set_age(age)
+    token = await api.issue()
+    for path, body in (claim(missed), await statement(api, token), appeal(missed)):
+        answer = await api.post(path, token, body)
+        assert answer.status_code == status, answer.text
+        if status == 403:
+            assert problem_code(answer.text) == "guardian_of_adult"
+    rows = [
+        await scenario.standing.rows(table) for table in (ReasonClaimRecord, PromptStatement, AppealFiled)
+    ]
+    assert [len(found) for found in rows] == [1 if status == 201 else 0] * 3
+    assert (await api.get("student", token)).status_code == 200
+
+
+async def test_withdrawn_link_files_nothing(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    token = await api.issue()
+    await scenario.answer(granted=False)
+    for path, body in (claim(missed), appeal(missed)):
+        answer = await api.post(path, token, body)
+        assert (answer.status_code, problem_code(answer.text)) == (401, "guardian_link_revoked")
+    assert await scenario.standing.rows(AppealFiled) == []
+
+
+async def test_repeated_request_takes_effect_once(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    token = await api.issue()
+    path, body = await statement(api, token)
+    answers = [await api.post(path, token, body, key="8e03978e") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].content == answers[1].content
+    assert len(await scenario.standing.rows(PromptStatement)) == 1
+
+
+async def test_claim_and_appeal_exist_once_for_student_and_guardians(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    token = await api.issue()
+    await scenario.add_guardian(name="张父", phone="13900000008", position=2)
+    for path, body in (claim(missed), appeal(missed)):
+        assert (await api.post(path, token, body)).status_code == 201
+        assert (await api.post(path, token, body)).status_code == 409
+    (miss, _) = (await api.get("misses", token)).json()
+    assert (miss["roll_call_id"], miss["claim"]) == (missed, "open")
+
+
+async def test_miss_of_another_student_cannot_be_claimed(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    """The scope is that of one student: a roll call that is not the student's does not exist."""
+    other = scenario.standing.school.students[1]
+    token = await api.issue()
+    roll_call = await scenario.standing.check(present=[scenario.pupil])
+    for path, body in (claim(str(roll_call.id)), appeal(str(roll_call.id))):
+        assert (
+            await api.post(path, token, body)
+        ).status_code == 409  # present: nothing to claim, nothing to appeal
+    async with scenario.standing.roll_call_scenario.owner_transaction() as session:
+        filed = await session.scalars(select(AppealFiled.id).where(AppealFiled.student_id == other.id))
+        assert filed.all() == []

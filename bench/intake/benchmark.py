@@ -260,6 +260,8 @@ class Spent:
     database: float = 0.0
     stolen: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    """Of each round: CPU seconds of the server per request."""
 
     def row(self, name: str) -> dict[str, Any]:
         """Rate, latencies, and CPU time per request of server, database and generator."""
@@ -314,8 +316,10 @@ class Runs:
             else open_loop(bench.port, requests, rate, 8 * self.connections)
         )
         spent = self.spent.setdefault(name, Spent())
+        used = bench.cpu() - server
         spent.run.add(done)
-        spent.server += bench.cpu() - server
+        spent.server += used
+        spent.costs.append(used / len(done.latencies))
         spent.database += bench.database_cpu() - database
         spent.stolen.append(stolen.share())
         spent.rates.append(done.rate)
@@ -324,6 +328,11 @@ class Runs:
         """The ratio of both rates over the rounds; within a round the machine has the same other load."""
         rates = zip(self.spent[name].rates, self.spent[baseline].rates, strict=True)
         return Ratio(sorted(one / other for one, other in rates))
+
+    def cpu_ratio(self, name: str, baseline: str) -> Ratio:
+        """The same ratio by the CPU time of the server, which other load of the machine changes less."""
+        costs = zip(self.spent[name].costs, self.spent[baseline].costs, strict=True)
+        return Ratio(sorted(other / one for one, other in costs))
 
 
 async def step_by_step(bench: Bench, count: int = 20 * MAX_BATCH) -> list[dict[str, Any]]:
@@ -357,14 +366,18 @@ def run_round(runs: Runs, number: int, part: slice) -> None:
 def describe_ratios(runs: Runs, processes: int) -> str:
     """The ratio of each form of envelope to each baseline, with the interval of its median."""
     lines = [
-        f"{name}: " + "; ".join(f"{baseline} {runs.ratio(name, baseline)}" for baseline in BASELINES)
+        f"{name}: "
+        + "; ".join(
+            f"{baseline} {runs.ratio(name, baseline)}, by CPU {runs.cpu_ratio(name, baseline)}"
+            for baseline in BASELINES
+        )
         for name in FORMS
     ]
     one, two = FORMS
     return (
         f"median of the rounds (95 % interval), {processes} processes. "
         + ". ".join(lines)
-        + f". One signature to two: {runs.ratio(one, two)}"
+        + f". One signature to two: {runs.ratio(one, two)}, by CPU {runs.cpu_ratio(one, two)}"
     )
 
 
@@ -379,7 +392,13 @@ def main() -> None:
     parser.add_argument("--serve", type=int)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve("bench.intake:application", "127.0.0.1", arguments.serve, arguments.processes, keep_alive=300)
+        serve(
+            "bench.intake.benchmark:application",
+            "127.0.0.1",
+            arguments.serve,
+            arguments.processes,
+            keep_alive=300,
+        )
         return
     count, rounds = arguments.envelopes, arguments.rounds
     uvloop.install()

@@ -8,7 +8,7 @@ WEB_SCRIPT := $(BIN)/python -m backend.devstack.web npm --silent run
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web browser run dev test test-e2e redteam lint faults demo bench bench-face sample-faces clean-local
+.PHONY: help setup web browser run dev test test-e2e screens redteam lint faults demo bench bench-face sample-faces clean-local
 
 help: ## 显示本帮助 · show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -38,6 +38,9 @@ test: setup sample-faces $(if $(ARGS),,web browser) ## 运行测试（ARGS="test
 
 test-e2e: setup sample-faces web browser ## 浏览器测试（ARGS="-k shell"）· run only the tests in a browser
 	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest tests/e2e $(ARGS)
+
+screens: setup sample-faces web browser ## 更新 docs/screens 中的界面截图 · renew the pictures of the main screens
+	@exec $(BIN)/python -m backend.devstack.with_stack -- env DIANMING_SCREENS=docs/screens pytest -q tests/e2e/test_screens.py $(ARGS)
 
 faults: setup ## 故障演练（ARGS="--seed 7 --kills 200"）· long fault-injection run: kill processes, then check for lost data
 	@exec $(BIN)/python -m backend.devstack.with_stack -- env DIANMING_FAULT_ROUNDS=100 pytest -n 2 --dist loadgroup tests/faults/test_interleavings.py

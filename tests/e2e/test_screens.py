@@ -1,0 +1,112 @@
+"""Every main screen fits a phone and a desktop, and has no barriers. `make screens` keeps the pictures in docs/screens."""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from playwright.async_api import Page, expect
+
+from backend.demo.staff import expect as succeed
+from tests.e2e.pages import Visit
+from tests.e2e.system import System
+from tests.e2e.test_counselor import sign_in
+
+FOLDER = "DIANMING_SCREENS"
+"""Names the folder for the pictures; without it none are kept."""
+WIDTHS = {390: 844, 1280: 800}
+"""Width and height of a phone and of a desktop, in CSS pixels."""
+PUBLIC = {
+    "student-welcome": "/m/welcome",
+    "counselor-sign-in": "/c/sign-in",
+    "counselor-activation": "/c/activation",
+}
+STUDENT = {
+    "student-roll-calls": "/m/",
+    "student-history": "/m/history",
+    "student-leave": "/m/leave",
+    "student-notices": "/m/notices",
+    "student-me": "/m/me",
+    "student-activation": "/m/activation",
+    "student-record": "/m/activation/record",
+    "student-consents": "/m/activation/consents",
+    "student-face": "/m/activation/face",
+    "student-verification-route": "/m/me/verification-route",
+}
+COUNSELOR = {
+    "counselor-roll-calls": "/c/",
+    "counselor-tasks": "/c/tasks",
+    "counselor-students": "/c/students",
+    "counselor-me": "/c/me",
+}
+_TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+async def check_screens(visit: Visit, screens: Mapping[str, str]) -> None:
+    """Open each screen at each width. Collects what is wrong, so that one failure shows all."""
+    wrong = []
+    for name, path in screens.items():
+        for width, height in WIDTHS.items():
+            await visit.page.set_viewport_size({"width": width, "height": height})
+            await visit.page.goto(path)
+            await expect(visit.page.get_by_role("heading", level=1)).to_be_visible()
+            await settle(visit.page)
+            await keep_picture(visit.page, f"{name}-{width}")
+            wrong += [f"{name} at {width}: {each}" for each in await visit.find_barriers()]
+            if too_wide := await visit.page.evaluate(_TOO_WIDE):
+                wrong.append(f"{name} at {width}: {too_wide} pixels too wide")
+    assert wrong == []
+
+
+async def settle(page: Page) -> None:
+    """Wait until nothing is loading. What was loaded may load more, which begins in the next frame."""
+    for _ in range(3):
+        await expect(page.locator(".van-loading")).to_have_count(0)
+        await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+async def keep_picture(page: Page, name: str) -> None:
+    """Keep a picture of the page, if pictures are wanted."""
+    if folder := os.environ.get(FOLDER):
+        await page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+
+
+async def register(page: Page, system: System, record: Mapping[str, str]) -> None:
+    """Register the phone with name, ID number and the code by SMS."""
+    await page.goto("/m/")
+    await page.get_by_label("姓名").fill(record["姓名"])
+    await page.get_by_label("身份证件号").fill(record["身份证件号"])
+    await page.get_by_role("button", name="获取验证码").click()
+    code = page.get_by_label("短信验证码")
+    await expect(code).to_be_visible()
+    while (sent := await system.sms_code(record["联系电话"])) is None:
+        await page.evaluate("new Promise((done) => requestAnimationFrame(done))")
+    await code.fill(sent)
+    await page.get_by_role("button", name="确认").click()
+    await expect(code).to_have_count(0)
+
+
+async def test_public_screens_fit_and_have_no_barriers(phone: Visit) -> None:
+    await check_screens(phone, PUBLIC)
+
+
+async def test_screens_of_a_student_fit_and_have_no_barriers(phone: Visit, system: System) -> None:
+    roster = system.organisation.schools[2].roster
+    record = next(each for each in roster if each["学习形式"] == "全日制")
+    await register(phone.page, system, record)
+    await check_screens(phone, STUDENT)
+
+
+async def test_screens_of_a_counselor_fit_and_have_no_barriers(phone: Visit, system: System) -> None:
+    school = system.organisation.schools[2]
+    opens = datetime.fromtimestamp(system.clients.clock(), UTC) + timedelta(seconds=2)
+    body = {
+        "kind": "school_own",
+        "title": "晚点名",
+        "opens_at": opens.isoformat(),
+        "closes_at": (opens + timedelta(minutes=90)).isoformat(),
+        "audience": {},
+    }
+    launched = succeed(await school.registrar.post("/v1/roll-calls", body), 201)
+    await sign_in(phone.page, next(iter(school.counselors.values())))
+    await check_screens(phone, {**COUNSELOR, "counselor-roll-call": f"/c/roll-calls/{launched['id']}"})

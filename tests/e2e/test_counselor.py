@@ -1,10 +1,11 @@
-"""The counselor's page: sign-in, the live list of a roll call, and presence attested on the spot."""
+"""The counselor's page: sign-in, the live list of a roll call, presence attested on the spot, and decisions on leave."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from playwright.async_api import Page, expect
 
+from backend.core.clock import legal_day
 from backend.demo.fixtures import School
 from backend.demo.staff import StaffClient
 from backend.demo.staff import expect as succeed
@@ -99,3 +100,40 @@ async def test_live_list_and_attestation_on_the_spot(phone: Visit, system: Syste
     await expect(page.get_by_role("heading", name="已确认在场")).to_be_visible()
     results = await counselor.get_all_pages(f"/v1/roll-calls/{roll_call}/results", outcome="present")
     assert {each["student_id"] for each in results} == {shown["student_id"], other["student_id"]}
+
+
+async def file_leave(system: System, school: School, student: dict[str, Any], reason: str) -> str:
+    """Register the student's phone, file leave for tomorrow, and return the id of the request."""
+    row = next(each for each in school.roster if each["姓名"] == student["name"])
+    phone = system.clients.new_phone()
+    registration = await phone.register(row["姓名"], row["身份证件号"])
+    number = next(row[name] for name in row if "电话" in name)
+    while (code := await system.sms_code(number)) is None:
+        pass
+    succeed(await phone.confirm(registration, code))
+    tomorrow = str(legal_day(datetime.fromtimestamp(system.clients.clock(), UTC)) + timedelta(days=1))
+    body = {"kind": "sick", "first_day": tomorrow, "last_day": tomorrow, "reason": reason}
+    return str(succeed(await phone.post("/v1/leave-requests", json=body), 201)["id"])
+
+
+async def test_leave_is_decided_with_its_effect_in_view(desktop: Visit, system: System) -> None:
+    school = system.organisation.schools[1]
+    counselor = find_counselor(school)
+    students = await counselor.get_all_pages("/v1/students")
+    student = next(each for each in students if each["study_form"] == "full_time")
+    leave = await file_leave(system, school, student, "发烧就医")
+    page = desktop.page
+    await sign_in(page, counselor)
+    await page.get_by_role("navigation").get_by_role("link", name="待办").click()
+    await page.get_by_role("link", name=student["name"]).first.click()
+    await expect(page.get_by_text("发烧就医")).to_be_visible()
+
+    await page.get_by_text("不批准", exact=True).click()
+    confirm = page.get_by_role("button", name="确认：不批准")
+    await expect(confirm).to_be_disabled()
+    await page.get_by_text("批准", exact=True).click()
+    await expect(page.get_by_text("请假期间发出的点名免于核验")).to_be_visible()
+    assert await desktop.find_barriers() == []
+    await page.get_by_role("button", name="确认：批准").click()
+    await expect(page.get_by_text("已批准。")).to_be_visible()
+    assert succeed(await counselor.get(f"/v1/leave-requests/{leave}"))["state"] == "approved"

@@ -5,6 +5,7 @@ export const tasksEn: TasksWords = {
     empty: 'There are no tasks.',
     choose: 'Choose an entry on the left.',
     student: 'Student',
+    group: '{name} ({n})',
     done: 'Recorded.',
     gone: 'This is done already, or not yours any more.',
     kind: {

@@ -4,6 +4,7 @@ export const tasksZh = {
     empty: '没有待办。',
     choose: '从左边选一项。',
     student: '学生',
+    group: '{name}（{n}）',
     done: '已记录。',
     gone: '这一项已经办理，或不再由您办理。',
     kind: {

@@ -4,6 +4,7 @@ import { useQuery } from '@tanstack/vue-query'
 import { computed, ref } from 'vue'
 
 import { useAct } from '../composables/act.ts'
+import { readAll } from '../composables/pages.ts'
 import { useSession } from '../stores/session.ts'
 import { CODE_DIGITS } from './card-code.ts'
 
@@ -11,7 +12,7 @@ import { CODE_DIGITS } from './card-code.ts'
 export const REASONS = ['手机损坏', '无智能手机', '摄像头损坏', '行动不便'] as const
 
 /** A position older than this is measured again before it is sent. */
-const FRESH_MS = 60_000
+const FRESH_MS = 45_000
 
 /** The last position, for the next student: a counselor attests many at one place. */
 const fix = ref<Fix>()
@@ -38,6 +39,17 @@ export function useAttestation(rollCallId: () => string, studentId: () => string
     staleTime: Number.POSITIVE_INFINITY,
   })
   const site = computed(() => siteVersionId.value || sites.data.value?.[0]?.site_version_id)
+  const attestations = useQuery({
+    queryKey: computed(() => ['attestations', rollCallId()]),
+    queryFn: ({ signal }) =>
+      readAll((cursor) =>
+        api.GET('/v1/roll-calls/{roll_call_id}/attestations', {
+          params: { path: { roll_call_id: rollCallId() }, query: { limit: 100, ...(cursor && { cursor }) } },
+          signal,
+        }),
+      ),
+  })
+  const used = computed(() => attestations.data.value?.length)
   const isComplete = computed(
     () =>
       code.value.length === CODE_DIGITS &&
@@ -88,6 +100,7 @@ export function useAttestation(rollCallId: () => string, studentId: () => string
     )
     if (act.failure.value instanceof ApiError && act.failure.value.code === 'student_code_wrong')
       code.value = ''
+    if (done) void attestations.refetch()
     return done
   }
 
@@ -96,6 +109,7 @@ export function useAttestation(rollCallId: () => string, studentId: () => string
     reason,
     siteVersionId,
     sites: sites.data,
+    used,
     fix,
     band,
     positionProblem,

@@ -65,6 +65,7 @@ export const liveEn: LiveWords = {
     isPresent: 'Present',
     sentHint:
       'The student was asked to see you. Without your attestation the result is undetermined, and never a miss.',
+    toldStudent: 'What the student reads: ',
     openStudent: 'Student page',
     notMissing: 'This student is not on the list of missing students: present, or not of your classes.',
   },
@@ -94,6 +95,7 @@ export const liveEn: LiveWords = {
     },
     confirm: 'Confirm that {name} is here',
     rule: 'You must see the student in person and check the card. Your position and sign-in are recorded, and another person reviews a part.',
+    used: '{n} of your classes were attested in this roll call; the quota is limited, then the registrar decides.',
     done: 'Presence confirmed',
     doneHint: 'The result is present, the same as by face.',
     next: 'Next: {name}',

@@ -4,6 +4,7 @@ export const studentsEn: StudentsWords = {
   students: {
     empty: 'There are no students.',
     search: 'Name, number or class',
+    near: 'Near a limit',
     noneFound: 'Nothing found.',
     class: '{name} ({n})',
     form: { full_time: 'full-time', part_time: 'part-time' },

@@ -3,6 +3,7 @@ export const studentsZh = {
   students: {
     empty: '没有学生。',
     search: '姓名、学号或班级',
+    near: '接近上限',
     noneFound: '没有找到。',
     class: '{name}（{n} 人）',
     form: { full_time: '全日制', part_time: '非全日制' },

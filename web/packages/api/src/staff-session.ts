@@ -5,8 +5,10 @@ import type { StaffSchemas } from './staff.ts'
 const SIGNED_IN = 'dianming.staff.signed-in'
 const DEVICE_TOKENS = 'dianming.staff.device.'
 const SESSIONS = '/staff/v1/browser-sessions'
+const CHALLENGES = '/staff/v1/passkey-challenges'
 
 type Tokens = StaffSchemas['BrowserTokensOut']
+type PasskeyOptions = StaffSchemas['RequestOptionsOut']
 type SignIn = Omit<StaffSchemas['SignInIn'], 'device_token'>
 
 /**
@@ -56,6 +58,20 @@ export class StaffSession implements ClientHooks {
     const tokens = await this.#getTokens(SESSIONS, known === null ? body : { ...body, device_token: known })
     if (tokens.device_token) this.#storage.setItem(DEVICE_TOKENS + body.login, tokens.device_token)
     this.#keep(tokens)
+  }
+
+  /**
+   * Sign in with a passkey. `assert` asks the device for the proof; without one (the person cancelled) nothing happens.
+   * Returns whether it signed in. Rejects with `ApiError`.
+   */
+  async signInWithPasskey(
+    assert: (options: PasskeyOptions) => Promise<StaffSchemas['AssertionIn'] | undefined>,
+  ): Promise<boolean> {
+    const options = (await (await this.#send(CHALLENGES, 'POST')).json()) as PasskeyOptions
+    const credential = await assert(options)
+    if (!credential) return false
+    this.#keep(await this.#getTokens(`${SESSIONS}/passkey`, { credential }))
+    return true
   }
 
   /** End the session at the server and sign out all tabs, even if the server cannot be reached: then it rejects. */

@@ -110,4 +110,16 @@ describe('a session of staff', () => {
     dispatchEvent(new StorageEvent('storage', { key: 'dianming.staff.signed-in', newValue: null }))
     expect([other.isSignedIn, onEnd.mock.calls.length > 1]).toEqual([false, true])
   })
+
+  it('signs in with a passkey, and does nothing if the person cancels', async () => {
+    const options = { challenge: 'c1', rpId: 'localhost', userVerification: 'required' }
+    const credential = { id: 'k1', rawId: 'k1', type: 'public-key' as const, response: {} as never }
+    const asked = answers([200, options], [200, options], [201, TOKENS])
+    const session = newSession()
+    expect(await session.signInWithPasskey(() => Promise.resolve(undefined))).toBe(false)
+    expect([session.isSignedIn, asked.mock.calls.length]).toEqual([false, 1])
+    expect(await session.signInWithPasskey(() => Promise.resolve(credential))).toBe(true)
+    expect(sent(asked, 2)).toEqual({ credential })
+    expect(await bearer(session)).toBe('Bearer a1')
+  })
 })

@@ -4,6 +4,7 @@ import { ServerClock } from '@dianming/device'
 import { defineStore } from 'pinia'
 import { markRaw, ref } from 'vue'
 
+import { askForPasskey } from '../composables/passkeys.ts'
 import { language } from '../i18n.ts'
 
 type Stream = Pick<StreamOptions, 'signal' | 'onEvent' | 'onState'>
@@ -26,10 +27,16 @@ export const useSession = defineStore('session', () => {
     isSignedIn.value = true
   }
 
+  /** Sign in with a passkey of this device. Returns false if the person cancelled. Rejects with `ApiError`. */
+  async function signInWithPasskey(): Promise<boolean> {
+    isSignedIn.value = (await staff.signInWithPasskey(askForPasskey)) || isSignedIn.value
+    return isSignedIn.value
+  }
+
   /** Follow a stream of the API, given by its path below `/staff`. */
   function follow(path: string, stream: Stream): Promise<void> {
     return followStream({ ...stream, url: `/staff${path}`, hooks: staff })
   }
 
-  return { isSignedIn, api, clock, signIn, signOut: () => staff.signOut(), follow }
+  return { isSignedIn, api, clock, signIn, signInWithPasskey, signOut: () => staff.signOut(), follow }
 })

@@ -83,6 +83,17 @@ export const studentsEn: StudentsWords = {
     hint: 'A new code is shown once, and the old one stops working. Print the number or the QR code on the card.',
     issue: 'Issue a code',
   },
+  passkey: {
+    title: 'Passkeys',
+    hint: 'Sign in with the finger, face or screen lock of this device, without password and code. Both keep working.',
+    add: 'Add a passkey on this device',
+    name: 'Name',
+    example: 'For example: office computer',
+    remove: 'Remove',
+    removeName: 'Remove the passkey {name}',
+    signIn: 'Sign in with a passkey',
+    unsupported: 'This browser or address supports no passkeys.',
+  },
   me: {
     roles: {
       counselor: 'counselor',

@@ -80,6 +80,17 @@ export const studentsZh = {
     hint: '新的核验码只显示一次，旧的立即失效。把号码或二维码印在学生卡上。',
     issue: '制发核验码',
   },
+  passkey: {
+    title: '通行密钥',
+    hint: '用本机的指纹、面容或锁屏密码登录，不再输入密码和动态码。密码和身份验证器仍然可用。',
+    add: '在本机添加通行密钥',
+    name: '名称',
+    example: '如：办公室电脑',
+    remove: '删除',
+    removeName: '删除通行密钥{name}',
+    signIn: '用通行密钥登录',
+    unsupported: '当前浏览器或网址不支持通行密钥。',
+  },
   me: {
     roles: { counselor: '辅导员', registrar: '学校管理员', bureau: '教育局', province: '省级管理员' },
     notices: '通知',

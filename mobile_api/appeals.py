@@ -31,12 +31,14 @@ from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_c
 from backend.core.web.problems import problem_responses
 from backend.core.web.schema_types import Day
 from backend.identity.devices.cool_down import record_cool_down_act
+from backend.identity.names import with_names
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1/me", tags=["申诉 · appeals"])
 
 
 @router.get("/appeals", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_appeals(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[AppealOut]:
     """与我有关的申诉（新的在前） · Appeals about me, filed by me or by the school; newest first."""
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
@@ -48,6 +50,7 @@ async def list_appeals(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
 
 
 @router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def submit_appeal(caller: PhoneCaller, body: AppealIn) -> AppealOut:
     """提出申诉（核验结果、学籍异动或报名资格） · File an appeal; until it is decided nothing is executed automatically."""
     command = FileAppeal(body.against.to_subject(), body.grounds.to_message())
@@ -58,6 +61,7 @@ async def submit_appeal(caller: PhoneCaller, body: AppealIn) -> AppealOut:
 
 
 @router.get("/appeals/{appeal_id}", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def get_appeal(caller: PhoneCaller, appeal_id: UUID) -> AppealDetailOut:
     """查看申诉及被申诉事项 · One appeal with its subject."""
     async with caller.transaction() as session:
@@ -107,6 +111,7 @@ async def mark_appeal_read(caller: PhoneCaller, appeal_id: UUID) -> None:
 @router.post(
     "/appeals/{appeal_id}/withdrawal", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
+@with_names
 async def withdraw_own_appeal(caller: PhoneCaller, appeal_id: UUID, body: AppealWithdrawalIn) -> AppealOut:
     """撤回申诉（同一事项不能再提出） · Withdraw my appeal; the same matter cannot be appealed again."""
     async with caller.transaction() as session:
@@ -117,6 +122,7 @@ async def withdraw_own_appeal(caller: PhoneCaller, appeal_id: UUID, body: Appeal
 @router.post(
     "/appeals/{appeal_id}/next-level", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
+@with_names
 async def file_next_appeal(caller: PhoneCaller, appeal_id: UUID, body: AppealMessageIn) -> AppealOut:
     """被驳回后向上一级申诉（一次） · Take my rejected appeal to the next level, once."""
     async with caller.transaction() as session:

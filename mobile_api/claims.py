@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import problem_responses
 from backend.identity.devices.cool_down import record_cool_down_act
+from backend.identity.names import with_names
 from backend.standing.claims.queries import ClaimSearch, load_claim, load_claims_page, load_justified_reasons
 from backend.standing.claims.schemas import ClaimIn, ClaimOut, JustifiedReasonOut
 from backend.standing.claims.service import FileClaim, file_claim
@@ -29,6 +30,7 @@ async def list_justified_reasons(caller: PhoneCaller) -> list[JustifiedReasonOut
     status_code=201,
     responses=problem_responses(401, 404, 409, 422),
 )
+@with_names
 async def submit_reason_claim(caller: PhoneCaller, roll_call_id: UUID, body: ClaimIn) -> ClaimOut:
     """对未按时核验提出正当理由 · Claim a justified reason for a missed roll call, once."""
     command = FileClaim(
@@ -41,6 +43,7 @@ async def submit_reason_claim(caller: PhoneCaller, roll_call_id: UUID, body: Cla
 
 
 @router.get("/reason-claims", responses=problem_responses(401, 422))
+@with_names
 async def list_reason_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[ClaimOut]:
     """我提出的理由（新的在前） · My claims, newest first."""
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
@@ -52,6 +55,7 @@ async def list_reason_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cur
 
 
 @router.get("/reason-claims/{claim_id}", responses=problem_responses(401, 404, 422))
+@with_names
 async def get_reason_claim(caller: PhoneCaller, claim_id: UUID) -> ClaimOut:
     """查看理由 · One claim of mine."""
     async with caller.transaction() as session:

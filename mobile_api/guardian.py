@@ -30,6 +30,7 @@ from backend.guardian.schemas import (
     GuardianStatementIn,
     MissOut,
 )
+from backend.identity.names import with_names
 from backend.standing.claims.queries import load_justified_reasons
 from backend.standing.claims.schemas import ClaimOut, JustifiedReasonOut
 from backend.standing.claims.service import FileClaim, file_claim
@@ -113,6 +114,7 @@ async def get_guarded_explanation(
 
 
 @router.get("/appeals", responses=problem_responses(401, 422, 429))
+@with_names
 async def list_guarded_appeals(
     caller: GuardianCaller, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[AppealOut]:
@@ -126,6 +128,7 @@ async def list_guarded_appeals(
 
 
 @router.get("/appeals/{appeal_id}", responses=problem_responses(401, 404, 422, 429))
+@with_names
 async def get_guarded_appeal(caller: GuardianCaller, appeal_id: UUID) -> AppealDetailOut:
     """查看申诉及被申诉事项 · One appeal with its subject."""
     async with caller.transaction() as session:
@@ -143,6 +146,7 @@ async def get_guarded_appeal(caller: GuardianCaller, appeal_id: UUID) -> AppealD
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
+@with_names
 async def submit_guarded_claim(
     caller: ActingGuardianCaller, roll_call_id: UUID, body: GuardianClaimIn
 ) -> ClaimOut:
@@ -168,6 +172,7 @@ async def submit_guarded_statement(
 
 
 @router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422, 429))
+@with_names
 async def submit_guarded_appeal(caller: ActingGuardianCaller, body: GuardianAppealIn) -> AppealOut:
     """代未成年学生提出申诉 · File an appeal for a minor; until it is decided nothing is executed automatically."""
     command = FileAppeal(body.against.to_subject(), NewMessage(body.text))

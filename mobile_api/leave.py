@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import problem_responses
 from backend.core.web.schema_types import Day
+from backend.identity.names import with_names
 from backend.leave.queries import LeaveSearch, load_leave, load_leave_balance, load_leaves_page
 from backend.leave.schemas import CancellationIn, LeaveDaysOut, LeaveIn, LeaveOut, leaves_out
 from backend.leave.service import (
@@ -23,6 +24,7 @@ router = APIRouter(prefix="/v1", tags=["请假 · leave"])
 
 
 @router.get("/leave-requests", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_leave_requests(
     caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[LeaveOut]:
@@ -36,6 +38,7 @@ async def list_leave_requests(
 
 
 @router.post("/leave-requests", status_code=201, responses=problem_responses(401, 403, 409, 422))
+@with_names
 async def submit_leave_request(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
     """申请请假 · Request leave. It exempts from nothing until it is approved."""
     first, last = HalfDay(body.first_day, body.first_half), HalfDay(body.last_day, body.last_half)
@@ -48,6 +51,7 @@ async def submit_leave_request(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
 
 
 @router.get("/leave-requests/{leave_id}", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def get_leave_request(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """查看请假 · One request of mine."""
     async with caller.transaction() as session:
@@ -61,6 +65,7 @@ async def get_leave_request(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def cancel_leave_request(caller: PhoneCaller, leave_id: UUID, body: CancellationIn) -> LeaveOut:
     """撤销请假（未审批或未开始） · Cancel a request that is undecided or has not started."""
     async with caller.transaction() as session:
@@ -72,6 +77,7 @@ async def cancel_leave_request(caller: PhoneCaller, leave_id: UUID, body: Cancel
 @router.post(
     "/leave-requests/{leave_id}/return", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
+@with_names
 async def confirm_leave_return(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """销假 · I am back: the leave ends now, by the server's clock."""
     async with caller.transaction() as session:

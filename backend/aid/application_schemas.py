@@ -31,6 +31,7 @@ class SkippedStudentOut(BaseModel):
     """A student for whom no application was filed, with the reason."""
 
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     code: str = Field(examples=["aid_ineligible"])
     zh: str = Field(examples=["学习形式不是全日制。"])
     en: str
@@ -53,6 +54,7 @@ class AidApplicationOut(BaseModel):
 
     id: UUID
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     kind: AidKind = Field(description=KIND_DESCRIPTION)
     term_code: str = Field(examples=["2026-autumn"])
     filed_at: datetime
@@ -95,6 +97,7 @@ class DuplicateOut(BaseModel):
 
     id: UUID
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     duplicate: bool
     evidence: str
     at: datetime

@@ -51,6 +51,7 @@ class FilingOut(FilingSummaryOut):
 
     student_id: UUID
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     name: str = Field(examples=["某某"])
     state: Annotated[str, OneOf(FilingState)] = Field(
         description="filed, exported, acknowledged", examples=["filed"]

@@ -143,6 +143,7 @@ class OverpaymentOut(BaseModel):
 
     payment_id: UUID
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     fen: int = Field(examples=[23000])
 
 
@@ -202,6 +203,7 @@ class BalanceOut(BaseModel):
     """The balances of a school and term. The four accounts sum to zero."""
 
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     term_code: str = Field(examples=["2026-autumn"])
     awards: int = Field(examples=[618])
     budget_fen: int = Field(description="拨出（负数）", examples=[-71070000])

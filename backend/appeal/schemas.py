@@ -118,7 +118,9 @@ class AppealOut(BaseModel):
 
     id: UUID
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     appellant: Annotated[str, OneOf("student", "school")] = Field(
         description="student or school", examples=["student"]
     )
@@ -132,6 +134,7 @@ class AppealOut(BaseModel):
     )
     level: int = Field(examples=[1])
     deciding_unit_id: UUID
+    deciding_unit_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     deciding_unit: str = Field(examples=["郑州市教育局"])
     filed_at: datetime
     state: Annotated[str, OneOf(AppealState)] = Field(

@@ -155,6 +155,7 @@ class SiteDecisionOut(BaseModel):
     outcome: Literal["approved", "rejected"]
     opinion: str | None
     decided_by: UUID
+    decided_by_name: str | None = Field(default=None, examples=["王老师"])
     decided_at: datetime
 
 
@@ -171,6 +172,7 @@ class VersionOut(BaseModel):
     note: str | None
     warnings: list[OutlineWarningOut]
     filed_by: UUID
+    filed_by_name: str | None = Field(default=None, examples=["王老师"])
     filed_at: datetime
     decision: SiteDecisionOut | None
 
@@ -188,6 +190,7 @@ class SiteSummary(BaseModel):
 
     id: UUID
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     name: str = Field(examples=["主校区"])
     kind: SiteKindName
     address: str
@@ -223,10 +226,12 @@ class AreaExceptionOut(BaseModel):
 
     id: UUID
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     max_area_m2: int = Field(examples=[3500000])
     reason: str
     valid_to: datetime | None
     granted_by: UUID
+    granted_by_name: str | None = Field(default=None, examples=["王老师"])
     granted_at: datetime
 
 

@@ -34,6 +34,7 @@ class LeaveOut(BaseModel):
 
     id: UUID
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     kind: Annotated[str, OneOf(LeaveKind)] = Field(description=KINDS_TEXT, examples=["sick"])
     starts_at: datetime
     ends_at: datetime
@@ -173,7 +174,9 @@ class StandInOut(BaseModel):
 
     id: UUID
     counselor_id: UUID
+    counselor_name: str | None = Field(default=None, examples=["王老师"])
     stand_in_id: UUID
+    stand_in_name: str | None = Field(default=None, examples=["王老师"])
     starts_at: datetime
     ends_at: datetime
     named_at: datetime
@@ -200,6 +203,7 @@ class LeaveClaimOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     leave_id: UUID
     kind: Annotated[str, OneOf(LeaveKind)] = Field(examples=["sick"])
     starts_at: datetime

@@ -73,6 +73,7 @@ class TermOut(BaseModel):
 
     id: UUID
     org_id: UUID
+    org_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     code: str = Field(examples=["2026-autumn"])
     starts_on: date
     ends_on: date

@@ -16,6 +16,7 @@ class ClassOut(BaseModel):
 
     id: UUID
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     name: str = Field(examples=["2024级1班"])
     grade: int | None = Field(examples=[2024])
     major: str | None = Field(examples=["机电技术应用"])
@@ -35,6 +36,7 @@ class StudentOut(BaseModel):
 
     id: UUID
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     class_id: UUID
     class_name: str = Field(examples=["2024级1班"])
     name: str = Field(examples=["张三"])

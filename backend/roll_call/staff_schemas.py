@@ -82,6 +82,7 @@ class StaffRollCallOut(BaseModel):
     kind: Annotated[str, OneOf(RollCallKind)]
     title: str
     launcher_id: UUID
+    launcher_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     phase: Annotated[str, OneOf(Phase)] = Field(
         description="scheduled, announced, open, closing, settled, voided", examples=["open"]
     )
@@ -231,6 +232,7 @@ class AttestationOut(BaseModel):
     """A recorded attestation. Whether it is sampled for review is told to the reviewing side only."""
 
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     site_version_id: UUID
     at: datetime
 
@@ -272,11 +274,15 @@ class AttestationSampleOut(BaseModel):
 
     roll_call_id: UUID
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     class_id: UUID
+    class_name: str | None = Field(default=None, examples=["2024级1班"])
     site_version_id: UUID
     reason: str = Field(examples=["手机损坏"])
     attested_by: UUID
+    attested_by_name: str | None = Field(default=None, examples=["王老师"])
     session_id: UUID = Field(description="sign-in session of the attester")
     position: dict[str, Any] = Field(description="where the attester was, and the evaluation")
     at: datetime
@@ -284,6 +290,7 @@ class AttestationSampleOut(BaseModel):
     overdue_since: datetime | None
     upheld: bool | None = Field(description="the result of the review; null until there is one")
     reviewed_by: UUID | None
+    reviewed_by_name: str | None = Field(default=None, examples=["王老师"])
 
     @classmethod
     def of(cls, sample: SampledAttestation) -> Self:
@@ -318,6 +325,7 @@ class ReviewOut(BaseModel):
     """A recorded review."""
 
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     upheld: bool
     at: datetime
 
@@ -334,6 +342,7 @@ class DeterminedOutcomeOut(BaseModel):
     """A current outcome."""
 
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     outcome: Annotated[str, OneOf(Outcome)]
     reason: Annotated[str, OneOf(OUTCOME_REASONS)]
     method: Annotated[str, OneOf(OutcomeMethod)]
@@ -352,6 +361,7 @@ class RollCallSiteOut(BaseModel):
 
     site_version_id: UUID
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
 
 
 class OverdueOut(BaseModel):

@@ -60,6 +60,7 @@ from backend.exchange.aid_payments.importer import PaymentImport, import_payment
 from backend.exchange.aid_payments.reader import PaymentFile, read_uploaded_payments
 from backend.exchange.aid_payments.schemas import PaymentFileOut
 from backend.exchange.roster.schemas import FindingOut
+from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.organisation.rosters import BINARY_BODY, MAX_FINDINGS, XLSX, DryRun, FileName
 from backend.staff_api.pagination import build_page, cursor_id
@@ -76,6 +77,7 @@ CSV = "text/csv"
 
 
 @router.post("/aid-applications", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def submit_aid_applications(caller: StaffCaller, body: AidApplicationsIn) -> AidApplicationsOut:
     """批量申请资助（按班级或全校） · Apply for a class or the school. The answer names skipped students with the reason."""
     command = ApplyForClass(body.kind, body.class_id)
@@ -85,6 +87,7 @@ async def submit_aid_applications(caller: StaffCaller, body: AidApplicationsIn) 
 
 
 @router.get("/aid-applications", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_aid_applications(
     caller: StaffCaller,
     state: ApplicationState | None = None,
@@ -106,6 +109,7 @@ async def list_aid_applications(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def decide_aid_application(
     caller: StaffCaller, application_id: UUID, body: AidDecisionIn
 ) -> AidApplicationOut:
@@ -122,6 +126,7 @@ async def decide_aid_application(
     status_code=201,
     responses=problem_responses(401, 403, 404, 422),
 )
+@with_names
 async def record_duplicate_aid(caller: StaffCaller, student_id: UUID, body: DuplicateIn) -> DuplicateOut:
     """登记重复学籍核查结果 · Record the finding of a check for duplicate enrolment. The newest finding counts."""
     command = RecordDuplicate(student_id, body.duplicate, body.evidence)
@@ -139,6 +144,7 @@ async def record_duplicate_aid(caller: StaffCaller, student_id: UUID, body: Dupl
     response_model=PaymentsOut,
     responses=problem_responses(401, 403, 409, 422),
 )
+@with_names
 async def record_aid_payments(
     request: Request, caller: StaffCaller, body: PaymentsIn
 ) -> PaymentsOut | JSONResponse:
@@ -171,6 +177,7 @@ async def record_aid_payments(
     openapi_extra=BINARY_BODY,
     responses=problem_responses(401, 403, 409, 413, 415, 422),
 )
+@with_names
 async def import_aid_payment_file(
     request: Request, caller: StaffCaller, file_name: FileName, *, dry_run: DryRun = True
 ) -> PaymentFileOut | JSONResponse:
@@ -224,6 +231,7 @@ async def _import_or_roll_back(caller: StaffCaller, file: PaymentFile, *, dry_ru
 
 
 @router.get("/students/{student_id}/aid", responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def get_student_aid(caller: StaffCaller, student_id: UUID) -> StudentAidOut:
     """学生资助：申请、批准、发放、账目和余额 · A student's aid with the ledger and its balances."""
     async with caller.transaction() as session:
@@ -235,6 +243,7 @@ async def get_student_aid(caller: StaffCaller, student_id: UUID) -> StudentAidOu
 
 
 @router.get("/aid-withdrawals", responses=problem_responses(401, 403, 409, 422))
+@with_names
 async def list_aid_withdrawals(
     caller: StaffCaller,
     state: FilingState | None = None,
@@ -258,6 +267,7 @@ async def list_aid_withdrawals(
 
 
 @router.get("/aid-withdrawals/{withdrawal_id}", responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def get_aid_withdrawal(caller: StaffCaller, withdrawal_id: UUID) -> FilingDetailOut:
     """查看撤回或恢复（已发放部分照列、不变） · One filing with every instalment, including the unaffected paid ones."""
     async with caller.transaction() as session:
@@ -273,6 +283,7 @@ async def get_aid_withdrawal(caller: StaffCaller, withdrawal_id: UUID) -> Filing
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def acknowledge_aid_withdrawal(
     caller: StaffCaller, withdrawal_id: UUID, body: AcknowledgementIn
 ) -> FilingOut:
@@ -335,6 +346,7 @@ async def download_aid_withdrawal_export(
 
 
 @router.get("/reports/aid-balance", responses=problem_responses(401, 403, 409, 422))
+@with_names
 async def list_aid_balances(
     caller: StaffCaller,
     term_code: TermCode = None,

@@ -33,6 +33,7 @@ from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
 from backend.core.web.schema_types import Day
+from backend.identity.names import with_names
 from backend.leave.queries import require_student_access
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
@@ -42,6 +43,7 @@ router = APIRouter(prefix="/v1", tags=["申诉 · appeals"])
 
 
 @router.get("/appeals", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_appeals(
     caller: StaffCaller,
     *,
@@ -64,6 +66,7 @@ async def list_appeals(
 
 
 @router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def file_school_appeal(caller: StaffCaller, body: SchoolAppealIn) -> AppealOut:
     """学校提出申诉 · File an appeal of the school about one of its students."""
     command = FileAppeal(body.against.to_subject(), body.grounds.to_message(), body.student_id)
@@ -73,6 +76,7 @@ async def file_school_appeal(caller: StaffCaller, body: SchoolAppealIn) -> Appea
 
 
 @router.get("/appeals/{appeal_id}", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def get_appeal(caller: StaffCaller, appeal_id: UUID) -> AppealDetailOut:
     """查看申诉及被申诉事项 · One appeal with its subject and the trace of the subject."""
     async with caller.transaction() as session:
@@ -120,6 +124,7 @@ async def mark_appeal_read(caller: StaffCaller, appeal_id: UUID) -> None:
 @router.post(
     "/appeals/{appeal_id}/decision", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
+@with_names
 async def decide_student_appeal(caller: StaffCaller, appeal_id: UUID, body: AppealDecisionIn) -> AppealOut:
     """决定申诉（须写明理由） · Decide an appeal with reasons, once; restoration and recounting take effect immediately."""
     command = DecideAppeal(appeal_id, body.upheld, body.reasons, body.finding)
@@ -131,6 +136,7 @@ async def decide_student_appeal(caller: StaffCaller, appeal_id: UUID, body: Appe
 @router.post(
     "/appeals/{appeal_id}/withdrawal", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
+@with_names
 async def withdraw_school_appeal(caller: StaffCaller, appeal_id: UUID, body: AppealWithdrawalIn) -> AppealOut:
     """撤回学校的申诉（同一事项不能再提出） · Withdraw the school's appeal; the same matter cannot be appealed again."""
     async with caller.transaction() as session:
@@ -141,6 +147,7 @@ async def withdraw_school_appeal(caller: StaffCaller, appeal_id: UUID, body: App
 @router.post(
     "/appeals/{appeal_id}/next-level", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
+@with_names
 async def file_next_appeal(caller: StaffCaller, appeal_id: UUID, body: AppealMessageIn) -> AppealOut:
     """被驳回后向上一级申诉（一次） · Take a rejected appeal of the school to the next level, once."""
     async with caller.transaction() as session:

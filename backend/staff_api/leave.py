@@ -10,6 +10,7 @@ from backend.core.errors import NotPermitted
 from backend.core.pagination import Cursor, Limit, Page, encode_cursor
 from backend.core.web.problems import problem_responses
 from backend.core.web.schema_types import Day
+from backend.identity.names import with_names
 from backend.leave.queries import (
     ExemptionCriteria,
     LeaveSearch,
@@ -43,6 +44,7 @@ router = APIRouter(prefix="/v1", tags=["请假 · leave"])
 
 
 @router.get("/leave-requests", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_leave_requests(
     caller: StaffCaller,
     state: LeaveState | None = None,
@@ -67,6 +69,7 @@ def _require_school_staff(caller: StaffCaller) -> None:
 
 
 @router.get("/leave-requests/{leave_id}", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def get_leave_request(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
     """查看请假 · One request."""
     _require_school_staff(caller)
@@ -81,6 +84,7 @@ async def get_leave_request(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def decide_leave_request(caller: StaffCaller, leave_id: UUID, body: LeaveDecisionIn) -> LeaveOut:
     """审批请假（不批准须写明理由） · Approve or decline, once."""
     _require_school_staff(caller)
@@ -96,6 +100,7 @@ async def decide_leave_request(caller: StaffCaller, leave_id: UUID, body: LeaveD
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def cancel_leave_request(caller: StaffCaller, leave_id: UUID, body: LeaveCancellationIn) -> LeaveOut:
     """撤销请假 · Cancel leave; once started, it ends now."""
     _require_school_staff(caller)
@@ -108,6 +113,7 @@ async def cancel_leave_request(caller: StaffCaller, leave_id: UUID, body: LeaveC
 @router.post(
     "/leave-requests/{leave_id}/return", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
+@with_names
 async def confirm_leave_return(caller: StaffCaller, leave_id: UUID, body: LeaveReturnIn) -> LeaveOut:
     """代为销假 · Record the student's return."""
     _require_school_staff(caller)
@@ -134,6 +140,7 @@ async def get_leave_days(
 
 
 @router.get("/leave-stand-ins", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_leave_stand_ins(
     caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[StandInOut]:
@@ -144,6 +151,7 @@ async def list_leave_stand_ins(
 
 
 @router.post("/leave-stand-ins", status_code=201, responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def appoint_leave_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
     """指定代审人 · Name a colleague who decides on leave in my place for a period."""
     command = NameStandIn(body.stand_in_id, body.starts_at, body.ends_at)
@@ -157,6 +165,7 @@ async def appoint_leave_stand_in(caller: StaffCaller, body: StandInIn) -> StandI
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def end_leave_stand_in(caller: StaffCaller, stand_in_id: UUID) -> StandInOut:
     """提前结束代审 · End a stand-in now; decisions already made stay valid."""
     async with caller.transaction() as session:
@@ -165,6 +174,7 @@ async def end_leave_stand_in(caller: StaffCaller, stand_in_id: UUID) -> StandInO
 
 
 @router.get("/roll-calls/{roll_call_id}/leave-claims", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def list_leave_claims(
     caller: StaffCaller, roll_call_id: UUID, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[LeaveClaimOut]:

@@ -23,6 +23,7 @@ class AttendanceOut(BaseModel):
 
     id: UUID
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     at: datetime
     present: bool
     note: str | None = Field(examples=["第一节课未到，电话未接"])

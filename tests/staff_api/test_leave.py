@@ -36,12 +36,14 @@ async def test_counselor_decides_ends_and_counts_leave_of_own_class(
     path = f"/v1/leave-requests/{asked.request.id}"
     waiting = await api.every(scenario.counselor, "/v1/leave-requests", state="pending")
     assert [each["id"] for each in waiting] == [str(asked.request.id)]
+    assert [each["student_name"] for each in waiting] == [scenario.pupil.name]
     bare = await api.post(scenario.counselor, f"{path}/decision", {"outcome": "declined"})
     assert (bare.status_code, bare.json()["code"]) == (422, "leave_opinion_missing")
     decided = await api.post(
         scenario.counselor, f"{path}/decision", {"outcome": "approved", "opinion": "同意"}
     )
     assert (decided.status_code, decided.json()["state"]) == (201, "approved")
+    assert decided.json()["student_name"] == scenario.pupil.name
     twice = await api.post(scenario.roll_call_scenario.registrar, f"{path}/decision", {"outcome": "approved"})
     assert (twice.status_code, twice.json()["code"]) == (409, "leave_decided")
     scenario.set_clock(days=1)
@@ -96,6 +98,7 @@ async def test_stand_in_sees_the_class_of_the_counselor(api: StaffClient, scenar
     for reader in (scenario.counselor, colleague, scenario.roll_call_scenario.registrar):
         listed = await api.every(reader, "/v1/leave-stand-ins")
         assert [each["id"] for each in listed] == [named.json()["id"]]
+        assert all(each["counselor_name"] and each["stand_in_name"] for each in listed)
     seen = await api.every(colleague, "/v1/leave-requests", student_id=str(scenario.pupil.id))
     assert [each["id"] for each in seen] == [str(asked.request.id)]
     decided = await api.post(

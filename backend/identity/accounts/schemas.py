@@ -100,6 +100,7 @@ class ResetOut(BaseModel):
     at: datetime
     state: Literal["open", "approved", "refused"]
     decided_by: UUID | None
+    decided_by_name: str | None = Field(default=None, examples=["王老师"])
     decided_at: datetime | None
     activation_code: str | None = Field(
         description="仅在批准的应答中出现一次，转交本人重新激活 · only in the answer to the approval: hand it to the owner, who"

@@ -72,6 +72,7 @@ class ReplacementOut(BaseModel):
 
     id: UUID
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     student_id: UUID
     student_name: str = Field(examples=["张三"])
     state: Literal["open", "approved", "refused"]
@@ -116,6 +117,7 @@ class PortraitOut(BaseModel):
 
     id: UUID
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     student_id: UUID
     student_name: str = Field(examples=["张三"])
     class_name: str = Field(examples=["2024级1班"])

@@ -67,6 +67,7 @@ class PhoneChangeOut(BaseModel):
 
     id: UUID
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     student_id: UUID
     student_name: str = Field(examples=["张三"])
     class_name: str = Field(examples=["2024级1班"])
@@ -77,6 +78,7 @@ class PhoneChangeOut(BaseModel):
     proposed_by: UUID | None
     proposed_at: datetime
     decided_by: UUID | None
+    decided_by_name: str | None = Field(default=None, examples=["王老师"])
     decided_at: datetime | None
     decision_reasons: str | None
 

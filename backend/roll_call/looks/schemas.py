@@ -19,6 +19,7 @@ class LookOut(BaseModel):
     roll_call_id: UUID
     roll_call_title: str = Field(examples=["全省中职学籍核验"])
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     class_id: UUID
     class_name: str = Field(examples=["24电商1班"])
     student_id: UUID
@@ -68,6 +69,7 @@ class LookAnsweredOut(BaseModel):
 
     id: UUID
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     same: Annotated[str, OneOf(Same)] = Field(examples=["yes"])
     at: datetime
 

@@ -61,7 +61,9 @@ class DeadLetterOut(BaseModel):
     roll_call_id: UUID
     roll_call_title: str = Field(examples=["学籍核验"])
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     code: str = Field(
         description="最后一次失败的环节 · the step that failed last", examples=["judging_failed"]
     )

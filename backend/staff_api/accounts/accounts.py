@@ -22,6 +22,7 @@ from backend.identity.accounts.schemas import (
     account_out,
     invitation_out,
 )
+from backend.identity.names import with_names
 from backend.identity.policy import province_policy
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
@@ -98,6 +99,7 @@ async def enable_account(account_id: UUID, body: EnableIn, caller: StaffCaller) 
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def request_authenticator_reset(
     account_id: UUID, body: ResetRequestIn, caller: StaffCaller
 ) -> ResetOut:

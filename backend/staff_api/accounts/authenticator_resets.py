@@ -9,6 +9,7 @@ from backend.core.web.problems import problem_responses
 from backend.identity.accounts.authenticator_resets import DecideReset, decide_reset, load_resets_page
 from backend.identity.accounts.reset_schemas import reset_out
 from backend.identity.accounts.schemas import ResetDecisionIn, ResetOut
+from backend.identity.names import with_names
 from backend.identity.policy import province_policy
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
@@ -17,6 +18,7 @@ router = APIRouter(prefix="/v1/authenticator-resets", tags=["账号 · accounts"
 
 
 @router.get("", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_authenticator_resets(
     caller: StaffCaller, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[ResetOut]:
@@ -27,6 +29,7 @@ async def list_authenticator_resets(
 
 
 @router.post("/{reset_id}/decision", responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def decide_authenticator_reset(reset_id: UUID, body: ResetDecisionIn, caller: StaffCaller) -> ResetOut:
     """复核重置验证器 · Approve or refuse the request of another person; the approval returns an activation code once."""
     command = DecideReset(reset_id, body.outcome, body.note)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
+from backend.identity.names import with_names
 from backend.identity.phone_changes import service as phone_change_service
 from backend.identity.phone_changes.queries import (
     PhoneChangeSearch,
@@ -30,6 +31,7 @@ SchoolFilter = Annotated[UUID | None, Query(description="只列某校 · only of
 
 
 @router.get("/phone-changes", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_phone_changes(
     caller: StaffCaller,
     state: StateFilter = None,
@@ -45,6 +47,7 @@ async def list_phone_changes(
 
 
 @router.post("/phone-changes", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def request_phone_change(body: PhoneChangeIn, caller: StaffCaller) -> PhoneChangeOut:
     """提出联系电话变更 · Propose a number for a student who has bound a phone.
 
@@ -58,6 +61,7 @@ async def request_phone_change(body: PhoneChangeIn, caller: StaffCaller) -> Phon
 
 
 @router.post("/phone-changes/{change_id}/decision", responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def decide_phone_change(
     change_id: UUID, body: PhoneChangeDecisionIn, caller: StaffCaller
 ) -> PhoneChangeOut:

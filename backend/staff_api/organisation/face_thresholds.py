@@ -10,6 +10,7 @@ from backend.identity.face.calibration.report import load_school_report, require
 from backend.identity.face.calibration.report_schemas import FaceReportOut
 from backend.identity.face.calibration.schemas import FaceThresholdOut, ThresholdApprovalIn
 from backend.identity.face.calibration.versions import approve_version, load_versions_page
+from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
 
@@ -41,6 +42,7 @@ async def approve_face_threshold(
 
 
 @router.get("/schools/{school_id}/face-report", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def get_face_report(caller: StaffCaller, school_id: UUID) -> FaceReportOut:
     """学校人脸报告（学校管理员和上级） · What the school may expect of the face check, for its registrar and superiors."""
     async with caller.transaction() as session:

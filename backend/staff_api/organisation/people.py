@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
+from backend.identity.names import with_names
 from backend.people.queries import StudentSearch, load_class_page, load_student, load_student_page
 from backend.people.schemas import (
     ClassOut,
@@ -26,6 +27,7 @@ ClassFilter = Annotated[UUID | None, Query(description="只列某班 · only of 
 
 
 @router.get("/classes", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_classes(
     caller: StaffCaller, school_id: SchoolFilter = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ClassOut]:
@@ -36,6 +38,7 @@ async def list_classes(
 
 
 @router.get("/students", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_students(
     caller: StaffCaller,
     school_id: SchoolFilter = None,
@@ -54,6 +57,7 @@ async def list_students(
 
 
 @router.get("/students/{student_id}", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def get_student(caller: StaffCaller, student_id: UUID) -> StudentDetailOut:
     """一名学生 · Get one student."""
     async with caller.transaction() as session:

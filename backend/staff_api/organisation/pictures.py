@@ -33,6 +33,7 @@ from backend.identity.face.schemas import (
     replacement_out,
     shared_picture_out,
 )
+from backend.identity.names import with_names
 from backend.identity.pictures.responses import picture_body, picture_response
 from backend.identity.pictures.schemas import PictureViewOut, picture_view_out
 from backend.identity.pictures.views import load_picture_views
@@ -56,6 +57,7 @@ async def list_shared_pictures(
 
 
 @router.get("/portraits", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_portraits(
     caller: StaffCaller,
     state: PortraitState = "review",
@@ -86,6 +88,7 @@ async def get_portrait_picture(caller: StaffCaller, portrait_id: UUID) -> Respon
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def review_portrait(caller: StaffCaller, portrait_id: UUID, body: PortraitDecisionIn) -> PortraitOut:
     """审核证件照（学校管理员） · Accept or refuse a portrait in review, as the registrar."""
     command = DecidePortrait(portrait_id, body.accepted, body.reasons)
@@ -95,6 +98,7 @@ async def review_portrait(caller: StaffCaller, portrait_id: UUID, body: Portrait
 
 
 @router.get("/face-replacements", responses=problem_responses(401, 422))
+@with_names
 async def list_face_replacements(
     caller: StaffCaller, state: ReplacementState = "open", limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ReplacementOut]:
@@ -123,6 +127,7 @@ async def get_replacement_picture(
     status_code=201,
     responses=problem_responses(401, 404, 409, 422),
 )
+@with_names
 async def answer_face_replacement(
     caller: StaffCaller, enrolment_id: UUID, body: ReplacementIn
 ) -> ReplacementOut:

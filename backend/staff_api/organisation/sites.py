@@ -41,6 +41,7 @@ from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
 from backend.core.web.schema_types import printable
+from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.organisation.outline_files import convert_outline
 from backend.staff_api.pagination import build_page, cursor_id
@@ -62,6 +63,7 @@ async def _filing(caller: Caller, body: FilingIn, at: datetime) -> Filing:
 
 
 @router.get("/sites", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_sites(
     caller: StaffCaller,
     school_id: Annotated[UUID | None, Query(description="只列某校 · only of this school")] = None,
@@ -79,6 +81,7 @@ async def list_sites(
 
 
 @router.post("/sites", status_code=201, responses=problem_responses(400, 401, 403, 409, 422))
+@with_names
 async def propose_new_site(caller: StaffCaller, body: SiteIn) -> SiteDetailOut:
     """备案新的办学地址 · File a new site; by the school's registrar."""
     at = caller.at
@@ -118,6 +121,7 @@ async def check_site_outline(caller: StaffCaller, body: OutlineCheckIn) -> Outli
 
 
 @router.get("/sites/{site_id}", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def get_site(caller: StaffCaller, site_id: UUID) -> SiteDetailOut:
     """一处办学地址的全部版本 · Get a site with every version."""
     async with caller.transaction() as session:
@@ -128,6 +132,7 @@ async def get_site(caller: StaffCaller, site_id: UUID) -> SiteDetailOut:
 @router.post(
     "/sites/{site_id}/versions", status_code=201, responses=problem_responses(400, 401, 403, 404, 422)
 )
+@with_names
 async def propose_site_version(caller: StaffCaller, site_id: UUID, body: FilingIn) -> VersionOut:
     """提交新版本 · File another version of a site; earlier versions are kept."""
     at = caller.at
@@ -142,6 +147,7 @@ async def propose_site_version(caller: StaffCaller, site_id: UUID, body: FilingI
     status_code=201,
     responses=problem_responses(400, 401, 403, 404, 409, 422),
 )
+@with_names
 async def decide_site_version(caller: StaffCaller, version_id: UUID, body: SiteDecisionIn) -> SiteDecisionOut:
     """审核备案 · Approve or reject a filing, once; by a superior of the school."""
     decision = FilingDecision(body.outcome, body.opinion)
@@ -155,6 +161,7 @@ async def decide_site_version(caller: StaffCaller, version_id: UUID, body: SiteD
     status_code=201,
     responses=problem_responses(400, 401, 403, 404, 422),
 )
+@with_names
 async def create_area_exception(
     caller: StaffCaller, school_id: UUID, body: AreaExceptionIn
 ) -> AreaExceptionOut:
@@ -166,6 +173,7 @@ async def create_area_exception(
 
 
 @router.get("/schools/{school_id}/site-area-exceptions", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def list_area_exceptions(caller: StaffCaller, school_id: UUID) -> AreaExceptionsOut:
     """面积例外 · List the exceptions of a school, newest first."""
     async with caller.transaction() as session:

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
+from backend.identity.names import with_names
 from backend.org.schemas import TermIn, TermOut, VacationIn
 from backend.org.terms import NewTerm, TermView, Vacation, declare_vacation, find_terms, open_term
 from backend.staff_api.caller import StaffCaller
@@ -23,6 +24,7 @@ def _vacation(body: VacationIn) -> Vacation:
 
 
 @router.get("", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_terms(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None) -> Page[TermOut]:
     """本单位适用及下级设置的学期 · Terms that apply to the caller's unit, and terms set below it."""
     async with caller.transaction() as session:
@@ -31,6 +33,7 @@ async def list_terms(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = No
 
 
 @router.post("", status_code=201, responses=problem_responses(400, 401, 403, 404, 409, 422, 503))
+@with_names
 async def create_term(caller: StaffCaller, body: TermIn) -> TermOut:
     """设置学期 · Open a term. The unit's own account and authorities above it may do so."""
     vacations = tuple(map(_vacation, body.vacations))
@@ -41,6 +44,7 @@ async def create_term(caller: StaffCaller, body: TermIn) -> TermOut:
 
 
 @router.post("/{term_id}/vacations", status_code=201, responses=problem_responses(400, 401, 403, 404, 422))
+@with_names
 async def add_term_vacation(caller: StaffCaller, term_id: UUID, body: VacationIn) -> TermOut:
     """补充假期 · Add a vacation to a term of the caller's unit or of a unit below it."""
     async with caller.transaction() as session:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from backend.core.errors import DomainError
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
+from backend.identity.names import with_names
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.attestation.card_codes import issue_student_code
 from backend.roll_call.attestation.position import AttesterPosition
@@ -53,6 +54,7 @@ async def issue_student_card_code(caller: StaffCaller, student_id: UUID) -> Code
 
 
 @router.get("/roll-calls/{roll_call_id}/sites", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def list_roll_call_sites(caller: StaffCaller, roll_call_id: UUID) -> list[RollCallSiteOut]:
     """本次核验冻结的办学地址 · List the site versions that were frozen when the roll call was launched."""
     async with caller.transaction() as session:
@@ -74,6 +76,7 @@ async def list_roll_call_sites(caller: StaffCaller, roll_call_id: UUID) -> list[
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
+@with_names
 async def attest_student(caller: StaffCaller, roll_call_id: UUID, body: AttestIn) -> AttestationOut:
     """现场核验（非人脸） · Attest a student's presence with the code of the student's card; by a counselor who is on the filed site."""
     assert caller.session_id is not None
@@ -105,6 +108,7 @@ async def list_attestations(
 
 
 @router.get("/attestation-samples", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_attestation_samples(
     caller: StaffCaller,
     state: ReviewState | None = None,
@@ -130,6 +134,7 @@ async def list_attestation_samples(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def review_student_attestation(
     caller: StaffCaller, roll_call_id: UUID, student_id: UUID, body: ReviewIn
 ) -> ReviewOut:
@@ -146,6 +151,7 @@ async def review_student_attestation(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def determine_student_outcome(
     caller: StaffCaller, roll_call_id: UUID, body: DetermineIn
 ) -> DeterminedOutcomeOut:

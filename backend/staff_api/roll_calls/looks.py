@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Response
 from backend.core.errors import DomainError
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
+from backend.identity.names import with_names
 from backend.identity.pictures.responses import picture_body, picture_response
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.looks.answers import AnswerLook, answer_look
@@ -27,6 +28,7 @@ Picture = Annotated[
 
 
 @router.get("/looks", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_looks(
     caller: StaffCaller,
     roll_call_id: UUID | None = None,
@@ -61,6 +63,7 @@ async def get_look_picture(caller: StaffCaller, look_id: UUID, picture: Picture)
 
 
 @router.post("/looks/{look_id}/answer", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def answer_look_request(caller: StaffCaller, look_id: UUID, body: LookAnswerIn) -> LookAnsweredOut:
     """答复是否同一人（一次） · Answer whether the pictures show the same person; once."""
     command = AnswerLook(look_id, Same(body.same), body.note)

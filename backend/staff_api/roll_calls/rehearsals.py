@@ -10,6 +10,7 @@ from backend.identity.face.calibration.schemas import (
     RehearsalConfirmationIn,
     RehearsalConfirmationOut,
 )
+from backend.identity.names import with_names
 from backend.roll_call.rehearsals import confirm_class, load_rehearsal_classes
 from backend.staff_api.caller import StaffCaller
 
@@ -17,6 +18,7 @@ router = APIRouter(prefix="/v1", tags=["联调测试 · rehearsals"])
 
 
 @router.get("/roll-calls/{roll_call_id}/rehearsal", responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def get_rehearsal(caller: StaffCaller, roll_call_id: UUID) -> list[RehearsalClassOut]:
     """联调测试中可用于确定人脸阈值的签到 · List the check-ins of a rehearsal from which face thresholds can be learned."""
     async with caller.transaction() as session:
@@ -29,6 +31,7 @@ async def get_rehearsal(caller: StaffCaller, roll_call_id: UUID) -> list[Rehears
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def confirm_rehearsal_check_in(
     caller: StaffCaller, roll_call_id: UUID, body: RehearsalConfirmationIn
 ) -> RehearsalConfirmationOut:

@@ -19,6 +19,7 @@ from backend.core.pagination import (
 )
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
+from backend.identity.names import with_names
 from backend.org.paths import division_of
 from backend.org.terms import get_term
 from backend.people.queries import matches_search
@@ -114,6 +115,7 @@ def _to_roll_call_out(roll_call: RollCall, steps: dict[str, RollCallStep], at: d
 
 
 @router.get("/roll-calls", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_roll_calls(
     caller: StaffCaller, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[StaffRollCallOut]:
@@ -131,6 +133,7 @@ async def list_roll_calls(
 
 
 @router.get("/roll-calls/{roll_call_id}", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def get_roll_call(caller: StaffCaller, roll_call_id: UUID) -> StaffRollCallOut:
     """一次点名核验 · One roll call."""
     at = caller.at
@@ -145,6 +148,7 @@ async def get_roll_call(caller: StaffCaller, roll_call_id: UUID) -> StaffRollCal
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def void_roll_call(caller: StaffCaller, roll_call_id: UUID, body: VoidIn) -> StaffRollCallOut:
     """作废（须说明理由）；已通过者不变，其余免于核验 · Void with a reason; present students stay present, all others are excused."""
     at = caller.at

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
+from backend.identity.names import with_names
 from backend.roll_call.verification import dead_letters
 from backend.roll_call.verification.dead_letters import (
     access_launched_roll_call,
@@ -30,6 +31,7 @@ async def get_verification_queue(caller: StaffCaller, roll_call_id: UUID) -> Ver
 
 
 @router.get("/dead-letters", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def list_dead_letters(
     caller: StaffCaller, roll_call_id: UUID | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[DeadLetterOut]:

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
+from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.standing import attendance
 from backend.standing.attendance import RecordAttendance, load_attendance_page
@@ -17,6 +18,7 @@ router = APIRouter(prefix="/v1", tags=["考勤 · attendance"])
 @router.post(
     "/students/{student_id}/attendance", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
+@with_names
 async def record_attendance(caller: StaffCaller, student_id: UUID, body: AttendanceIn) -> AttendanceOut:
     """登记缺勤或在校 · Record that the student was absent or present."""
     command = RecordAttendance(student_id, body.at, body.present, body.note)
@@ -26,6 +28,7 @@ async def record_attendance(caller: StaffCaller, student_id: UUID, body: Attenda
 
 
 @router.get("/students/{student_id}/attendance", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def list_attendance(
     caller: StaffCaller, student_id: UUID, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[AttendanceOut]:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
+from backend.identity.names import with_names
 from backend.people.attachments import load_attachments
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
@@ -37,6 +38,7 @@ router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
 
 
 @router.get("/change-requests", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_change_requests(
     caller: StaffCaller,
     state: RequestState | None = None,
@@ -56,6 +58,7 @@ async def list_change_requests(
 
 
 @router.get("/change-requests/{request_id}", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def get_change_request(caller: StaffCaller, request_id: UUID) -> ChangeRequestDetailOut:
     """查看异动申请及各级意见 · One request with its files and the opinions given."""
     async with caller.transaction() as session:
@@ -66,6 +69,7 @@ async def get_change_request(caller: StaffCaller, request_id: UUID) -> ChangeReq
 
 
 @router.post("/change-requests", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def submit_change_request(caller: StaffCaller, body: ChangeRequestIn) -> ChangeRequestOut:
     """申报学籍异动 · File a change for a student of the own school; this fixes the chain of approval."""
     command = RequestChange(body.student_id, body.change_kind, body.reasons, tuple(body.attachment_ids))
@@ -79,6 +83,7 @@ async def submit_change_request(caller: StaffCaller, body: ChangeRequestIn) -> C
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def give_change_request_opinion(
     caller: StaffCaller, request_id: UUID, body: OpinionIn
 ) -> ChangeRequestOut:
@@ -94,6 +99,7 @@ async def give_change_request_opinion(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def withdraw_change_request(
     caller: StaffCaller, request_id: UUID, body: ChangeRequestWithdrawalIn
 ) -> ChangeRequestOut:

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
+from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
 from backend.standing.claims.queries import (
@@ -35,6 +36,7 @@ async def list_justified_reasons(caller: StaffCaller) -> list[JustifiedReasonOut
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def file_reason_claim(caller: StaffCaller, roll_call_id: UUID, body: ClaimForIn) -> ClaimOut:
     """代学生提出未核验的正当理由 · File a claim for a student, as the counselor of the class or a registrar."""
     command = FileClaim(
@@ -46,6 +48,7 @@ async def file_reason_claim(caller: StaffCaller, roll_call_id: UUID, body: Claim
 
 
 @router.get("/reason-claims", responses=problem_responses(401, 422))
+@with_names
 async def list_reason_claims(
     caller: StaffCaller,
     state: ClaimState | None = None,
@@ -62,6 +65,7 @@ async def list_reason_claims(
 
 
 @router.get("/reason-claims/{claim_id}", responses=problem_responses(401, 404, 422))
+@with_names
 async def get_reason_claim(caller: StaffCaller, claim_id: UUID) -> ClaimOut:
     """查看理由 · One claim."""
     async with caller.transaction() as session:
@@ -74,6 +78,7 @@ async def get_reason_claim(caller: StaffCaller, claim_id: UUID) -> ClaimOut:
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def decide_reason_claim(caller: StaffCaller, claim_id: UUID, body: ClaimDecisionIn) -> ClaimOut:
     """认定理由（由发起单位或其上级） · Accept or refuse a claim, once, as the launching side."""
     command = DecideClaim(claim_id, body.accepted, body.opinion)

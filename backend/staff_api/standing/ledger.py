@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from backend.core.pagination import Cursor, CursorInvalid, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
 from backend.core.web.schema_types import Day
+from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id, cursor_key
 from backend.standing.ledger.conversions import load_conversions_page
@@ -34,6 +35,7 @@ MAX_SEQ = 2**63 - 1
 
 
 @router.get("/students/{student_id}/standing-entries", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def list_standing_entries(caller: StaffCaller, student_id: UUID) -> LedgerOut:
     """学籍异动台账与锁定状态 · A student's ledger with the status before and after each change, and the lock."""
     async with caller.transaction() as session:
@@ -42,6 +44,7 @@ async def list_standing_entries(caller: StaffCaller, student_id: UUID) -> Ledger
 
 
 @router.get("/students/{student_id}/status", responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def get_student_status(
     caller: StaffCaller,
     student_id: UUID,
@@ -57,6 +60,7 @@ async def get_student_status(
 
 
 @router.get("/standing-changes", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_standing_changes(
     caller: StaffCaller,
     school_id: UUID | None = None,
@@ -76,6 +80,7 @@ async def list_standing_changes(
 
 
 @router.get("/standing-changes/feed", responses=problem_responses(401, 403, 422))
+@with_names
 async def get_standing_feed(
     caller: StaffCaller,
     since: Annotated[

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from backend.core.availability import measure_availability
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
+from backend.identity.names import with_names
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.facts_for_standing import tolerated_gap
 from backend.staff_api.caller import StaffCaller
@@ -35,6 +36,7 @@ router = APIRouter(prefix="/v1", tags=["中断 · outages"])
 
 
 @router.post("/outages", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
 async def report_outage(caller: StaffCaller, body: OutageIn) -> OutageOut:
     """申报系统或网络中断 · Declare an outage of the own unit or of a unit below it."""
     command = DeclareOutage(body.org_id, body.what, body.starts_at, body.ends_at)
@@ -44,6 +46,7 @@ async def report_outage(caller: StaffCaller, body: OutageIn) -> OutageOut:
 
 
 @router.get("/outages", responses=problem_responses(401, 422))
+@with_names
 async def list_outages(
     caller: StaffCaller,
     state: OutageState | None = None,
@@ -59,6 +62,7 @@ async def list_outages(
 
 
 @router.get("/outages/{outage_id}", responses=problem_responses(401, 404, 422))
+@with_names
 async def get_outage(caller: StaffCaller, outage_id: UUID) -> OutageOut:
     """查看中断申报 · One outage."""
     async with caller.transaction() as session:
@@ -69,6 +73,7 @@ async def get_outage(caller: StaffCaller, outage_id: UUID) -> OutageOut:
 @router.post(
     "/outages/{outage_id}/end", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
+@with_names
 async def end_outage(caller: StaffCaller, outage_id: UUID, body: OutageEndIn) -> OutageOut:
     """登记中断结束（由申报单位） · Record the end, as the declaring unit."""
     async with caller.transaction() as session:
@@ -79,6 +84,7 @@ async def end_outage(caller: StaffCaller, outage_id: UUID, body: OutageEndIn) ->
 @router.post(
     "/outages/{outage_id}/decision", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
+@with_names
 async def decide_outage(caller: StaffCaller, outage_id: UUID, body: OutageDecisionIn) -> OutageOut:
     """审核中断申报（由申报单位的上级） · Approve or refuse an outage, once, as a superior of the declaring unit."""
     command = DecideOutage(outage_id, body.approved, body.opinion)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
+from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import build_page, cursor_id
 from backend.standing.transfers.queries import QuarantineSearch, load_quarantine_page, load_quarantined
@@ -23,6 +24,7 @@ SchoolFilter = Annotated[
 
 
 @router.get("/quarantined-enrolments", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_quarantined_enrolments(
     caller: StaffCaller,
     state: StateFilter = None,
@@ -38,6 +40,7 @@ async def list_quarantined_enrolments(
 
 
 @router.get("/quarantined-enrolments/{quarantine_id}", responses=problem_responses(401, 403, 404, 422))
+@with_names
 async def get_quarantined_enrolment(quarantine_id: UUID, caller: StaffCaller) -> QuarantinedEnrolmentOut:
     """一条重复学籍待核 · Get one quarantined row."""
     async with caller.transaction() as session:
@@ -48,6 +51,7 @@ async def get_quarantined_enrolment(quarantine_id: UUID, caller: StaffCaller) ->
 @router.post(
     "/quarantined-enrolments/{quarantine_id}/decision", responses=problem_responses(401, 403, 404, 409, 422)
 )
+@with_names
 async def decide_quarantined_enrolment(
     quarantine_id: UUID, body: QuarantineDecisionIn, caller: StaffCaller
 ) -> QuarantinedEnrolmentOut:

@@ -50,6 +50,7 @@ class LevelOut(BaseModel):
         description="school, county, city, province", examples=["city"]
     )
     org_id: UUID
+    org_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
 
 
 class StepOut(LevelOut):
@@ -60,6 +61,7 @@ class StepOut(LevelOut):
     )
     opinion: str = Field(examples=["情况属实，同意"])
     decided_by: UUID
+    decided_by_name: str | None = Field(default=None, examples=["王老师"])
     at: datetime
 
 
@@ -68,7 +70,9 @@ class ChangeRequestOut(BaseModel):
 
     id: UUID
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     change_kind: str = Field(examples=["11"])
     standing: StandingCode | None = Field(description="拟变更的学籍状态，空为不变", examples=["02"])
     study_form: StudyFormCode | None = Field(description="拟变更的学习形式，空为不变", examples=[None])
@@ -81,6 +85,7 @@ class ChangeRequestOut(BaseModel):
     waiting_for: LevelOut | None = Field(description="当前审核单位 · the level that gives the next opinion")
     steps: list[StepOut]
     filed_by: UUID
+    filed_by_name: str | None = Field(default=None, examples=["王老师"])
     filed_at: datetime
 
     @classmethod

@@ -52,6 +52,7 @@ class ClaimOut(BaseModel):
     roll_call_id: UUID
     roll_call_title: str = Field(examples=["十月学籍核验"])
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     reason_code: str = Field(examples=["no_phone"])
     text: str = Field(examples=["手机送修，有维修单"])
     leave_id: UUID | None

@@ -37,7 +37,9 @@ class StandingEntryOut(BaseModel):
 
     id: UUID
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     at: datetime = Field(description="生效时间 · when it took effect")
     recorded_at: datetime
     cause: Annotated[str, OneOf(Cause)] = Field(
@@ -86,6 +88,7 @@ class LedgerOut(BaseModel):
     """A student's status, the lock, and every change in order."""
 
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     status: StatusOut
     locked: bool = Field(
         description="核验异动后已锁定，再次异动须逐级报省批准 · a further change needs approval up to the province",
@@ -109,6 +112,7 @@ class StatusOnOut(StatusOut):
     """The status at the end of a legal day, reproduced from the ledger."""
 
     student_id: UUID
+    student_name: str | None = Field(default=None, examples=["李明"])
     on: date
     since_entry: UUID | None = Field(
         description="形成该状态的异动，建档以来未变则为空 · the entry that set it; null: unchanged since entry"

@@ -45,6 +45,7 @@ class OutageOut(BaseModel):
 
     id: UUID
     org_id: UUID
+    org_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     what: str = Field(examples=["校园网出口故障，学生无法上网"])
     starts_at: datetime
     ends_at: datetime | None = Field(description="未结束时为空 · null while it lasts")

@@ -48,6 +48,7 @@ class QuarantinedEnrolmentOut(BaseModel):
     school: QuarantineUnitOut = Field(description="导入该行的学校 · the school that imported the row")
     holder: QuarantineUnitOut = Field(description="现有学籍的学校 · the school that has the student")
     holder_student_id: UUID
+    holder_student_name: str | None = Field(default=None, examples=["李明"])
     deciding_unit: QuarantineUnitOut = Field(
         description="两校共同的上级，由其核定 · the lowest authority above both schools, which decides"
     )

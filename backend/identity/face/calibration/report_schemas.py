@@ -40,6 +40,7 @@ class FaceReportOut(BaseModel):
     """
 
     school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     engine: str | None = Field(examples=["sface/1"])
     enrolled: int
     probed: int

@@ -25,6 +25,7 @@ class RehearsalConfirmationOut(BaseModel):
     """What the counselor of a class confirmed."""
 
     class_id: UUID
+    class_name: str | None = Field(default=None, examples=["2024级1班"])
     confirmed: int = Field(description="确认在场的学生数 · students confirmed as present")
     excluded: int
     at: datetime
@@ -38,6 +39,7 @@ class RehearsalClassOut(BaseModel):
     """A class of a rehearsal; `confirmation` is null until its counselor confirms."""
 
     class_id: UUID
+    class_name: str | None = Field(default=None, examples=["2024级1班"])
     check_ins: list[RehearsalCheckInOut]
     confirmation: RehearsalConfirmationOut | None
 

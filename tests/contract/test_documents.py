@@ -122,7 +122,7 @@ def test_example_of_a_response_is_valid(api: str, body: dict[str, Any]) -> None:
 
 def test_every_operation_documents_its_sign_in() -> None:
     """An operation without a sign-in is one that the matrix calls without credentials."""
-    for api, schemes in (("staff", {"session"}), ("mobile", {"token", "proof"})):
+    for api, schemes in (("staff", {"session"}), ("mobile", {"token", "proof", "guardian"})):
         assert set(document(api)["components"]["securitySchemes"]) == schemes
         open_routes = {route for route, operation in operations(api) if operation["security"] == []}
         expected = UNAUTHENTICATED_STAFF_ROUTES if api == "staff" else set()
@@ -146,12 +146,13 @@ def test_schemas_have_plain_unique_names(api: str) -> None:
     assert [name for name in document(api)["components"]["schemas"] if "_" in name] == []
 
 
-def test_only_posts_of_staff_document_the_idempotency_key() -> None:
+def test_only_posts_of_staff_and_guardians_document_the_idempotency_key() -> None:
     for api in ROWS:
         for route, operation in operations(api):
             names = {parameter["name"] for parameter in operation.get("parameters", ())}
             signed_in = api == "staff" and operation["security"] != []
-            assert (IDEMPOTENCY_HEADER in names) == (signed_in and route.startswith("POST ")), route
+            has_key = (signed_in or {"guardian": []} in operation["security"]) and route.startswith("POST ")
+            assert (IDEMPOTENCY_HEADER in names) == has_key, route
 
 
 @pytest.mark.parametrize("api", ROWS)
@@ -170,7 +171,7 @@ def test_every_address_in_the_guide_exists() -> None:
         _without_names(path.removeprefix(prefix))
         for api in ROWS
         for path in document(api)["paths"]
-        for prefix in ("", "/v1")
+        for prefix in ("", "/v1", "/v1/guardian")
     }
     known |= {f"/{api}{_without_names(path)}" for api in ROWS for path in document(api)["paths"]}
     guide = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")

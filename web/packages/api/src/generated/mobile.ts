@@ -1515,6 +1515,11 @@ export interface components {
              */
             student_id: string;
             /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
+            /**
              * Term Code
              * @example 2026-autumn
              */
@@ -1572,6 +1577,11 @@ export interface components {
              * Format: uuid
              */
             deciding_unit_id: string;
+            /**
+             * Deciding Unit Name
+             * @example 郑州市第一职业学校
+             */
+            deciding_unit_name?: string | null;
             decision: components["schemas"]["AppealDecisionOut"] | null;
             /**
              * Due At
@@ -1616,6 +1626,11 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * State
              * @description open, upheld, rejected, withdrawn, or ended: the change was reversed in another way
              * @example open
@@ -1627,6 +1642,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             /**
              * Target
              * @description check, change or gaokao
@@ -1764,6 +1784,11 @@ export interface components {
              * Format: uuid
              */
             deciding_unit_id: string;
+            /**
+             * Deciding Unit Name
+             * @example 郑州市第一职业学校
+             */
+            deciding_unit_name?: string | null;
             decision: components["schemas"]["AppealDecisionOut"] | null;
             /**
              * Due At
@@ -1800,6 +1825,11 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * State
              * @description open, upheld, rejected, withdrawn, or ended: the change was reversed in another way
              * @example open
@@ -1811,6 +1841,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             /**
              * Target
              * @description check, change or gaokao
@@ -2154,6 +2189,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             /**
              * Text
              * @example 手机送修，有维修单
@@ -3200,6 +3240,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
         };
         /** Page[LeaveOut] */
         LeaveOutPage: {
@@ -3235,6 +3280,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
         };
         /**
          * MissesOut
@@ -4493,10 +4543,20 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * Student Id
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             trace: components["schemas"]["TraceRefOut"];
         };
         /**
@@ -4914,7 +4974,9 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "appellant": "student",
                      *           "filed_by_guardian": {
                      *             "name": "张大山",
@@ -4927,6 +4989,7 @@ export interface operations {
                      *           "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "level": 1,
                      *           "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "deciding_unit_name": "郑州市第一职业学校",
                      *           "deciding_unit": "郑州市教育局",
                      *           "filed_at": "2026-03-17T01:00:00Z",
                      *           "state": "open",
@@ -4984,7 +5047,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "appellant": "student",
                      *       "filed_by_guardian": {
                      *         "name": "张大山",
@@ -4997,6 +5062,7 @@ export interface operations {
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "level": 1,
                      *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit_name": "郑州市第一职业学校",
                      *       "deciding_unit": "郑州市教育局",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
@@ -5037,7 +5103,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "appellant": "student",
                      *       "filed_by_guardian": {
                      *         "name": "张大山",
@@ -5050,6 +5118,7 @@ export interface operations {
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "level": 1,
                      *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit_name": "郑州市第一职业学校",
                      *       "deciding_unit": "郑州市教育局",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
@@ -5575,6 +5644,7 @@ export interface operations {
                      *       "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "roll_call_title": "十月学籍核验",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "reason_code": "no_phone",
                      *       "text": "手机送修，有维修单",
                      *       "leave_id": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -5811,6 +5881,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "kind": "sick",
                      *           "starts_at": "2026-03-17T01:00:00Z",
                      *           "ends_at": "2026-03-17T01:00:00Z",
@@ -5877,6 +5948,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "kind": "sick",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -5929,6 +6001,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "kind": "sick",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -5990,6 +6063,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "kind": "sick",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -6042,6 +6116,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "kind": "sick",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -6161,6 +6236,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "kind": "grant",
                      *           "term_code": "2026-autumn",
                      *           "filed_at": "2026-03-17T01:00:00Z",
@@ -6250,6 +6326,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "kind": "grant",
                      *       "term_code": "2026-autumn",
                      *       "filed_at": "2026-03-17T01:00:00Z",
@@ -6292,7 +6369,9 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "appellant": "student",
                      *           "filed_by_guardian": {
                      *             "name": "张大山",
@@ -6305,6 +6384,7 @@ export interface operations {
                      *           "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "level": 1,
                      *           "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "deciding_unit_name": "郑州市第一职业学校",
                      *           "deciding_unit": "郑州市教育局",
                      *           "filed_at": "2026-03-17T01:00:00Z",
                      *           "state": "open",
@@ -6365,7 +6445,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "appellant": "student",
                      *       "filed_by_guardian": {
                      *         "name": "张大山",
@@ -6378,6 +6460,7 @@ export interface operations {
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "level": 1,
                      *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit_name": "郑州市第一职业学校",
                      *       "deciding_unit": "郑州市教育局",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
@@ -6421,7 +6504,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "appellant": "student",
                      *       "filed_by_guardian": {
                      *         "name": "张大山",
@@ -6434,6 +6519,7 @@ export interface operations {
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "level": 1,
                      *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit_name": "郑州市第一职业学校",
                      *       "deciding_unit": "郑州市教育局",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
@@ -6614,7 +6700,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "appellant": "student",
                      *       "filed_by_guardian": {
                      *         "name": "张大山",
@@ -6627,6 +6715,7 @@ export interface operations {
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "level": 1,
                      *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit_name": "郑州市第一职业学校",
                      *       "deciding_unit": "郑州市教育局",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
@@ -6702,7 +6791,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "appellant": "student",
                      *       "filed_by_guardian": {
                      *         "name": "张大山",
@@ -6715,6 +6806,7 @@ export interface operations {
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "level": 1,
                      *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit_name": "郑州市第一职业学校",
                      *       "deciding_unit": "郑州市教育局",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
@@ -8012,6 +8104,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "status": {
                      *         "standing": "01",
                      *         "study_form": "full_time"
@@ -8022,7 +8115,9 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "at": "2026-03-17T01:00:00Z",
                      *           "recorded_at": "2026-03-17T01:00:00Z",
                      *           "cause": "decision",
@@ -8204,6 +8299,7 @@ export interface operations {
                      *           "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "roll_call_title": "十月学籍核验",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "reason_code": "no_phone",
                      *           "text": "手机送修，有维修单",
                      *           "leave_id": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -8264,6 +8360,7 @@ export interface operations {
                      *       "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "roll_call_title": "十月学籍核验",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "reason_code": "no_phone",
                      *       "text": "手机送修，有维修单",
                      *       "leave_id": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -8849,6 +8946,7 @@ export interface operations {
                      *       "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "roll_call_title": "十月学籍核验",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "reason_code": "no_phone",
                      *       "text": "手机送修，有维修单",
                      *       "leave_id": "01890a5d-ac96-774b-bcce-b302099a8057",

@@ -3707,6 +3707,11 @@ export interface components {
              */
             student_id: string;
             /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
+            /**
              * Term Code
              * @example 2026-autumn
              */
@@ -3905,6 +3910,11 @@ export interface components {
              * Format: uuid
              */
             deciding_unit_id: string;
+            /**
+             * Deciding Unit Name
+             * @example 郑州市第一职业学校
+             */
+            deciding_unit_name?: string | null;
             decision: components["schemas"]["AppealDecisionOut"] | null;
             /**
              * Due At
@@ -3949,6 +3959,11 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * State
              * @description open, upheld, rejected, withdrawn, or ended: the change was reversed in another way
              * @example open
@@ -3960,6 +3975,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             /**
              * Target
              * @description check, change or gaokao
@@ -4088,6 +4108,11 @@ export interface components {
              * Format: uuid
              */
             deciding_unit_id: string;
+            /**
+             * Deciding Unit Name
+             * @example 郑州市第一职业学校
+             */
+            deciding_unit_name?: string | null;
             decision: components["schemas"]["AppealDecisionOut"] | null;
             /**
              * Due At
@@ -4124,6 +4149,11 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * State
              * @description open, upheld, rejected, withdrawn, or ended: the change was reversed in another way
              * @example open
@@ -4135,6 +4165,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             /**
              * Target
              * @description check, change or gaokao
@@ -4209,6 +4244,11 @@ export interface components {
              */
             granted_by: string;
             /**
+             * Granted By Name
+             * @example 王老师
+             */
+            granted_by_name?: string | null;
+            /**
              * Id
              * Format: uuid
              */
@@ -4225,6 +4265,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /** Valid To */
             valid_to: string | null;
         };
@@ -4448,6 +4493,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
         };
         /** Page[AttendanceOut] */
         AttendanceOutPage: {
@@ -4479,6 +4529,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
         };
         /**
          * AttestationResponseIn
@@ -4520,10 +4575,20 @@ export interface components {
              */
             attested_by: string;
             /**
+             * Attested By Name
+             * @example 王老师
+             */
+            attested_by_name?: string | null;
+            /**
              * Class Id
              * Format: uuid
              */
             class_id: string;
+            /**
+             * Class Name
+             * @example 2024级1班
+             */
+            class_name?: string | null;
             /** Overdue Since */
             overdue_since: string | null;
             /**
@@ -4541,6 +4606,11 @@ export interface components {
             /** Reviewed By */
             reviewed_by: string | null;
             /**
+             * Reviewed By Name
+             * @example 王老师
+             */
+            reviewed_by_name?: string | null;
+            /**
              * Roll Call Id
              * Format: uuid
              */
@@ -4550,6 +4620,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /**
              * Session Id
              * Format: uuid
@@ -4571,6 +4646,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             /**
              * Upheld
              * @description the result of the review; null until there is one
@@ -4799,6 +4879,11 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * Term Code
              * @example 2026-autumn
              */
@@ -5021,6 +5106,11 @@ export interface components {
              */
             filed_by: string;
             /**
+             * Filed By Name
+             * @example 王老师
+             */
+            filed_by_name?: string | null;
+            /**
              * Id
              * Format: uuid
              */
@@ -5047,6 +5137,11 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * Standing
              * @description 拟变更的学籍状态，空为不变
              * @example 02
@@ -5060,6 +5155,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             /**
              * Study Form
              * @description 拟变更的学习形式，空为不变
@@ -5120,6 +5220,11 @@ export interface components {
              */
             filed_by: string;
             /**
+             * Filed By Name
+             * @example 王老师
+             */
+            filed_by_name?: string | null;
+            /**
              * Id
              * Format: uuid
              */
@@ -5141,6 +5246,11 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * Standing
              * @description 拟变更的学籍状态，空为不变
              * @example 02
@@ -5154,6 +5264,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             /**
              * Study Form
              * @description 拟变更的学习形式，空为不变
@@ -5394,6 +5509,11 @@ export interface components {
              */
             student_id: string;
             /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
+            /**
              * Text
              * @example 手机送修，有维修单
              */
@@ -5454,6 +5574,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /**
              * Students
              * @example 48
@@ -5799,10 +5924,20 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * Student Id
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             /**
              * Submission Id
              * Format: uuid
@@ -5917,6 +6052,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
         };
         /**
          * DetermineIn
@@ -6124,6 +6264,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
         };
         /**
          * EligibilityChangeOut
@@ -6331,6 +6476,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             shares: components["schemas"]["GenuineSharesOut"] | null;
             /**
              * Version
@@ -6598,6 +6748,11 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * State
              * @description filed, exported, acknowledged
              * @example filed
@@ -6733,6 +6888,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /**
              * State
              * @description filed, exported, acknowledged
@@ -7475,6 +7635,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
         };
         /** Page[LeaveClaimOut] */
         LeaveClaimOutPage: {
@@ -7644,6 +7809,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
         };
         /** Page[LeaveOut] */
         LeaveOutPage: {
@@ -7696,6 +7866,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
         };
         /**
          * LevelOut
@@ -7714,6 +7889,11 @@ export interface components {
              * Format: uuid
              */
             org_id: string;
+            /**
+             * Org Name
+             * @example 郑州市第一职业学校
+             */
+            org_name?: string | null;
         };
         /**
          * ListedAttestationOut
@@ -7807,6 +7987,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
         };
         /**
          * LookAnswerIn
@@ -7911,6 +8096,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /**
              * Side
              * @enum {string}
@@ -8341,6 +8531,11 @@ export interface components {
              */
             org_id: string;
             /**
+             * Org Name
+             * @example 郑州市第一职业学校
+             */
+            org_name?: string | null;
+            /**
              * Starts At
              * Format: date-time
              */
@@ -8469,6 +8664,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
         };
         /**
          * PartyOut
@@ -8779,6 +8979,11 @@ export interface components {
             decided_at: string | null;
             /** Decided By */
             decided_by: string | null;
+            /**
+             * Decided By Name
+             * @example 王老师
+             */
+            decided_by_name?: string | null;
             /** Decision Reasons */
             decision_reasons: string | null;
             /**
@@ -8813,6 +9018,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             state: components["schemas"]["PhoneChangeState"];
             /**
              * Student Id
@@ -8973,6 +9183,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /**
              * Score
              * @description 与采集人脸的相似度 · similarity to the enrolled face
@@ -9369,6 +9584,11 @@ export interface components {
              */
             holder_student_id: string;
             /**
+             * Holder Student Name
+             * @example 李明
+             */
+            holder_student_name?: string | null;
+            /**
              * Id
              * Format: uuid
              */
@@ -9543,6 +9763,11 @@ export interface components {
              * Format: uuid
              */
             class_id: string;
+            /**
+             * Class Name
+             * @example 2024级1班
+             */
+            class_name?: string | null;
             confirmation: components["schemas"]["RehearsalConfirmationOut"] | null;
         };
         /**
@@ -9577,6 +9802,11 @@ export interface components {
              * Format: uuid
              */
             class_id: string;
+            /**
+             * Class Name
+             * @example 2024级1班
+             */
+            class_name?: string | null;
             /**
              * Confirmed
              * @description 确认在场的学生数 · students confirmed as present
@@ -9665,6 +9895,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /**
              * Shots
              * @description 新照片张数，见 …/pictures/0 起 · pictures 0 to shots - 1
@@ -9779,6 +10014,11 @@ export interface components {
             decided_at: string | null;
             /** Decided By */
             decided_by: string | null;
+            /**
+             * Decided By Name
+             * @example 王老师
+             */
+            decided_by_name?: string | null;
             /**
              * Display Name
              * @example 王老师
@@ -10006,6 +10246,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             /** Upheld */
             upheld: boolean;
         };
@@ -10030,6 +10275,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /**
              * Site Version Id
              * Format: uuid
@@ -10512,6 +10762,11 @@ export interface components {
              * Format: uuid
              */
             decided_by: string;
+            /**
+             * Decided By Name
+             * @example 王老师
+             */
+            decided_by_name?: string | null;
             /** Opinion */
             opinion: string | null;
             /**
@@ -10554,6 +10809,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /** Versions */
             versions: components["schemas"]["VersionDetailOut"][];
         };
@@ -10618,6 +10878,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /** Versions */
             versions: components["schemas"]["VersionOut"][];
         };
@@ -10648,6 +10913,11 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             /**
              * Zh
              * @example 学习形式不是全日制。
@@ -10998,6 +11268,11 @@ export interface components {
              */
             launcher_id: string;
             /**
+             * Launcher Name
+             * @example 郑州市第一职业学校
+             */
+            launcher_name?: string | null;
+            /**
              * Notify At
              * Format: date-time
              */
@@ -11105,10 +11380,20 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * Student Id
              * Format: uuid
              */
             student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
             trace: components["schemas"]["TraceRefOut"];
         };
         /** Page[StandingEntryOut] */
@@ -11196,6 +11481,11 @@ export interface components {
              */
             counselor_id: string;
             /**
+             * Counselor Name
+             * @example 王老师
+             */
+            counselor_name?: string | null;
+            /**
              * Ended At
              * @description 提前结束的时间 · when it was ended before its time
              */
@@ -11220,6 +11510,11 @@ export interface components {
              * Format: uuid
              */
             stand_in_id: string;
+            /**
+             * Stand In Name
+             * @example 王老师
+             */
+            stand_in_name?: string | null;
             /**
              * Starts At
              * Format: date-time
@@ -11288,6 +11583,11 @@ export interface components {
              */
             student_id: string;
             /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
+            /**
              * Study Form
              * @description full_time or part_time
              * @example full_time
@@ -11330,6 +11630,11 @@ export interface components {
              */
             decided_by: string;
             /**
+             * Decided By Name
+             * @example 王老师
+             */
+            decided_by_name?: string | null;
+            /**
              * Level
              * @description school, county, city, province
              * @example city
@@ -11346,6 +11651,11 @@ export interface components {
              * Format: uuid
              */
             org_id: string;
+            /**
+             * Org Name
+             * @example 郑州市第一职业学校
+             */
+            org_name?: string | null;
             /**
              * Outcome
              * @description agreed, refused, withdrawn
@@ -11500,6 +11810,11 @@ export interface components {
              */
             school_id: string;
             /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
              * Sex
              * @example female
              * @enum {string}
@@ -11559,6 +11874,11 @@ export interface components {
              * Format: uuid
              */
             school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /**
              * Sex
              * @example female
@@ -11653,6 +11973,11 @@ export interface components {
              * Format: uuid
              */
             org_id: string;
+            /**
+             * Org Name
+             * @example 郑州市第一职业学校
+             */
+            org_name?: string | null;
             /**
              * Starts On
              * Format: date
@@ -11891,6 +12216,11 @@ export interface components {
              * Format: uuid
              */
             filed_by: string;
+            /**
+             * Filed By Name
+             * @example 王老师
+             */
+            filed_by_name?: string | null;
             /** Geojson */
             geojson: {
                 [key: string]: unknown;
@@ -11954,6 +12284,11 @@ export interface components {
              * Format: uuid
              */
             filed_by: string;
+            /**
+             * Filed By Name
+             * @example 王老师
+             */
+            filed_by_name?: string | null;
             /**
              * Id
              * Format: uuid
@@ -12224,6 +12559,7 @@ export interface operations {
                      *       "at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
                      *       "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "decided_by_name": "王老师",
                      *       "decided_at": "2026-03-17T01:00:00Z",
                      *       "activation_code": "ABCDEFGH23456723"
                      *     }
@@ -12460,6 +12796,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "kind": "grant",
                      *           "term_code": "2026-autumn",
                      *           "filed_at": "2026-03-17T01:00:00Z",
@@ -12512,6 +12849,7 @@ export interface operations {
                      *       "passed": [
                      *         {
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "code": "aid_ineligible",
                      *           "zh": "学习形式不是全日制。",
                      *           "en": "…"
@@ -12558,6 +12896,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "kind": "grant",
                      *       "term_code": "2026-autumn",
                      *       "filed_at": "2026-03-17T01:00:00Z",
@@ -12626,6 +12965,7 @@ export interface operations {
                      *           {
                      *             "payment_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *             "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *             "student_name": "李明",
                      *             "fen": 23000
                      *           }
                      *         ]
@@ -12683,6 +13023,7 @@ export interface operations {
                      *         {
                      *           "payment_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "fen": 23000
                      *         }
                      *       ]
@@ -12834,6 +13175,7 @@ export interface operations {
                      *           "why_en": "…",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "name": "某某",
                      *           "state": "filed",
                      *           "exported_at": "2026-03-17T01:00:00Z",
@@ -12879,6 +13221,7 @@ export interface operations {
                      *       "why_en": "…",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "name": "某某",
                      *       "state": "filed",
                      *       "exported_at": "2026-03-17T01:00:00Z",
@@ -12943,6 +13286,7 @@ export interface operations {
                      *       "why_en": "…",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "name": "某某",
                      *       "state": "filed",
                      *       "exported_at": "2026-03-17T01:00:00Z",
@@ -12989,7 +13333,9 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "appellant": "student",
                      *           "filed_by_guardian": {
                      *             "name": "张大山",
@@ -13002,6 +13348,7 @@ export interface operations {
                      *           "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "level": 1,
                      *           "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "deciding_unit_name": "郑州市第一职业学校",
                      *           "deciding_unit": "郑州市教育局",
                      *           "filed_at": "2026-03-17T01:00:00Z",
                      *           "state": "open",
@@ -13063,7 +13410,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "appellant": "student",
                      *       "filed_by_guardian": {
                      *         "name": "张大山",
@@ -13076,6 +13425,7 @@ export interface operations {
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "level": 1,
                      *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit_name": "郑州市第一职业学校",
                      *       "deciding_unit": "郑州市教育局",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
@@ -13116,7 +13466,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "appellant": "student",
                      *       "filed_by_guardian": {
                      *         "name": "张大山",
@@ -13129,6 +13481,7 @@ export interface operations {
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "level": 1,
                      *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit_name": "郑州市第一职业学校",
                      *       "deciding_unit": "郑州市教育局",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
@@ -13204,7 +13557,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "appellant": "student",
                      *       "filed_by_guardian": {
                      *         "name": "张大山",
@@ -13217,6 +13572,7 @@ export interface operations {
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "level": 1,
                      *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit_name": "郑州市第一职业学校",
                      *       "deciding_unit": "郑州市教育局",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
@@ -13373,7 +13729,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "appellant": "student",
                      *       "filed_by_guardian": {
                      *         "name": "张大山",
@@ -13386,6 +13744,7 @@ export interface operations {
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "level": 1,
                      *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit_name": "郑州市第一职业学校",
                      *       "deciding_unit": "郑州市教育局",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
@@ -13461,7 +13820,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "appellant": "student",
                      *       "filed_by_guardian": {
                      *         "name": "张大山",
@@ -13474,6 +13835,7 @@ export interface operations {
                      *       "previous": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "level": 1,
                      *       "deciding_unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "deciding_unit_name": "郑州市第一职业学校",
                      *       "deciding_unit": "郑州市教育局",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
@@ -13584,18 +13946,23 @@ export interface operations {
                      *         {
                      *           "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "class_name": "2024级1班",
                      *           "site_version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "reason": "手机损坏",
                      *           "attested_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "attested_by_name": "王老师",
                      *           "session_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "position": {},
                      *           "at": "2026-03-17T01:00:00Z",
                      *           "state": "open",
                      *           "overdue_since": "2026-03-17T01:00:00Z",
                      *           "upheld": true,
-                     *           "reviewed_by": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *           "reviewed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "reviewed_by_name": "王老师"
                      *         }
                      *       ],
                      *       "next_cursor": null
@@ -13639,6 +14006,7 @@ export interface operations {
                      *           "at": "2026-03-17T01:00:00Z",
                      *           "state": "open",
                      *           "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "decided_by_name": "王老师",
                      *           "decided_at": "2026-03-17T01:00:00Z",
                      *           "activation_code": "ABCDEFGH23456723"
                      *         }
@@ -13692,6 +14060,7 @@ export interface operations {
                      *       "at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
                      *       "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "decided_by_name": "王老师",
                      *       "decided_at": "2026-03-17T01:00:00Z",
                      *       "activation_code": "ABCDEFGH23456723"
                      *     }
@@ -14003,7 +14372,9 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "change_kind": "11",
                      *           "standing": "02",
                      *           "study_form": null,
@@ -14013,24 +14384,29 @@ export interface operations {
                      *           "chain": [
                      *             {
                      *               "level": "city",
-                     *               "org_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *               "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *               "org_name": "郑州市第一职业学校"
                      *             }
                      *           ],
                      *           "waiting_for": {
                      *             "level": "city",
-                     *             "org_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *             "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *             "org_name": "郑州市第一职业学校"
                      *           },
                      *           "steps": [
                      *             {
                      *               "level": "city",
                      *               "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *               "org_name": "郑州市第一职业学校",
                      *               "outcome": "agreed",
                      *               "opinion": "情况属实，同意",
                      *               "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *               "decided_by_name": "王老师",
                      *               "at": "2026-03-17T01:00:00Z"
                      *             }
                      *           ],
                      *           "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "filed_by_name": "王老师",
                      *           "filed_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
@@ -14076,7 +14452,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "change_kind": "11",
                      *       "standing": "02",
                      *       "study_form": null,
@@ -14086,24 +14464,29 @@ export interface operations {
                      *       "chain": [
                      *         {
                      *           "level": "city",
-                     *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校"
                      *         }
                      *       ],
                      *       "waiting_for": {
                      *         "level": "city",
-                     *         "org_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *         "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "org_name": "郑州市第一职业学校"
                      *       },
                      *       "steps": [
                      *         {
                      *           "level": "city",
                      *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校",
                      *           "outcome": "agreed",
                      *           "opinion": "情况属实，同意",
                      *           "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "decided_by_name": "王老师",
                      *           "at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
                      *       "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "filed_by_name": "王老师",
                      *       "filed_at": "2026-03-17T01:00:00Z"
                      *     }
                      */
@@ -14133,7 +14516,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "change_kind": "11",
                      *       "standing": "02",
                      *       "study_form": null,
@@ -14143,24 +14528,29 @@ export interface operations {
                      *       "chain": [
                      *         {
                      *           "level": "city",
-                     *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校"
                      *         }
                      *       ],
                      *       "waiting_for": {
                      *         "level": "city",
-                     *         "org_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *         "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "org_name": "郑州市第一职业学校"
                      *       },
                      *       "steps": [
                      *         {
                      *           "level": "city",
                      *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校",
                      *           "outcome": "agreed",
                      *           "opinion": "情况属实，同意",
                      *           "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "decided_by_name": "王老师",
                      *           "at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
                      *       "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "filed_by_name": "王老师",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "attachments": [
                      *         {
@@ -14214,7 +14604,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "change_kind": "11",
                      *       "standing": "02",
                      *       "study_form": null,
@@ -14224,24 +14616,29 @@ export interface operations {
                      *       "chain": [
                      *         {
                      *           "level": "city",
-                     *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校"
                      *         }
                      *       ],
                      *       "waiting_for": {
                      *         "level": "city",
-                     *         "org_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *         "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "org_name": "郑州市第一职业学校"
                      *       },
                      *       "steps": [
                      *         {
                      *           "level": "city",
                      *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校",
                      *           "outcome": "agreed",
                      *           "opinion": "情况属实，同意",
                      *           "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "decided_by_name": "王老师",
                      *           "at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
                      *       "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "filed_by_name": "王老师",
                      *       "filed_at": "2026-03-17T01:00:00Z"
                      *     }
                      */
@@ -14283,7 +14680,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "change_kind": "11",
                      *       "standing": "02",
                      *       "study_form": null,
@@ -14293,24 +14692,29 @@ export interface operations {
                      *       "chain": [
                      *         {
                      *           "level": "city",
-                     *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校"
                      *         }
                      *       ],
                      *       "waiting_for": {
                      *         "level": "city",
-                     *         "org_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *         "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "org_name": "郑州市第一职业学校"
                      *       },
                      *       "steps": [
                      *         {
                      *           "level": "city",
                      *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校",
                      *           "outcome": "agreed",
                      *           "opinion": "情况属实，同意",
                      *           "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "decided_by_name": "王老师",
                      *           "at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
                      *       "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "filed_by_name": "王老师",
                      *       "filed_at": "2026-03-17T01:00:00Z"
                      *     }
                      */
@@ -14347,6 +14751,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "name": "2024级1班",
                      *           "grade": 2024,
                      *           "major": "机电技术应用",
@@ -14469,7 +14874,9 @@ export interface operations {
                      *           "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "roll_call_title": "学籍核验",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "code": "judging_failed",
                      *           "zh": "判定时出错。请检查证据存储和人脸引擎，排除原因后重试。",
                      *           "en": "It could not be judged. Check the evidence store and the face engine, then retry.",
@@ -14745,6 +15152,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_name": "张三",
                      *           "state": "open",
@@ -14805,6 +15213,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_name": "张三",
                      *       "state": "open",
@@ -15073,6 +15482,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "kind": "sick",
                      *           "starts_at": "2026-03-17T01:00:00Z",
                      *           "ends_at": "2026-03-17T01:00:00Z",
@@ -15125,6 +15535,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "kind": "sick",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -15186,6 +15597,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "kind": "sick",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -15248,6 +15660,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "kind": "sick",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -15309,6 +15722,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "kind": "sick",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -15363,7 +15777,9 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "counselor_name": "王老师",
                      *           "stand_in_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "stand_in_name": "王老师",
                      *           "starts_at": "2026-03-17T01:00:00Z",
                      *           "ends_at": "2026-03-17T01:00:00Z",
                      *           "named_at": "2026-03-17T01:00:00Z",
@@ -15411,7 +15827,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "counselor_name": "王老师",
                      *       "stand_in_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "stand_in_name": "王老师",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
                      *       "named_at": "2026-03-17T01:00:00Z",
@@ -15447,7 +15865,9 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "counselor_name": "王老师",
                      *       "stand_in_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "stand_in_name": "王老师",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
                      *       "named_at": "2026-03-17T01:00:00Z",
@@ -15489,6 +15909,7 @@ export interface operations {
                      *           "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "roll_call_title": "全省中职学籍核验",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "class_name": "24电商1班",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -15545,6 +15966,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "same": "yes",
                      *       "at": "2026-03-17T01:00:00Z"
                      *     }
@@ -16100,6 +16522,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校",
                      *           "what": "校园网出口故障，学生无法上网",
                      *           "starts_at": "2026-03-17T01:00:00Z",
                      *           "ends_at": "2026-03-17T01:00:00Z",
@@ -16155,6 +16578,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "org_name": "郑州市第一职业学校",
                      *       "what": "校园网出口故障，学生无法上网",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -16194,6 +16618,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "org_name": "郑州市第一职业学校",
                      *       "what": "校园网出口故障，学生无法上网",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -16246,6 +16671,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "org_name": "郑州市第一职业学校",
                      *       "what": "校园网出口故障，学生无法上网",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -16297,6 +16723,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "org_name": "郑州市第一职业学校",
                      *       "what": "校园网出口故障，学生无法上网",
                      *       "starts_at": "2026-03-17T01:00:00Z",
                      *       "ends_at": "2026-03-17T01:00:00Z",
@@ -16379,6 +16806,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_name": "张三",
                      *           "class_name": "2024级1班",
@@ -16389,6 +16817,7 @@ export interface operations {
                      *           "proposed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "proposed_at": "2026-03-17T01:00:00Z",
                      *           "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "decided_by_name": "王老师",
                      *           "decided_at": "2026-03-17T01:00:00Z",
                      *           "decision_reasons": "…"
                      *         }
@@ -16434,6 +16863,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_name": "张三",
                      *       "class_name": "2024级1班",
@@ -16444,6 +16874,7 @@ export interface operations {
                      *       "proposed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "proposed_at": "2026-03-17T01:00:00Z",
                      *       "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "decided_by_name": "王老师",
                      *       "decided_at": "2026-03-17T01:00:00Z",
                      *       "decision_reasons": "…"
                      *     }
@@ -16487,6 +16918,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_name": "张三",
                      *       "class_name": "2024级1班",
@@ -16497,6 +16929,7 @@ export interface operations {
                      *       "proposed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "proposed_at": "2026-03-17T01:00:00Z",
                      *       "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "decided_by_name": "王老师",
                      *       "decided_at": "2026-03-17T01:00:00Z",
                      *       "decision_reasons": "…"
                      *     }
@@ -16537,6 +16970,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_name": "张三",
                      *           "class_name": "2024级1班",
@@ -16596,6 +17030,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_name": "张三",
                      *       "class_name": "2024级1班",
@@ -18834,6 +19269,7 @@ export interface operations {
                      *             "name": "郑州市某某中等专业学校"
                      *           },
                      *           "holder_student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "holder_student_name": "李明",
                      *           "deciding_unit": {
                      *             "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *             "name": "郑州市某某中等专业学校"
@@ -18884,6 +19320,7 @@ export interface operations {
                      *         "name": "郑州市某某中等专业学校"
                      *       },
                      *       "holder_student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "holder_student_name": "李明",
                      *       "deciding_unit": {
                      *         "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *         "name": "郑州市某某中等专业学校"
@@ -18944,6 +19381,7 @@ export interface operations {
                      *         "name": "郑州市某某中等专业学校"
                      *       },
                      *       "holder_student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "holder_student_name": "李明",
                      *       "deciding_unit": {
                      *         "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *         "name": "郑州市某某中等专业学校"
@@ -19033,6 +19471,7 @@ export interface operations {
                      *           "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "roll_call_title": "十月学籍核验",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "reason_code": "no_phone",
                      *           "text": "手机送修，有维修单",
                      *           "leave_id": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -19090,6 +19529,7 @@ export interface operations {
                      *       "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "roll_call_title": "十月学籍核验",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "reason_code": "no_phone",
                      *       "text": "手机送修，有维修单",
                      *       "leave_id": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -19157,6 +19597,7 @@ export interface operations {
                      *       "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "roll_call_title": "十月学籍核验",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "reason_code": "no_phone",
                      *       "text": "手机送修，有维修单",
                      *       "leave_id": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -19433,6 +19874,7 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "term_code": "2026-autumn",
                      *           "awards": 618,
                      *           "budget_fen": -71070000,
@@ -19569,6 +20011,7 @@ export interface operations {
                      *           "kind": "spot_check",
                      *           "title": "…",
                      *           "launcher_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "launcher_name": "郑州市第一职业学校",
                      *           "phase": "open",
                      *           "term_code": "2026-autumn",
                      *           "notify_at": "2026-03-17T01:00:00Z",
@@ -19659,6 +20102,7 @@ export interface operations {
                      *       "kind": "spot_check",
                      *       "title": "…",
                      *       "launcher_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "launcher_name": "郑州市第一职业学校",
                      *       "phase": "open",
                      *       "term_code": "2026-autumn",
                      *       "notify_at": "2026-03-17T01:00:00Z",
@@ -19765,6 +20209,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "site_version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "at": "2026-03-17T01:00:00Z"
                      *     }
@@ -19808,6 +20253,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "upheld": true,
                      *       "at": "2026-03-17T01:00:00Z"
                      *     }
@@ -19914,6 +20360,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "outcome": "present",
                      *       "reason": "verified",
                      *       "method": "face",
@@ -19953,6 +20400,7 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "leave_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "kind": "sick",
                      *           "starts_at": "2026-03-17T01:00:00Z",
@@ -20176,6 +20624,7 @@ export interface operations {
                      *       "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "roll_call_title": "十月学籍核验",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "reason_code": "no_phone",
                      *       "text": "手机送修，有维修单",
                      *       "leave_id": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -20228,6 +20677,7 @@ export interface operations {
                      * @example [
                      *       {
                      *         "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "class_name": "2024级1班",
                      *         "check_ins": [
                      *           {
                      *             "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -20237,6 +20687,7 @@ export interface operations {
                      *         ],
                      *         "confirmation": {
                      *           "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "class_name": "2024级1班",
                      *           "confirmed": 1,
                      *           "excluded": 1,
                      *           "at": "2026-03-17T01:00:00Z"
@@ -20281,6 +20732,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "class_name": "2024级1班",
                      *       "confirmed": 1,
                      *       "excluded": 1,
                      *       "at": "2026-03-17T01:00:00Z"
@@ -20428,7 +20880,8 @@ export interface operations {
                      * @example [
                      *       {
                      *         "site_version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *         "school_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *         "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "school_name": "郑州市第一职业学校"
                      *       }
                      *     ]
                      */
@@ -20541,6 +20994,7 @@ export interface operations {
                      *       "kind": "spot_check",
                      *       "title": "…",
                      *       "launcher_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "launcher_name": "郑州市第一职业学校",
                      *       "phase": "open",
                      *       "term_code": "2026-autumn",
                      *       "notify_at": "2026-03-17T01:00:00Z",
@@ -20759,6 +21213,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "engine": "sface/1",
                      *       "enrolled": 1,
                      *       "probed": 1,
@@ -20854,10 +21309,12 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "max_area_m2": 3500000,
                      *           "reason": "…",
                      *           "valid_to": "2026-03-17T01:00:00Z",
                      *           "granted_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "granted_by_name": "王老师",
                      *           "granted_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ]
@@ -20902,10 +21359,12 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "max_area_m2": 3500000,
                      *       "reason": "…",
                      *       "valid_to": "2026-03-17T01:00:00Z",
                      *       "granted_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "granted_by_name": "王老师",
                      *       "granted_at": "2026-03-17T01:00:00Z"
                      *     }
                      */
@@ -21214,6 +21673,7 @@ export interface operations {
                      *       "outcome": "approved",
                      *       "opinion": "…",
                      *       "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "decided_by_name": "王老师",
                      *       "decided_at": "2026-03-17T01:00:00Z"
                      *     }
                      */
@@ -21252,6 +21712,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "name": "主校区",
                      *           "kind": "main",
                      *           "address": "…",
@@ -21274,12 +21735,14 @@ export interface operations {
                      *                 }
                      *               ],
                      *               "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *               "filed_by_name": "王老师",
                      *               "filed_at": "2026-03-17T01:00:00Z",
                      *               "decision": {
                      *                 "version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *                 "outcome": "approved",
                      *                 "opinion": "…",
                      *                 "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *                 "decided_by_name": "王老师",
                      *                 "decided_at": "2026-03-17T01:00:00Z"
                      *               }
                      *             }
@@ -21359,6 +21822,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "name": "主校区",
                      *       "kind": "main",
                      *       "address": "…",
@@ -21381,12 +21845,14 @@ export interface operations {
                      *             }
                      *           ],
                      *           "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "filed_by_name": "王老师",
                      *           "filed_at": "2026-03-17T01:00:00Z",
                      *           "decision": {
                      *             "version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *             "outcome": "approved",
                      *             "opinion": "…",
                      *             "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *             "decided_by_name": "王老师",
                      *             "decided_at": "2026-03-17T01:00:00Z"
                      *           },
                      *           "geojson": {},
@@ -21422,6 +21888,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "name": "主校区",
                      *       "kind": "main",
                      *       "address": "…",
@@ -21444,12 +21911,14 @@ export interface operations {
                      *             }
                      *           ],
                      *           "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "filed_by_name": "王老师",
                      *           "filed_at": "2026-03-17T01:00:00Z",
                      *           "decision": {
                      *             "version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *             "outcome": "approved",
                      *             "opinion": "…",
                      *             "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *             "decided_by_name": "王老师",
                      *             "decided_at": "2026-03-17T01:00:00Z"
                      *           },
                      *           "geojson": {},
@@ -21542,12 +22011,14 @@ export interface operations {
                      *         }
                      *       ],
                      *       "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "filed_by_name": "王老师",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "decision": {
                      *         "version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *         "outcome": "approved",
                      *         "opinion": "…",
                      *         "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "decided_by_name": "王老师",
                      *         "decided_at": "2026-03-17T01:00:00Z"
                      *       }
                      *     }
@@ -21676,7 +22147,9 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "at": "2026-03-17T01:00:00Z",
                      *           "recorded_at": "2026-03-17T01:00:00Z",
                      *           "cause": "decision",
@@ -21735,7 +22208,9 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "at": "2026-03-17T01:00:00Z",
                      *           "recorded_at": "2026-03-17T01:00:00Z",
                      *           "cause": "decision",
@@ -22079,6 +22554,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "class_name": "2024级1班",
                      *           "name": "张三",
@@ -22118,6 +22594,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "class_name": "2024级1班",
                      *       "name": "张三",
@@ -22205,6 +22682,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "kind": "grant",
                      *           "term_code": "2026-autumn",
                      *           "filed_at": "2026-03-17T01:00:00Z",
@@ -22315,6 +22793,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "duplicate": true,
                      *       "evidence": "…",
                      *       "at": "2026-03-17T01:00:00Z"
@@ -22353,6 +22832,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "at": "2026-03-17T01:00:00Z",
                      *           "present": true,
                      *           "note": "第一节课未到，电话未接",
@@ -22402,6 +22882,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "at": "2026-03-17T01:00:00Z",
                      *       "present": true,
                      *       "note": "第一节课未到，电话未接",
@@ -22710,6 +23191,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "status": {
                      *         "standing": "01",
                      *         "study_form": "full_time"
@@ -22720,7 +23202,9 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "at": "2026-03-17T01:00:00Z",
                      *           "recorded_at": "2026-03-17T01:00:00Z",
                      *           "cause": "decision",
@@ -22777,6 +23261,7 @@ export interface operations {
                      *       "standing": "01",
                      *       "study_form": "full_time",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
                      *       "on": "2026-03-17",
                      *       "since_entry": "01890a5d-ac96-774b-bcce-b302099a8057"
                      *     }
@@ -22812,6 +23297,7 @@ export interface operations {
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校",
                      *           "code": "2026-autumn",
                      *           "starts_on": "2026-03-17",
                      *           "ends_on": "2026-03-17",
@@ -22866,6 +23352,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "org_name": "郑州市第一职业学校",
                      *       "code": "2026-autumn",
                      *       "starts_on": "2026-03-17",
                      *       "ends_on": "2026-03-17",
@@ -22918,6 +23405,7 @@ export interface operations {
                      * @example {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "org_name": "郑州市第一职业学校",
                      *       "code": "2026-autumn",
                      *       "starts_on": "2026-03-17",
                      *       "ends_on": "2026-03-17",

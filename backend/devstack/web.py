@@ -4,6 +4,7 @@
 Uses the machine's Node.js if it is new enough, else the one of a PyPI package under `.local/tools`.
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,8 +162,23 @@ def run_npm(node: Node, web: Path, arguments: list[str]) -> None:
         raise WebStepFailed(step=f"npm {' '.join(arguments)}")
 
 
+@contextmanager
+def _one_at_a_time(root: Path) -> Iterator[None]:
+    """Let one process install or build; others wait, and then find it done."""
+    local = root / ".local"
+    local.mkdir(exist_ok=True)
+    with (local / "web.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def install_packages(root: Path, node: Node) -> None:
     """Install npm's packages exactly as locked, if they are not installed."""
+    with _one_at_a_time(root):
+        _install_packages(root, node)
+
+
+def _install_packages(root: Path, node: Node) -> None:
     web = root / "web"
     stamp, fingerprint = web / "node_modules" / "dianming.stamp", digest_files(web, list_manifests(web))
     if is_current(stamp, fingerprint):
@@ -175,15 +192,16 @@ def install_packages(root: Path, node: Node) -> None:
 def build(root: Path) -> None:
     """Build the web apps into `web/dist`, if their sources changed."""
     web = root / "web"
-    stamp, fingerprint = web / "dist" / "dianming.stamp", digest_files(web, list_sources(web))
-    if is_current(stamp, fingerprint):
-        return
-    node = ensure_node(root)
-    install_packages(root, node)
-    print("构建网页 · Building the web apps", flush=True)
-    stamp.unlink(missing_ok=True)
-    run_npm(node, web, ["run", "build"])
-    stamp.write_text(fingerprint)
+    with _one_at_a_time(root):
+        stamp, fingerprint = web / "dist" / "dianming.stamp", digest_files(web, list_sources(web))
+        if is_current(stamp, fingerprint):
+            return
+        node = ensure_node(root)
+        _install_packages(root, node)
+        print("构建网页 · Building the web apps", flush=True)
+        stamp.unlink(missing_ok=True)
+        run_npm(node, web, ["run", "build"])
+        stamp.write_text(fingerprint)
 
 
 def run_script(root: Path, arguments: list[str]) -> int:

@@ -380,7 +380,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
     ),
     "ix_student_class": ("backend.people.queries:load_class_page", "student WHERE class_id = $1"),
     "ix_student_id_number_index": (
-        "backend.people.queries:_matches_search",
+        "backend.people.queries:matches_search",
         "student WHERE id_number_index = $1",
     ),
     "ix_student_code_student": (

@@ -43,6 +43,16 @@ class System:
     organisation: Organisation
     logs: Path
 
+    def advance_clock(self, seconds: float) -> None:
+        """Move the clock of the system forward."""
+        environment = {**os.environ, **settings_environment(self.settings)}
+        subprocess.run(
+            [DIANMING, "clock", "advance", str(seconds)],
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
     async def sms_code(self, phone_number: str) -> str | None:
         """The last one-time code that the fake gateway got for a number."""
         inbox = (await self.clients.gateway.get(f"/inbox/{phone_number}")).json()

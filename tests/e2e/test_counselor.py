@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 
 from backend.core.clock import legal_day
 from backend.demo.fixtures import School
-from backend.demo.staff import StaffClient
+from backend.demo.staff import TOTP_SECONDS, StaffClient
 from backend.demo.staff import expect as succeed
 from tests.e2e.pages import CAMPUS, Visit
 from tests.e2e.system import System
@@ -33,8 +33,9 @@ def find_counselor(school: School) -> StaffClient:
     return next(iter(school.counselors.values()))
 
 
-async def sign_in(page: Page, staff: StaffClient) -> None:
-    """Sign in with a code that the API client has not used."""
+async def sign_in(page: Page, system: System, staff: StaffClient) -> None:
+    """Sign in with a code that neither the API client nor an earlier test has used."""
+    system.advance_clock(TOTP_SECONDS)
     await page.goto("/c/")
     await page.get_by_label("账号").fill(staff.credentials.login)
     await page.get_by_label("密码").fill(staff.credentials.password)
@@ -77,7 +78,7 @@ async def test_live_list_and_attestation_on_the_spot(phone: Visit, system: Syste
         for each in (shown, other)
     }
     page = phone.page
-    await sign_in(page, counselor)
+    await sign_in(page, system, counselor)
     await page.get_by_role("link", name="晚点名").first.click()
     await expect(page.get_by_text(f"还差 {len(missing)} 人")).to_be_visible()
     await expect(page.get_by_text("实时更新")).to_be_visible()
@@ -123,7 +124,7 @@ async def test_leave_is_decided_with_its_effect_in_view(desktop: Visit, system: 
     student = next(each for each in students if each["study_form"] == "full_time")
     leave = await file_leave(system, school, student, "发烧就医")
     page = desktop.page
-    await sign_in(page, counselor)
+    await sign_in(page, system, counselor)
     await page.get_by_role("navigation").get_by_role("link", name="待办").click()
     await page.get_by_role("link", name=student["name"]).first.click()
     await expect(page.get_by_text("发烧就医")).to_be_visible()

@@ -108,5 +108,5 @@ async def test_screens_of_a_counselor_fit_and_have_no_barriers(phone: Visit, sys
         "audience": {},
     }
     launched = succeed(await school.registrar.post("/v1/roll-calls", body), 201)
-    await sign_in(phone.page, next(iter(school.counselors.values())))
+    await sign_in(phone.page, system, next(iter(school.counselors.values())))
     await check_screens(phone, {**COUNSELOR, "counselor-roll-call": f"/c/roll-calls/{launched['id']}"})

@@ -9,7 +9,7 @@ from tests.e2e.test_counselor import find_counselor, sign_in
 
 async def test_sign_in_survives_a_reload_and_ends_in_all_tabs(phone: Visit, system: System) -> None:
     page = phone.page
-    await sign_in(page, find_counselor(system.organisation.schools[1]))
+    await sign_in(page, system, find_counselor(system.organisation.schools[1]))
     readable = await page.evaluate("() => document.cookie + JSON.stringify({ ...localStorage })")
     for cookie in await phone.context.cookies():
         assert cookie.get("httpOnly")

@@ -43,6 +43,7 @@ const routes: RouteRecordRaw[] = [
   page('/me/picture-views', 'picture-views', () => import('./pages/PictureViews.vue')),
   page('/me/phone-changes', 'phone-changes', () => import('./pages/PhoneChanges.vue')),
   page('/me/data', 'own-data', () => import('./pages/OwnData.vue')),
+  page('/guardian', 'guardian', () => import('./pages/Guardian.vue'), { public: true }),
   page('/welcome', 'welcome', () => import('./pages/Welcome.vue'), { public: true }),
   page('/:rest(.*)', 'not-found', () => import('./pages/NotFound.vue'), { public: true }),
 ]

@@ -1,5 +1,6 @@
 import { activation } from './en/activation.ts'
 import { checkIn } from './en/check-in.ts'
+import { guardian } from './en/guardian.ts'
 import { problems } from './en/problems.ts'
 import { rights } from './en/rights.ts'
 import { rollCalls } from './en/roll-calls.ts'
@@ -14,5 +15,6 @@ export const en: StudentWords = {
   checkIn,
   problems,
   activation,
+  guardian,
   ...rights,
 }

@@ -1,5 +1,6 @@
 import { activation } from './zh/activation.ts'
 import { checkIn } from './zh/check-in.ts'
+import { guardian } from './zh/guardian.ts'
 import { problems } from './zh/problems.ts'
 import { rights } from './zh/rights.ts'
 import { rollCalls } from './zh/roll-calls.ts'
@@ -13,6 +14,7 @@ export const zhCN = {
   checkIn,
   problems,
   activation,
+  guardian,
   ...rights,
 }
 

@@ -9,8 +9,6 @@ and the tables of docs/biometrics.md.
 import argparse
 import multiprocessing
 import random
-import statistics
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,6 +23,7 @@ from backend.policy.installed import policy_at
 from backend.roll_call.policy import cue_rules, face_rules
 from bench.liveness import signals
 from bench.liveness.attacks import ANIMATED, SMALL_PHONE, Attack, AttackedPerson
+from bench.liveness.face_processes import measure_face_processes
 from bench.liveness.sources import Photographs, film_bursts, film_stills, folder_group, sample_group
 from bench.liveness.tables import (
     Trial,
@@ -37,7 +36,6 @@ from bench.liveness.tables import (
 from bench.report import publish, seed
 from biometrics.engines.base import EngineSet
 from biometrics.engines.dlib_onnx import installed_models
-from biometrics.engines.reference import ReferenceEngine
 from biometrics.engines.sface import KEY, SFaceEngine
 from biometrics.liveness.actions import Action
 from biometrics.liveness.face_change import cut_chip, measure_change
@@ -56,8 +54,6 @@ FLASHED = 5
 """People of the sample photographs whose response to the screen is simulated."""
 APART = 7
 """Every seventh burst of a film overlaps with no other one."""
-ROUNDS, CHECKS_A_ROUND = 8, 3
-"""Rounds with one naive picture each, and the number of checks after it."""
 GROUPS = (("ea", "East Asian, colour"), ("cfp", "Western-heavy, colour"))
 """Folders of a research set, and what they are called."""
 FLASH_SHARES = (0.0, 0.01, 0.03, 0.1)
@@ -203,32 +199,16 @@ def measure_flash(photograph: bytes) -> dict[float, list[float]]:
 
 
 def measure_check_time(checker: Checker, photographs: Photographs) -> dict[str, Any]:
-    """CPU time of a complete check of eight frames at 720p, of its change of the face, and of one naive picture."""
+    """The time of a complete check of eight frames at 720p, next to that of one naive picture."""
     reference = checker.enrol(photographs)
     assert reference is not None
     requested = (Action.TURN_LEFT, Action.OPEN_MOUTH)
     frames = render_burst(FaceAnimator(photographs[0], PHONE), plan_burst(requested))
-    package = ReferenceEngine()
-    package.describe(frames[0])
-    naive, checks, changes = [], [], []
-    for _ in range(ROUNDS):
-        started = time.process_time()
-        package.describe(frames[0])
-        naive.append((time.process_time() - started) * 1000)
-        for _ in range(CHECKS_A_ROUND):
-            started = time.process_time()
-            result = checker.verify(frames, reference, requested)
-            checks.append((time.process_time() - started) * 1000)
-            changes.append(result.ms["change"])
+    burst = [Shot(data, FRAME_INTERVAL_MS * at + at**2 % 7) for at, data in enumerate(frames)]
     return {
         "frames": len(frames),
         "size": "720x1280",
-        "check ms, median": round(statistics.median(checks), 1),
-        "check ms, best": round(min(checks), 1),
-        "of it: change of the face ms, median": round(statistics.median(changes), 1),
-        "of it: change of the face ms, best": round(min(changes), 1),
-        "naive picture ms, median": round(statistics.median(naive), 1),
-        "of a naive picture": round(statistics.median(checks) / statistics.median(naive), 3),
+        **measure_face_processes(burst, reference, checker.rules, requested),
     }
 
 

@@ -200,6 +200,16 @@ def _render_others(document: dict[str, Any]) -> str:
             ),
         )
     )
+    rows.append(
+        (
+            "complete checks by face processes, on two cores",
+            (
+                f"{spent['checks a second, one process']:.1f} a second by one,"
+                f" {spent['checks a second, two processes']:.1f} by two"
+                f" ({spent['two processes, times one']:.2f} times); {spent['memory of a process, MB']} MB each"
+            ),
+        )
+    )
     return _markdown(("what", "measured"), rows)
 
 

@@ -83,5 +83,5 @@ def _irregular_share(grey: Grey) -> float:
         grey[2:, 2:], grey[2:, 1:-1], grey[2:, :-2], grey[1:-1, :-2],
     )  # fmt: skip
     bits = np.stack([side >= inner for side in around])
-    changes = (bits != np.roll(bits, 1, axis=0)).sum(axis=0)
+    changes = (bits != np.roll(bits, 1, axis=0)).sum(axis=0, dtype=np.uint8)
     return float((changes > _UNIFORM_TRANSITIONS).mean())

@@ -50,6 +50,13 @@ def test_tasks_run_in_another_process(pool: FacePool) -> None:
     assert pool.submit(faulty_engines.process_id).result() != os.getpid()
 
 
+def test_workers_ask_for_large_pages_and_this_process_does_not(pool: FacePool) -> None:
+    before = os.environ.get("GLIBC_TUNABLES")
+    tunables = pool.submit(partial(faulty_engines.read_environment, name="GLIBC_TUNABLES")).result()
+    assert tunables == before or tunables == "glibc.malloc.hugetlb=1"
+    assert os.environ.get("GLIBC_TUNABLES") == before
+
+
 def test_killed_worker_is_replaced_and_its_job_retried(pool: FacePool, tmp_path: Path) -> None:
     marker = tmp_path / "first"
     second = pool.submit(partial(faulty_engines.crash_once, marker=marker)).result()

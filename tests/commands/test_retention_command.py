@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 from backend.commands.retention_command import app
 from backend.core.app_context import AppContext
 from backend.core.database import Database
+from backend.retention.tasks import KINDS
 from tests.support.province import create_sample_province
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -23,15 +24,8 @@ async def test_run_reports_every_kind_and_show_lists_it(app_context: AppContext,
     result = await run("run", "--json")
     assert result.exit_code == 0, result.output
     kinds = [each["kind"] for each in json.loads(result.stdout)["runs"]]
-    assert kinds == [
-        "frames",
-        "frames_not_looked_at",
-        "enrolment_shots",
-        "portraits",
-        "templates",
-        "picture_keys",
-    ]
-    shown = await run("show", "--all", "--limit", "6", "--json")
+    assert kinds == [each.name for each in KINDS]
+    shown = await run("show", "--all", "--limit", str(len(kinds)), "--json")
     assert [each["kind"] for each in json.loads(shown.stdout)["runs"]] == kinds[::-1]
     assert all(each["items"] > 0 for each in json.loads((await run("show", "--json")).stdout)["runs"])
     assert "templates" in (await run("show", "--all")).stdout

@@ -26,6 +26,11 @@ def process_id(engines: EngineSet) -> int:
     return os.getpid()
 
 
+def read_environment(engines: EngineSet, name: str) -> str | None:
+    assert engines.infos()
+    return os.environ.get(name)
+
+
 def crash(engines: EngineSet) -> None:
     os._exit(9)
 

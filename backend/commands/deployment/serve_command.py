@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from fastapi import FastAPI
@@ -31,10 +32,13 @@ def command(
     processes: int = typer.Option(
         0, min=0, max=64, help="进程数，0 为按设置 · processes that share the port; 0: from the settings"
     ),
-    tls_certificate: Path | None = typer.Option(
-        None, help="证书文件，不经代理直接提供 HTTPS 时使用 · certificate, to serve HTTPS without a proxy"
-    ),
-    tls_key: Path | None = typer.Option(None, help="证书的私钥文件 · key of the certificate"),
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            help="证书文件，不经代理直接提供 HTTPS 时使用 · certificate, to serve HTTPS without a proxy"
+        ),
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="证书的私钥文件 · key of the certificate")] = None,
 ) -> None:
     """启动接口服务 · Serve the mobile and the staff API, and the web apps."""
     workers = processes or get_settings().api_processes

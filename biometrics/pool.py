@@ -284,7 +284,8 @@ class _Worker:
 def _large_pages() -> Iterator[None]:
     """Give processes that are started meanwhile large pages, unless the operator has set tunables."""
     with _environment:
-        is_ours = os.environ.setdefault(_TUNABLES, _LARGE_PAGES) == _LARGE_PAGES
+        is_ours = _TUNABLES not in os.environ
+        os.environ.setdefault(_TUNABLES, _LARGE_PAGES)
         try:
             yield
         finally:

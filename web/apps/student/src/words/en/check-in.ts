@@ -73,6 +73,7 @@ export const checkIn: typeof zh = {
     counselor: 'Be attested by the counselor',
     nextPerson: 'After that your counselor attests you; this alone never counts as a miss.',
     done: 'OK',
+    more: '{n} more reasons',
   },
   inPerson: {
     title: 'Be attested by the counselor',

@@ -62,6 +62,7 @@ export const checkIn = {
     counselor: '请辅导员现场核验',
     nextPerson: '之后由辅导员现场核验；不会因此直接记为未核验。',
     done: '好的',
+    more: '还有 {n} 条原因',
   },
   inPerson: {
     title: '请辅导员现场核验',

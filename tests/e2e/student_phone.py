@@ -146,7 +146,9 @@ async def begin(visit: Visit, actor: Actor, title: str, north_m: float) -> None:
     await expect(page.get_by_role("button", name="我准备好了")).to_be_visible()
     await page.get_by_role("button", name="有的动作我做不了").click()
     await page.get_by_role("checkbox", name="闭眼").click()
-    await page.get_by_role("button", name="重新获取动作").click()
+    async with page.expect_response(lambda answer: answer.url.endswith("/challenges")):
+        await page.get_by_role("button", name="重新获取动作").click()
+    await expect(page.get_by_role("button", name="我准备好了")).to_be_visible()
 
 
 async def perform(visit: Visit, actor: Actor, north_m: float) -> None:

@@ -129,7 +129,9 @@ async def test_authentication_takes_one_round_trip(
 
     monkeypatch.setattr(psycopg.AsyncCursor, "execute", note)
     await phone.prove("POST", "/v1/token")
-    assert [b"use_proof" in each for each in statements] == [True]
+    # A connection that is long in use drops its plans once; that is not a part of the request.
+    own = [each for each in statements if each != "DISCARD PLANS"]
+    assert [b"use_proof" in each for each in own] == [True]
 
 
 async def test_proofs_are_deleted_only_when_too_old_to_be_accepted(scenario: IdentityScenario) -> None:

@@ -57,7 +57,7 @@ async def test_an_attestation_and_its_review(api: StaffClient, scenario: RollCal
     assert (wrong.status_code, wrong.json()["code"]) == (422, "student_code_wrong")
     written = await api.post(counselor, path, body)
     assert written.status_code == 201, written.text
-    assert set(written.json()) == {"student_id", "site_version_id", "at"}
+    assert set(written.json()) == {"student_id", "student_name", "site_version_id", "at"}
     assert (await scenario.outcomes(launched.roll_call.id))[student.id].method == "attested"
     (listed,) = await api.every(counselor, path)
     assert (listed["student_id"], listed["reason"]) == (str(student.id), "手机损坏")

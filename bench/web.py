@@ -22,6 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from backend.core.clock import now
 from backend.core.web.security_headers import SecurityHeadersMiddleware
 from backend.core.web.web_apps import mount_web_app
 from backend.devstack.browser import ensure_browser
@@ -111,10 +112,10 @@ def build_empty_page(folder: Path) -> None:
 def served(folders: dict[str, Path]) -> Iterator[str]:
     """Serve built pages by their base, with the headers of the product. Yields the origin."""
     app = FastAPI()
-    app.add_middleware(SecurityHeadersMiddleware, https=False, private_prefixes=())
+    app.add_middleware(SecurityHeadersMiddleware, https=False, private_prefixes=(), clock=now)
     for base, folder in folders.items():
         mount_web_app(app, base, folder)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", date_header=False))
     started = threading.Event()
     app.router.add_event_handler("startup", started.set)
     thread = threading.Thread(target=server.run)

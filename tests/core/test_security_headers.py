@@ -1,6 +1,8 @@
 """Every answer has the security headers, and no answer with personal data may be cached."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from httpx import ASGITransport, AsyncClient
@@ -40,6 +42,23 @@ async def test_every_answer_has_the_security_headers(client: AsyncClient, path: 
     permissions = headers["permissions-policy"].split(", ")
     assert {"camera=(self)", "geolocation=(self)", "publickey-credentials-get=(self)"} <= set(permissions)
     assert "microphone=()" in permissions
+
+
+async def test_the_date_is_that_of_the_systems_clock(app_context: AppContext) -> None:
+    """Phones set their clock by it, also where a demonstration has advanced the time."""
+    later = AppContext(
+        settings=app_context.settings,
+        database=app_context.database,
+        redis=app_context.redis,
+        keys=app_context.keys,
+        evidence=app_context.evidence,
+        clock=lambda: datetime(2027, 3, 1, 8, 30, tzinfo=ZoneInfo("Asia/Shanghai")),
+    )
+    async with AsyncClient(
+        transport=ASGITransport(create_app(later)), base_url="http://testserver"
+    ) as client:
+        answer = await client.get("/nowhere")
+    assert answer.headers.get_list("date") == ["Mon, 01 Mar 2027 00:30:00 GMT"]
 
 
 def test_the_policy_allows_no_inline_script_and_no_other_origin() -> None:

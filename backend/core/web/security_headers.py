@@ -1,4 +1,8 @@
-"""Security headers of every answer, set in one place."""
+"""Security headers and the date of every answer, set in one place."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -50,11 +54,16 @@ _HSTS = "max-age=31536000"
 class SecurityHeadersMiddleware:
     """Adds the headers that an answer does not set itself.
 
+    `Date` is the time of `clock`, by which proofs and deadlines are judged: phones set their own clock by it, and a
+    demonstration may advance it. The server must not add a date of its own (`backend.core.web.server`).
+
     Answers below `private_prefixes` contain personal data: no browser or proxy may keep them (RFC 9111, 5.2.2.5).
     """
 
-    def __init__(self, app: ASGIApp, *, https: bool, private_prefixes: tuple[str, ...]) -> None:
-        self._app, self._private_prefixes = app, private_prefixes
+    def __init__(
+        self, app: ASGIApp, *, https: bool, private_prefixes: tuple[str, ...], clock: Callable[[], datetime]
+    ) -> None:
+        self._app, self._private_prefixes, self._clock = app, private_prefixes, clock
         self._headers = {**_HEADERS, **({"Strict-Transport-Security": _HSTS} if https else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,6 +78,7 @@ class SecurityHeadersMiddleware:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
+                headers.setdefault("Date", format_datetime(self._clock().astimezone(UTC), usegmt=True))
                 if private:
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)

@@ -42,6 +42,7 @@ def serve(
         host=host,
         port=port,
         proxy_headers=False,
+        date_header=False,  # the application sets it by its own clock (`backend.core.web.security_headers`)
         log_level="warning",
         access_log=False,  # uvicorn would format a line for each request and print none
         timeout_keep_alive=keep_alive,

@@ -152,7 +152,7 @@ def create_app(app_context: AppContext) -> FastAPI:
         SecurityHeadersMiddleware,
         https=app_context.settings.public_url.startswith("https://"),
         private_prefixes=(MOBILE_PREFIX + "/v", STAFF_PREFIX + "/v"),
-        clock=app_context.clock,
+        clock=lambda: app_context.clock(),  # noqa: PLW0108 - a document is made of an application without a clock
     )
     trust_proxies(app, app_context.settings)
     app.mount(MOBILE_PREFIX, mobile)

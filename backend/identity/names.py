@@ -1,6 +1,6 @@
-"""Names beside the ids of a response: students, classes, units, counselors and accounts.
+"""Names next to the ids of a response: students, classes, units, counselors and accounts.
 
-A schema has `student_name` beside `student_id`, and `decided_by_name` beside `decided_by`. An endpoint with `@with_names`
+A schema has `student_name` next to `student_id`, and `decided_by_name` next to `decided_by`. An endpoint with `@with_names`
 fills those that are still empty, with one query for each kind. A name that the caller must not see stays null.
 """
 

@@ -1,1 +1,1 @@
-"""Passkeys of staff (WebAuthn): registration, sign-in with user verification, and a second factor beside the code."""
+"""Passkeys of staff (WebAuthn): registration, sign-in with user verification, and a second factor in addition to the code."""

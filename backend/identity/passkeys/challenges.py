@@ -1,4 +1,4 @@
-"""Challenges of passkeys. They are authenticated, so that one that nobody answers needs no row.
+"""Challenges of passkeys. They are authenticated, so that one without an answer needs no row.
 
 A challenge is 16 random bytes, the time of its end (8 bytes, seconds since the epoch) and a MAC over both, its purpose
 and its account.

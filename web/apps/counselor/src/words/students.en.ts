@@ -109,7 +109,7 @@ export const studentsEn: StudentsWords = {
     newPassword: 'New password',
     passwordChanged: 'The password is changed, and all other sessions are signed out.',
     sessions: 'Where you are signed in',
-    current: 'this session',
+    current: 'this sign-in',
     since: 'since {at}',
     endSession: 'Sign out there',
     endOthers: 'Sign out everywhere else',

@@ -1,6 +1,5 @@
+import { useSession } from '@dianming/staff'
 import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
-
-import { useSession } from './stores/session.ts'
 
 declare module 'vue-router' {
   interface RouteMeta {

@@ -30,6 +30,12 @@ export function chosenLanguage(): Language {
   return preferred?.startsWith('en') ? 'en' : FIRST
 }
 
+/** The language that the page is in now, for requests outside of components. */
+export function currentLanguage(): Language {
+  const { lang } = document.documentElement
+  return lang in LANGUAGES ? (lang as Language) : FIRST
+}
+
 /**
  * Create the i18n of an app, with the shared words and its own. `ready` resolves when the chosen language is loaded; if it
  * cannot be loaded, the app is in Chinese.

@@ -1,8 +1,6 @@
 import { content } from '@dianming/api'
+import { useBilingual, useSession } from '@dianming/staff'
 import { useQuery } from '@tanstack/vue-query'
-
-import { useSession } from '../stores/session.ts'
-import { useBilingual } from './bilingual.ts'
 
 /** The catalogue of justified reasons in force today. */
 export function useJustifiedReasons() {

@@ -1,8 +1,6 @@
+import { readAll, useSession } from '@dianming/staff'
 import { useQuery } from '@tanstack/vue-query'
 import { computed } from 'vue'
-
-import { useSession } from '../stores/session.ts'
-import { readAll } from './pages.ts'
 
 /** The students of the own classes (of a registrar: the first ones of the school), and their names by id. */
 export function useStudents() {

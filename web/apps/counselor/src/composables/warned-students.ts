@@ -1,7 +1,5 @@
+import { readAll, useSession } from '@dianming/staff'
 import { useQuery } from '@tanstack/vue-query'
-
-import { useSession } from '../stores/session.ts'
-import { readAll } from './pages.ts'
 
 /** Students of the own classes with a current warning: near a limit, or absent. */
 export function useWarnedStudents() {

@@ -1,11 +1,9 @@
 import { ApiError, content } from '@dianming/api'
 import { accuracyBand, type Fix, PositionProblem, takeFix } from '@dianming/device'
+import { readAll, useAct, useSession } from '@dianming/staff'
 import { useQuery } from '@tanstack/vue-query'
 import { computed, ref } from 'vue'
 
-import { useAct } from '../composables/act.ts'
-import { readAll } from '../composables/pages.ts'
-import { useSession } from '../stores/session.ts'
 import { CODE_DIGITS } from './card-code.ts'
 
 /** Why the phone was not used, in the words that are recorded. */

@@ -1,10 +1,9 @@
 import { content, type StreamState } from '@dianming/api'
 import type { StaffSchemas } from '@dianming/api/staff'
+import { readAll, useSession } from '@dianming/staff'
 import { useQuery, useQueryClient } from '@tanstack/vue-query'
 import { computed, type MaybeRefOrGetter, onScopeDispose, ref, toValue, watch } from 'vue'
 
-import { readAll } from '../composables/pages.ts'
-import { useSession } from '../stores/session.ts'
 import { sortMissing } from './missing.ts'
 import { isRunning, phasePollMs } from './phases.ts'
 import { throttled } from './throttle.ts'

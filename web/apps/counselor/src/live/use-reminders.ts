@@ -1,7 +1,7 @@
 import { ApiError, content } from '@dianming/api'
+import { useSession } from '@dianming/staff'
 import { reactive } from 'vue'
 
-import { useSession } from '../stores/session.ts'
 import type { ClassMissing } from './missing.ts'
 
 /** What became of reminding one class. */

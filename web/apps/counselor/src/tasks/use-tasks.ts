@@ -1,14 +1,10 @@
 import { content } from '@dianming/api'
+import { readAll, useBilingual, useMe, useSession, useTimes } from '@dianming/staff'
 import { useQuery } from '@tanstack/vue-query'
 import { computed } from 'vue'
 import { useI18n } from 'vue-i18n'
 
-import { useBilingual } from '../composables/bilingual.ts'
-import { useMe } from '../composables/me.ts'
-import { readAll } from '../composables/pages.ts'
 import { useStudents } from '../composables/students.ts'
-import { useTimes } from '../composables/times.ts'
-import { useSession } from '../stores/session.ts'
 import { awaitsReturn, decides, sortTasks, type Task, TASK_KINDS, type TaskKind } from './kinds.ts'
 
 const REFRESH_MS = 60_000

@@ -1,11 +1,11 @@
 import { followStream, type StreamOptions } from '@dianming/api'
 import { createStaffClient, StaffSession } from '@dianming/api/staff'
 import { ServerClock } from '@dianming/device'
+import { currentLanguage } from '@dianming/i18n'
 import { defineStore } from 'pinia'
 import { markRaw, ref } from 'vue'
 
-import { askForPasskey } from '../composables/passkeys.ts'
-import { language } from '../i18n.ts'
+import { askForPasskey } from './passkeys.ts'
 
 type Stream = Pick<StreamOptions, 'signal' | 'onEvent' | 'onState'>
 
@@ -14,7 +14,7 @@ export const useSession = defineStore('session', () => {
   // Private fields do not work through the proxies of reactive objects.
   const clock = markRaw(new ServerClock())
   const staff = new StaffSession({
-    language,
+    language: currentLanguage,
     onEnd: () => (isSignedIn.value = false),
     observe: (response, sentAtMs) => clock.observe(response, sentAtMs),
   })

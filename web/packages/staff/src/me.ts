@@ -2,7 +2,7 @@ import { content } from '@dianming/api'
 import { useQuery } from '@tanstack/vue-query'
 import { computed } from 'vue'
 
-import { useSession } from '../stores/session.ts'
+import { useSession } from './session.ts'
 
 /** The signed-in account. */
 export function useMe() {

@@ -1,0 +1,7 @@
+export { useAct } from './act.ts'
+export { type Bilingual, useBilingual } from './bilingual.ts'
+export { useMe } from './me.ts'
+export { readAll } from './pages.ts'
+export { askForPasskey, createPasskey, supportsPasskeys } from './passkeys.ts'
+export { useSession } from './session.ts'
+export { useTimes } from './times.ts'

@@ -39,6 +39,18 @@ class AudienceEmpty(DomainError):
     en = "No full-time student in this audience owes presence; change the audience."
 
 
+class LaunchUnconfirmed(DomainError):
+    """The launch calls so many students that it takes the second factor, and the request has none."""
+
+    code = "launch_unconfirmed"
+    status = 403
+    zh = "此次点名将通知 {students} 名学生，超过 {limit} 人的点名须再次用动态码或通行密钥确认。"
+    en = (
+        "This launch calls {students} students. Above {limit} students, confirm it with a code of the authenticator app"
+        " or a passkey."
+    )
+
+
 class WindowsOverlap(DomainError):
     """Another superior's window overlaps for at least one student (reading 3). The later launch is refused."""
 

@@ -125,18 +125,16 @@ class WindowTimes:
     closes_at: datetime
 
 
-def find_window_objection(window: WindowTimes, minimum: timedelta, maximum: timedelta) -> str | None:
-    """Return which rule the window breaks, or None."""
-    if window.notify_at < window.launched_at:
-        return "notify_in_past"
-    if window.opens_at < window.notify_at:
-        return "opens_before_notice"
+def find_window_objections(window: WindowTimes, minimum: timedelta, maximum: timedelta) -> tuple[str, ...]:
+    """Return the rules that the window breaks, the first one first."""
     length = window.closes_at - window.opens_at
-    if length < minimum:
-        return "too_short"
-    if length > maximum:
-        return "too_long"
-    return None
+    broken = {
+        "notify_in_past": window.notify_at < window.launched_at,
+        "opens_before_notice": window.opens_at < window.notify_at,
+        "too_short": length < minimum,
+        "too_long": length > maximum,
+    }
+    return tuple(rule for rule, is_broken in broken.items() if is_broken)
 
 
 # --- when an envelope counts ---

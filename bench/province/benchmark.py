@@ -42,7 +42,8 @@ from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call.events import RollCallSettled
 from backend.roll_call.launch.audience import Audience
-from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
+from backend.roll_call.launch.checks import LaunchRollCall
+from backend.roll_call.launch.service import launch_roll_call
 from backend.roll_call.progress import counters
 from backend.roll_call.progress.cache import TotalsCache
 from backend.roll_call.progress.totals import Unit
@@ -128,7 +129,7 @@ async def launch(app_context: AppContext, cluster: Path) -> tuple[RollCall, Cost
         province = await session.scalar(select(OrgUnit.id).where(OrgUnit.kind == "province"))
     assert province is not None
     actor = Actor(STAFF_ID, "province", province, PROVINCE_PATH)
-    command = LaunchRollCall("spot_check", "学籍核验", OPENS_AT, CLOSES_AT, Audience())
+    command = LaunchRollCall("spot_check", "学籍核验", OPENS_AT, CLOSES_AT, Audience(), confirmed=True)
     with measure_cost(cluster) as cost:
         async with app_context.database.transaction(actor.scope) as session:
             launched = await launch_roll_call(session, actor, command, at)

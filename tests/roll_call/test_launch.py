@@ -19,7 +19,8 @@ from backend.core.ids import new_id
 from backend.people.tables import Student
 from backend.roll_call.errors import AudienceEmpty, LaunchNotPermitted, WindowInvalid, WindowsOverlap
 from backend.roll_call.launch.audience import Audience, Sample
-from backend.roll_call.launch.service import Launched, LaunchRollCall, launch_roll_call
+from backend.roll_call.launch.checks import LaunchRollCall
+from backend.roll_call.launch.service import Launched, launch_roll_call
 from backend.roll_call.tables import Obligation, RollCall, RollCallSite
 from tests.support.province import (
     SampleProvince,

@@ -26,7 +26,8 @@ from backend.org.tables import OrgUnit
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.check_in.history import load_attempt_history
 from backend.roll_call.launch.audience import Audience
-from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
+from backend.roll_call.launch.checks import LaunchRollCall
+from backend.roll_call.launch.service import launch_roll_call
 from backend.roll_call.outcomes import find_current_outcome
 from backend.roll_call.progress.access import authorize_progress
 from backend.roll_call.reminders import send_reminder

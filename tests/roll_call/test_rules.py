@@ -20,7 +20,7 @@ from backend.roll_call.rules import (
     count_face_failures,
     decide_verdict,
     find_launch_objection,
-    find_window_objection,
+    find_window_objections,
     settle_obligation,
     was_notified_in_time,
 )
@@ -99,21 +99,25 @@ def test_closing_instant_is_in_time_and_next_microsecond_is_late() -> None:
 def test_window_follows_the_limits_of_the_policy() -> None:
     minimum, maximum = timedelta(minutes=60), timedelta(minutes=240)
 
-    def objection(**changes: datetime) -> str | None:
+    def objections(**changes: datetime) -> tuple[str, ...]:
         times = {
             "launched_at": OPENS,
             "notify_at": OPENS,
             "opens_at": OPENS,
             "closes_at": OPENS + minimum,
         } | changes
-        return find_window_objection(WindowTimes(**times), minimum, maximum)
+        return find_window_objections(WindowTimes(**times), minimum, maximum)
 
-    assert objection() is None
-    assert objection(closes_at=OPENS + minimum - timedelta(seconds=1)) == "too_short"
-    assert objection(closes_at=OPENS + maximum) is None
-    assert objection(closes_at=OPENS + maximum + timedelta(seconds=1)) == "too_long"
-    assert objection(notify_at=OPENS - timedelta(seconds=1)) == "notify_in_past"
-    assert objection(notify_at=OPENS + timedelta(seconds=1)) == "opens_before_notice"
+    assert objections() == ()
+    assert objections(closes_at=OPENS + minimum - timedelta(seconds=1)) == ("too_short",)
+    assert objections(closes_at=OPENS + maximum) == ()
+    assert objections(closes_at=OPENS + maximum + timedelta(seconds=1)) == ("too_long",)
+    assert objections(notify_at=OPENS - timedelta(seconds=1)) == ("notify_in_past",)
+    assert objections(notify_at=OPENS + timedelta(seconds=1)) == ("opens_before_notice",)
+    assert objections(notify_at=OPENS - timedelta(seconds=1), closes_at=OPENS) == (
+        "notify_in_past",
+        "too_short",
+    )
 
 
 @given(evidence)

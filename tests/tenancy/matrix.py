@@ -287,6 +287,17 @@ STAFF: tuple[Row, ...] = (
     ),
     Row("GET /v1/roster-template", "ok       ok     ok        ok"),
     Row(
+        "POST /v1/roll-calls/preview",
+        "ok       ok     403       403",
+        {
+            "kind": "spot_check",
+            "title": "学籍核验",
+            "opens_at": _time_from_now(days=2),
+            "closes_at": _time_from_now(days=2, hours=1),
+            "audience": {"class_ids": [IdOf("class")]},
+        },
+    ),
+    Row(
         "POST /v1/roll-calls",
         "ok       ok/409 403       403",
         {

@@ -102,9 +102,14 @@ class Row:
         return "guardian" if self.template.startswith("/v1/guardian/") else "student"
 
     def filter_names(self) -> set[str]:
-        """Return the records that filter a list: an id of another tenant gives an empty list instead of 404."""
+        """Return the records that filter a list: an id of another tenant gives an empty list instead of 404.
+
+        The audience of a preview filters its list of schools.
+        """
         names: list[str] = []
         _collect_records(self.query, names)
+        if self.route.endswith("/preview"):
+            _collect_records(self.body, names)
         return set(names) if "stream" not in self.route and "progress" not in self.route else set()
 
 

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
-from backend.identity.errors import PasskeyRefused
+from backend.core.web.client import Client
+from backend.identity.errors import FactorsWrong, PasskeyRefused
 from backend.identity.passkeys.ceremonies import (
     Assertion,
     KnownKey,
@@ -22,9 +23,11 @@ from backend.identity.passkeys.ceremonies import (
 )
 from backend.identity.passkeys.challenges import check_challenge, spend_challenge
 from backend.identity.passkeys.tables import Passkey
+from backend.identity.sign_in.attempts import forget_attempt, record_attempt, start_attempt
 from backend.identity.sign_in.second_factor import find_matching_step, open_secret
 from backend.identity.sign_in.staff_sign_in import consume_code
-from backend.identity.sign_in.unscoped_queries import Reason, StaffAccountState
+from backend.identity.sign_in.unscoped_queries import Attempt, Reason, StaffAccountState
+from backend.identity.tables import Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +104,33 @@ async def _check_assertion(
     key = KnownKey(row.public_key, row.sign_count)
     made = verify_assertion(credential, challenge, relying_party(app_context.settings), key)
     return CheckedAssertion(row.id, challenge, made)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A right second factor for one act of a signed-in account."""
+
+    factor: CheckedCode | CheckedAssertion
+    attempt: Attempt
+
+    async def complete(self, app_context: AppContext) -> None:
+        """After the act: forget earlier failures."""
+        await forget_attempt(app_context, self.attempt)
+
+
+async def confirm_act(
+    app_context: AppContext, actor: Actor, factor: SecondFactor, client: Client
+) -> Confirmation:
+    """Check the second factor for an act, which then consumes it in its own transaction.
+
+    A wrong factor is counted and delayed like a sign-in. Raises `FactorsWrong` and `PasskeyChallengeInvalid`.
+    """
+    at = app_context.clock()
+    async with app_context.database.transaction(actor.scope) as session:
+        login = await session.scalar(select(Account.login).where(Account.id == actor.account_id)) or ""
+    attempt = await start_attempt(app_context, login, None, client, at)
+    checked = await check_second_factor(app_context, actor, attempt.account, factor, at)
+    if isinstance(checked, str):
+        await record_attempt(app_context, attempt, "refused", checked, client, at)
+        raise FactorsWrong
+    return Confirmation(checked, attempt)

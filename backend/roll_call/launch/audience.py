@@ -109,6 +109,12 @@ def _select_students(audience: Audience, context: AudienceContext) -> Select[Any
     return students
 
 
+def select_full_time_students(context: AudienceContext) -> Select[Any]:
+    """The students who would owe presence if no filter and no sample narrowed the audience."""
+    students = _select_students(Audience(), context).subquery()
+    return select(students.c.student_id, students.c.school_id).where(students.c.reason.is_(None))
+
+
 def _sample_key(seed: str, student_id: ColumnElement[UUID]) -> ColumnElement[bytes]:
     """Sort key of the sample: SHA-256 of seed and student id, so that anyone can reproduce the sample."""
     return func.sha256(func.convert_to(literal(seed) + cast(student_id, String), text("'UTF8'")), type_=BYTEA)

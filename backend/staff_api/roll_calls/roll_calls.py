@@ -17,9 +17,11 @@ from backend.core.pagination import (
     encode_cursor,
     parse_id,
 )
+from backend.core.web.client import ClientDep
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
 from backend.identity.names import with_names
+from backend.identity.passkeys.confirmation import confirm_act
 from backend.org.paths import division_of
 from backend.org.terms import get_term
 from backend.people.queries import matches_search
@@ -28,8 +30,8 @@ from backend.roll_call import reason_texts, results, staff_queries, voiding
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.check_in.history import Attempt, load_attempt_history
 from backend.roll_call.launch import service as launch_service
-from backend.roll_call.launch.audience import Audience, Sample
-from backend.roll_call.launch.service import LaunchRollCall
+from backend.roll_call.launch.preview import preview_launch
+from backend.roll_call.launch.schemas import ConfirmedLaunchIn, LaunchedOut, LaunchIn, LaunchPreviewOut
 from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.reason_texts import explain_refusal
 from backend.roll_call.reminders import send_reminder
@@ -37,9 +39,6 @@ from backend.roll_call.staff_schemas import (
     AttemptOut,
     AttemptReasonOut,
     AttemptRefusalOut,
-    AudienceIn,
-    LaunchedOut,
-    LaunchIn,
     MissingStudentOut,
     OverdueOut,
     ReminderIn,
@@ -57,40 +56,28 @@ from backend.standing.student_view.counting import MissCounting, judge_miss, loa
 router = APIRouter(prefix="/v1", tags=["点名核验 · roll calls"])
 
 
-def _to_audience(schema: AudienceIn) -> Audience:
-    return Audience(
-        unit_ids=tuple(schema.unit_ids),
-        class_ids=tuple(schema.class_ids),
-        grades=tuple(schema.grades),
-        majors=tuple(schema.majors),
-        programmes=tuple(schema.programmes),
-        sample=Sample(schema.sample.size, schema.sample.share) if schema.sample else None,
-    )
+@router.post("/roll-calls/preview", responses=problem_responses(401, 403, 404, 422))
+async def preview_roll_call(caller: StaffCaller, body: LaunchIn) -> LaunchPreviewOut:
+    """预览发起：问题、各校人数、无办学地址学校；不写入任何内容 · What a launch of this body would do; nothing is written."""
+    async with caller.app_context.database.transaction(caller.actor.scope) as session:
+        return LaunchPreviewOut.of(await preview_launch(session, caller.actor, body.to_command(), caller.at))
 
 
-@router.post("/roll-calls", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def launch_roll_call(caller: StaffCaller, body: LaunchIn) -> LaunchedOut:
+@router.post("/roll-calls", status_code=201, responses=problem_responses(401, 403, 404, 409, 422, 429))
+async def launch_roll_call(caller: StaffCaller, body: ConfirmedLaunchIn, client: ClientDep) -> LaunchedOut:
     """发起点名核验；名单、办学地址、政策版本即时冻结 · Launch; audience, sites and policy are frozen immediately."""
-    command = LaunchRollCall(
-        kind=body.kind,
-        title=body.title,
-        opens_at=body.opens_at,
-        closes_at=body.closes_at,
-        audience=_to_audience(body.audience),
-        notify_at=body.notify_at,
-        seed=body.seed,
-    )
+    app_context, confirmation = caller.app_context, None
+    if body.confirmation is not None:
+        factor = body.confirmation.to_factor()
+        confirmation = await confirm_act(app_context, caller.actor, factor, client)
+    command = body.to_command(confirmed=confirmation is not None)
     async with caller.transaction() as session:
+        if confirmation is not None:
+            await confirmation.factor.consume(session, caller.at)
         launched = await launch_service.launch_roll_call(session, caller.actor, command, caller.at)
-    return LaunchedOut(
-        id=launched.roll_call.id,
-        owed=launched.owed,
-        excused=launched.excused,
-        exempt=launched.exempt,
-        schools=launched.schools,
-        schools_without_site=launched.schools_without_site,
-        seed=launched.roll_call.seed,
-    )
+    if confirmation is not None:
+        await confirmation.complete(app_context)
+    return LaunchedOut.of(launched)
 
 
 def _to_roll_call_out(roll_call: RollCall, steps: dict[str, RollCallStep], at: datetime) -> StaffRollCallOut:

@@ -44,6 +44,7 @@ from backend.staff_api.accounts import (
     sessions,
 )
 from backend.staff_api.accounts import activation as staff_activation
+from backend.staff_api.roll_calls import roll_calls
 from biometrics.errors import BiometricsError
 from mobile_api import activation, picture_views
 from mobile_api import phone_changes as own_phone_changes
@@ -198,6 +199,7 @@ async def identity_scenario(app_context: AppContext, owner: Database) -> AsyncIt
         _client(
             own,
             sessions.router,
+            roll_calls.router,
             browser_sessions.router,
             passkeys.router,
             accounts.router,

@@ -29,8 +29,9 @@ from backend.roll_call.check_in import frames as frame_store
 from backend.roll_call.check_in.challenges import issue_challenge
 from backend.roll_call.eligibility import RecordedRefusal
 from backend.roll_call.launch.audience import Audience
+from backend.roll_call.launch.checks import LaunchRollCall
 from backend.roll_call.launch.notifications import announce_roll_call
-from backend.roll_call.launch.service import Launched, LaunchRollCall, launch_roll_call
+from backend.roll_call.launch.service import Launched, launch_roll_call
 from backend.roll_call.outcomes import select_current_outcomes
 from backend.roll_call.settlement.service import Settlement, settle_roll_call
 from backend.roll_call.tables import (

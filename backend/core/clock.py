@@ -35,3 +35,11 @@ def shifted_clock(offset_file: Path) -> Clock:
         return now() + timedelta(seconds=offset)
 
     return shifted
+
+
+def advance_shifted_clock(offset_file: Path, seconds: float) -> None:
+    """Move a shifted clock forward for all processes that read the file."""
+    offset = float(offset_file.read_text()) if offset_file.exists() else 0.0
+    replacement = offset_file.with_suffix(".new")
+    replacement.write_text(str(offset + seconds))
+    replacement.replace(offset_file)

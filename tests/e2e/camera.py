@@ -43,13 +43,23 @@ def film_frame(picture: bytes) -> bytes:
 
     Chromium reads the brightness of a film as 16 to 235, as video has it, so the frame's is reduced to that range.
     """
-    with Image.open(io.BytesIO(picture)) as opened:
-        fitted = ImageOps.pad(opened.convert("RGB"), PICTURE, color=(120, 128, 130))
     buffer = io.BytesIO()
-    fitted.point([round(16 + value * 219 / 255) for value in range(256)] * 3).save(
+    _fit(picture).point([round(16 + value * 219 / 255) for value in range(256)] * 3).save(
         buffer, "JPEG", quality=95, subsampling="4:2:0"
     )
     return buffer.getvalue()
+
+
+def fit_picture(picture: bytes) -> bytes:
+    """The picture as the camera sees it."""
+    buffer = io.BytesIO()
+    _fit(picture).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def _fit(picture: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(picture)) as opened:
+        return ImageOps.pad(opened.convert("RGB"), PICTURE, color=(120, 128, 130))
 
 
 def fill_up(picture: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """Fixtures of the browser tests: one system and one Chromium for all of them."""
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,8 @@ from backend.devstack.browser import ensure_browser
 from backend.devstack.web import build
 from tests.conftest import REDIS, database_url
 from tests.e2e.camera import FakeCamera, plain_picture
-from tests.e2e.pages import DESKTOP, PHONE, Visit, visit
+from tests.e2e.pages import CAMPUS, DESKTOP, PERMISSIONS, PHONE, Visit, observed, visit
+from tests.e2e.student_phone import STUDENT, Actor, Student, activate, find_record
 from tests.e2e.system import ROOT, System, running_system, system_settings
 
 ARGUMENTS = (
@@ -23,10 +24,10 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 )
 expect.set_options(timeout=60_000)  # milliseconds: a busy machine is no failure
+HAS_FAILED = pytest.StashKey[bool]()
 FAILED = ROOT / ".local" / "e2e"
 """Pictures of the pages of failed tests."""
 
@@ -38,6 +39,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("e2e"))
             item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell the fixtures of a failed test, so that they can take a picture."""
+    report = yield
+    if call.when == "call":
+        item.stash[HAS_FAILED] = report.failed
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -71,20 +83,43 @@ async def browser(camera: FakeCamera) -> AsyncIterator[Browser]:
         await launched.close()
 
 
-def _failed_picture(request: pytest.FixtureRequest) -> Path:
-    FAILED.mkdir(parents=True, exist_ok=True)
-    return FAILED / f"{request.node.name}.png"
+@asynccontextmanager
+async def _observed(opened: Visit, request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    def has_failed() -> bool:
+        return bool(request.node.stash.get(HAS_FAILED, False))
+
+    async with observed(opened, FAILED / f"{request.node.name}-{request.fixturename}.png", has_failed):
+        yield
 
 
 @pytest.fixture
 async def phone(browser: Browser, system: System, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
     """A page on a new phone, on the campus of the first school."""
-    async with visit(browser, system, PHONE, _failed_picture(request)) as opened:
+    async with visit(browser, system, PHONE) as opened, _observed(opened, request):
         yield opened
 
 
 @pytest.fixture
 async def desktop(browser: Browser, system: System, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
     """A page on a desktop computer."""
-    async with visit(browser, system, DESKTOP, _failed_picture(request)) as opened:
+    async with visit(browser, system, DESKTOP) as opened, _observed(opened, request):
         yield opened
+
+
+@pytest.fixture(scope="session")
+async def activated(browser: Browser, system: System, camera: FakeCamera) -> AsyncIterator[Student]:
+    """The phone of a student who did each step of the activation."""
+    async with visit(browser, system, PHONE) as opened:
+        student = Student(opened, Actor(camera, STUDENT), find_record(system))
+        await activate(opened, system, student.record, student.actor)
+        yield student
+
+
+@pytest.fixture
+async def student(activated: Student, request: pytest.FixtureRequest) -> AsyncIterator[Student]:
+    """The same student at the start page, with network, camera and position."""
+    await activated.visit.context.set_offline(False)
+    await activated.visit.context.grant_permissions(list(PERMISSIONS))
+    await activated.visit.context.set_geolocation(CAMPUS)
+    async with _observed(activated.visit, request):
+        yield activated

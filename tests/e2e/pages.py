@@ -1,6 +1,6 @@
 """Browser contexts of the tests: a phone with camera and position, and what must not happen on any page."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 SERIOUS = frozenset({"serious", "critical"})
 CAMPUS = Geolocation(longitude=113.5312, latitude=34.8203, accuracy=18)
 """On the campus of the first school."""
+PERMISSIONS = ("camera", "geolocation")
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
     "device_scale_factor": 2,
@@ -61,27 +62,33 @@ class Visit:
 
 
 @asynccontextmanager
-async def visit(
-    browser: Browser, system: System, device: dict[str, Any], failed_picture: Path
-) -> AsyncIterator[Visit]:
-    """A new context on a device. Fails at the end if something went wrong; then a picture shows the page."""
+async def visit(browser: Browser, system: System, device: dict[str, Any]) -> AsyncIterator[Visit]:
+    """A page in a new context on a device."""
     context = await browser.new_context(
         **device,
         base_url=system.url,
         locale="zh-CN",
         timezone_id="Asia/Shanghai",
-        permissions=["camera", "geolocation"],
+        permissions=list(PERMISSIONS),
         geolocation=CAMPUS,
     )
     context.set_default_timeout(60_000)  # milliseconds
-    page = await context.new_page()
-    opened = Visit(page, context, system.url)
+    opened = Visit(await context.new_page(), context, system.url)
     opened.watch()
     try:
         yield opened
-    except BaseException:
-        await page.screenshot(path=failed_picture)
-        raise
     finally:
         await context.close()
+
+
+@asynccontextmanager
+async def observed(
+    opened: Visit, failed_picture: Path, has_failed: Callable[[], bool]
+) -> AsyncIterator[None]:
+    """Fail if anything went wrong on the page during a test. If the test failed, a picture shows the page."""
+    opened.problems.clear()
+    yield
+    if has_failed():
+        failed_picture.parent.mkdir(parents=True, exist_ok=True)
+        await opened.page.screenshot(path=failed_picture)
     assert opened.problems == []

@@ -3,32 +3,46 @@
 import io
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from playwright.async_api import Geolocation, Page, expect
 
+from backend.core.clock import legal_day
 from backend.demo.face_animation import ACTION_POSES, FaceAnimator, Pose
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
+from backend.identity.rules import age_on
 from biometrics.liveness.actions import Action
 from tests.e2e.camera import PICTURE, FakeCamera
 from tests.e2e.pages import CAMPUS, Visit
 from tests.e2e.system import ROOT, System
 
 METRES_PER_DEGREE = 111_320
-WORDS = {"张嘴": Action.OPEN_MOUTH, "向左转头": Action.TURN_LEFT, "向右转头": Action.TURN_RIGHT}
-"""What the app shows for an action. Closed eyes are left out: an animated photograph rarely shows them well."""
+WORDS = {
+    "张嘴": Action.OPEN_MOUTH,
+    "向左转头": Action.TURN_LEFT,
+    "向右转头": Action.TURN_RIGHT,
+    "闭眼": Action.CLOSE_EYES,
+}
+"""What the app shows for an action."""
 ENROLMENT = 3
-"""Photographs of the enrolment; the next one is the portrait, the one after it is animated."""
+"""Photographs of the enrolment; the next one is the portrait, the others are animated, one in each check-in."""
+STUDENT, OTHER = "att-s16", "att-s18"
+"""Two people of the sample photographs whose animated photographs below show every action to the product's own measure."""
+ACTING = {STUDENT: (4, 9, 5), OTHER: (7, 5)}
+"""Numbers of the photographs to animate. Each is used once, because the product recognises a picture that it saw before."""
 
 
 class Actor:
     """One person before the camera and at a place. Each picture and each position differs a little, as real ones do."""
 
-    def __init__(self, camera: FakeCamera, photographs: Sequence[Path]) -> None:
+    def __init__(self, camera: FakeCamera, person: str) -> None:
         self._camera = camera
-        self._photographs = photographs
+        self._photographs: Sequence[Path] = sample_people(sample_faces_dir(ROOT))[person]
+        self._acting = list(ACTING[person])
         self._random = random.Random(5)
         self._noise = np.random.default_rng(5)
         self._poses: dict[Action | None, np.ndarray] = {}
@@ -38,12 +52,13 @@ class Actor:
         self._camera.show(self._photographs[number].read_bytes())
 
     def rehearse(self) -> None:
-        """Render the poses of a check-in."""
-        animator = FaceAnimator(self._photographs[ENROLMENT + 1].read_bytes(), PICTURE)
+        """Render the poses of a check-in from the next photograph, and look straight ahead."""
+        animator = FaceAnimator(self._photographs[self._acting.pop(0)].read_bytes(), PICTURE)
         for action in (None, *WORDS.values()):
             frame = animator.frame(ACTION_POSES[action] if action else Pose(), noise_seed=1)
             with Image.open(io.BytesIO(frame)) as opened:
                 self._poses[action] = np.asarray(opened.convert("RGB"), np.float32)
+        self.act("")
 
     def act(self, word: str) -> None:
         """Do what the app says; at rest for any other word."""
@@ -62,11 +77,26 @@ class Actor:
         )
 
 
-def make_actor(camera: FakeCamera, number: int) -> Actor:
-    """One of the people with enough photographs."""
-    people = sample_people(sample_faces_dir(ROOT))
-    enough = [each for each in people.values() if len(each) > ENROLMENT + 1]
-    return Actor(camera, enough[number])
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A student with a phone, a face and a row of the roster."""
+
+    visit: Visit
+    actor: Actor
+    record: dict[str, str]
+
+
+def find_record(system: System) -> dict[str, str]:
+    """A full-time student of the first school who is of the group for which there are thresholds, also in some months."""
+    today = legal_day(datetime.fromtimestamp(system.clients.clock(), UTC))
+
+    def is_of_group(record: dict[str, str]) -> bool:
+        number = record["身份证件号"]
+        born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+        ages = {age_on(born, today + timedelta(days=days)) for days in (0, 100)}
+        return int(number[16]) % 2 == 1 and ages <= {16, 17}
+
+    return next(each for each in system.full_time_students(0) if is_of_group(each))
 
 
 async def register(page: Page, system: System, record: dict[str, str]) -> None:
@@ -113,8 +143,8 @@ async def activate(visit: Visit, system: System, record: dict[str, str], actor: 
 
 
 async def wait_for_frames(page: Page) -> None:
-    """Wait until the preview has had enough new frames that it shows what the camera shows now."""
-    await expect(page.locator("video")).to_be_visible()
+    """Wait until the page has filmed a dozen new frames: after a change, the camera's older ones are out."""
+    await page.locator("video").wait_for()
     await page.evaluate(_FRAMES)
 
 
@@ -136,30 +166,32 @@ async def answer_consents(page: Page) -> None:
 
 
 async def begin(visit: Visit, actor: Actor, title: str, north_m: float) -> None:
-    """Open the check-in from its card, and ask for actions that the actor can do."""
-    page = visit.page
+    """Open the check-in from its card, by the first of the two taps."""
     actor.rehearse()
-    actor.act("")
     await visit.context.set_geolocation(actor.stand(north_m))
-    await page.goto("/m/")
-    await page.get_by_role("region", name=title).get_by_role("button", name="开始核验").click()
-    await expect(page.get_by_role("button", name="我准备好了")).to_be_visible()
+    await visit.page.goto("/m/")
+    await visit.page.get_by_role("region", name=title).get_by_role("button", name="开始核验").click()
+    await expect(visit.page.get_by_role("button", name="我准备好了")).to_be_enabled()
+
+
+async def exclude(page: Page, action: str) -> None:
+    """Say that an action is impossible, and get another challenge."""
     await page.get_by_role("button", name="有的动作我做不了").click()
-    await page.get_by_role("checkbox", name="闭眼").click()
+    await page.get_by_role("checkbox", name=action).click()
     async with page.expect_response(lambda answer: answer.url.endswith("/challenges")):
         await page.get_by_role("button", name="重新获取动作").click()
-    await expect(page.get_by_role("button", name="我准备好了")).to_be_visible()
+    await expect(page.get_by_role("button", name="我准备好了")).to_be_enabled()
 
 
 async def perform(visit: Visit, actor: Actor, north_m: float) -> None:
-    """Start the burst and follow its words until it is over."""
+    """Start the burst by the second tap, and follow its words until it is signed."""
     page = visit.page
     await page.get_by_role("button", name="我准备好了").click()
-    sending = page.get_by_role("heading", name="正在提交")
     prompt = page.locator(".prompt .word")
-    await expect(prompt.or_(sending)).to_be_visible()
+    await expect(prompt.or_(page.get_by_role("heading", name="正在提交"))).to_be_visible()
     while await prompt.count():
         actor.act((await prompt.all_inner_texts() or [""])[0])
         await visit.context.set_geolocation(actor.stand(north_m))
-    while not await page.get_by_text("已签名，已保存在本机").count():
+    signed = page.get_by_text("已签名，已保存在本机").or_(page.locator(".result"))
+    while not await signed.count():
         await visit.context.set_geolocation(actor.stand(north_m))

@@ -14,10 +14,13 @@ from pathlib import Path
 import httpx
 
 from backend.core.app_context import settings_clock
+from backend.core.clock import advance_shifted_clock
+from backend.core.database import Database
 from backend.demo.clients import Clients
 from backend.demo.fixtures import Organisation, OrganisationBuilder
 from backend.devstack.supervisor import wait_until_ready
 from backend.settings import Settings
+from tests.e2e.face_thresholds import install_thresholds
 from tests.support.environment import settings_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,17 +44,19 @@ class System:
     settings: Settings
     clients: Clients
     organisation: Organisation
+    database: Database
+    """As the application's role, for what a test has to see in the tables."""
     logs: Path
 
     def advance_clock(self, seconds: float) -> None:
-        """Move the clock of the system forward."""
-        environment = {**os.environ, **settings_environment(self.settings)}
-        subprocess.run(
-            [DIANMING, "clock", "advance", str(seconds)],
-            env=environment,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        """Move the clock of the system forward, as `dianming clock advance` does in a process of its own."""
+        clock_file = self.settings.clock_file
+        assert clock_file is not None
+        advance_shifted_clock(clock_file, seconds)
+
+    def full_time_students(self, school: int) -> list[dict[str, str]]:
+        """The roster rows of a school's students who take part in roll calls."""
+        return [each for each in self.organisation.schools[school].roster if each["学习形式"] == "全日制"]
 
     async def sms_code(self, phone_number: str) -> str | None:
         """The last one-time code that the fake gateway got for a number."""
@@ -145,4 +150,9 @@ async def running_system(settings: Settings, folder: Path) -> AsyncIterator[Syst
             first = json.loads((settings.keys_file.parent / "sign-ins.json").read_text())["first_invitation"]
             builder = OrganisationBuilder(staff, clock, folder, lambda _: None)
             organisation = await builder.build(first, STUDENTS, activate_counselors=False)
-            yield System(url, settings, Clients(staff, mobile, gateway, clock), organisation, folder)
+            await install_thresholds(settings, organisation, ROOT)
+            database = Database.connect(settings.database_url, 2)
+            yield System(
+                url, settings, Clients(staff, mobile, gateway, clock), organisation, database, folder
+            )
+            await database.close()

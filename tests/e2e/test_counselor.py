@@ -10,23 +10,8 @@ from backend.demo.fixtures import School
 from backend.demo.staff import TOTP_SECONDS, StaffClient
 from backend.demo.staff import expect as succeed
 from tests.e2e.pages import CAMPUS, Visit
+from tests.e2e.roll_calls import launch
 from tests.e2e.system import System
-
-WINDOW = timedelta(minutes=90)
-
-
-async def launch(system: System, school: School) -> dict[str, Any]:
-    """A roll call of the school's own that opens in a moment."""
-    opens = datetime.fromtimestamp(system.clients.clock(), UTC) + timedelta(seconds=2)
-    body = {
-        "kind": "school_own",
-        "title": "晚点名",
-        "opens_at": opens.isoformat(),
-        "closes_at": (opens + WINDOW).isoformat(),
-        "audience": {},
-    }
-    launched: dict[str, Any] = succeed(await school.registrar.post("/v1/roll-calls", body), 201)
-    return launched
 
 
 def find_counselor(school: School) -> StaffClient:
@@ -68,7 +53,7 @@ async def attest_elsewhere(staff: StaffClient, roll_call: str, student: str, cod
 async def test_live_list_and_attestation_on_the_spot(phone: Visit, system: System) -> None:
     school = system.organisation.schools[0]
     counselor = find_counselor(school)
-    roll_call = (await launch(system, school))["id"]
+    roll_call = (await launch(system, school, "晚点名"))["id"]
     missing = await counselor.get_all_pages(f"/v1/roll-calls/{roll_call}/missing")
     shown, other = missing[0], missing[1]
     cards = {

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from backend.demo.staff import expect as succeed
 from tests.e2e.pages import Visit
+from tests.e2e.roll_calls import launch
+from tests.e2e.student_phone import register
 from tests.e2e.system import System
 from tests.e2e.test_counselor import sign_in
 
@@ -71,42 +71,17 @@ async def keep_picture(page: Page, name: str) -> None:
         await page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
 
-async def register(page: Page, system: System, record: Mapping[str, str]) -> None:
-    """Register the phone with name, ID number and the code by SMS."""
-    await page.goto("/m/")
-    await page.get_by_label("姓名").fill(record["姓名"])
-    await page.get_by_label("身份证件号").fill(record["身份证件号"])
-    await page.get_by_role("button", name="获取验证码").click()
-    code = page.get_by_label("短信验证码")
-    await expect(code).to_be_visible()
-    while (sent := await system.sms_code(record["联系电话"])) is None:
-        await page.evaluate("new Promise((done) => requestAnimationFrame(done))")
-    await code.fill(sent)
-    await page.get_by_role("button", name="确认").click()
-    await expect(code).to_have_count(0)
-
-
 async def test_public_screens_fit_and_have_no_barriers(phone: Visit) -> None:
     await check_screens(phone, PUBLIC)
 
 
 async def test_screens_of_a_student_fit_and_have_no_barriers(phone: Visit, system: System) -> None:
-    roster = system.organisation.schools[2].roster
-    record = next(each for each in roster if each["学习形式"] == "全日制")
-    await register(phone.page, system, record)
+    await register(phone.page, system, system.full_time_students(2)[0])
     await check_screens(phone, STUDENT)
 
 
 async def test_screens_of_a_counselor_fit_and_have_no_barriers(phone: Visit, system: System) -> None:
     school = system.organisation.schools[2]
-    opens = datetime.fromtimestamp(system.clients.clock(), UTC) + timedelta(seconds=2)
-    body = {
-        "kind": "school_own",
-        "title": "晚点名",
-        "opens_at": opens.isoformat(),
-        "closes_at": (opens + timedelta(minutes=90)).isoformat(),
-        "audience": {},
-    }
-    launched = succeed(await school.registrar.post("/v1/roll-calls", body), 201)
+    launched = await launch(system, school, "晚点名")
     await sign_in(phone.page, system, next(iter(school.counselors.values())))
     await check_screens(phone, {**COUNSELOR, "counselor-roll-call": f"/c/roll-calls/{launched['id']}"})

@@ -1,13 +1,13 @@
 """`dianming clock`: the shifted clock of a demonstration. Production has no shifted clock."""
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from backend.commands.output import exit_with_error, print_result
 from backend.core.app_context import settings_clock
+from backend.core.clock import advance_shifted_clock
 from backend.settings import get_settings
 
 app = typer.Typer(no_args_is_help=True, help="演示用时钟 · the clock of a demonstration")
@@ -52,15 +52,8 @@ def advance(
         )
         exit_with_error("clock_is_real", message, as_json=as_json)
     while gradual and seconds > GRADUAL_STEP_SECONDS:
-        _add_offset(path, GRADUAL_STEP_SECONDS)
+        advance_shifted_clock(path, GRADUAL_STEP_SECONDS)
         seconds -= GRADUAL_STEP_SECONDS
         time.sleep(GRADUAL_PAUSE_SECONDS)
-    _add_offset(path, seconds)
+    advance_shifted_clock(path, seconds)
     _print_time(as_json=as_json)
-
-
-def _add_offset(path: Path, seconds: float) -> None:
-    offset = float(path.read_text()) if path.exists() else 0.0
-    replacement = path.with_suffix(".new")
-    replacement.write_text(str(offset + seconds))
-    replacement.replace(path)

@@ -1,5 +1,6 @@
 """Assigning classes to counselors, by the registrar (HN334-3.2); earlier assignments are kept."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
 from backend.core.actor import Actor
+from backend.core.bulk import RowResult, act_on_each
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.people.events import ClassesAssigned
@@ -24,15 +26,28 @@ class AssignClasses:
     class_ids: frozenset[UUID]
 
 
-async def assign_classes(session: AsyncSession, actor: Actor, command: AssignClasses, at: datetime) -> None:
-    """Assign classes of the actor's school to one of its counselors; classes the counselor already has do not change.
+async def assign_each_class(
+    session: AsyncSession, actor: Actor, counselor_by_class: Mapping[UUID, UUID], at: datetime
+) -> list[RowResult]:
+    """Assign each class to its counselor, with one result for each class. Raises `NotPermitted` for all of them."""
+    _require_registrar(actor)
+
+    async def assign(class_id: UUID) -> bool:
+        command = AssignClasses(counselor_by_class[class_id], frozenset({class_id}))
+        return bool(await assign_classes(session, actor, command, at))
+
+    results = await act_on_each(session, sorted(counselor_by_class), assign)
+    return [results[class_id] for class_id in counselor_by_class]
+
+
+async def assign_classes(
+    session: AsyncSession, actor: Actor, command: AssignClasses, at: datetime
+) -> set[UUID]:
+    """Assign classes of the actor's school to one of its counselors; returns those that the counselor did not have.
 
     Raises `NotPermitted`, `NotFound` and `Conflict`.
     """
-    if actor.role != "registrar":
-        raise NotPermitted(
-            reason_zh="仅学校管理员可以分配班级", reason_en="only the registrar can assign classes"
-        )
+    _require_registrar(actor)
     if await session.get(Counselor, command.counselor_id) is None:
         raise NotFound
     # Locking the classes in a fixed order serialises parallel assignments.
@@ -52,6 +67,14 @@ async def assign_classes(session: AsyncSession, actor: Actor, command: AssignCla
     )
     changing_ids = owned_ids - set(await session.scalars(current))
     await _reassign_classes(session, actor, command.counselor_id, changing_ids, at)
+    return changing_ids
+
+
+def _require_registrar(actor: Actor) -> None:
+    if actor.role != "registrar":
+        raise NotPermitted(
+            reason_zh="仅学校管理员可以分配班级", reason_en="only the registrar can assign classes"
+        )
 
 
 async def _reassign_classes(

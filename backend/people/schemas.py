@@ -4,8 +4,10 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
+from pydantic_core import PydanticCustomError
 
+from backend.core.web.bulk_schemas import MAX_ROWS
 from backend.core.web.schema_types import OneOf, Schema
 from backend.people.categories import DocumentKind, Programme, Sex, StandingCode, StudyFormCode
 from backend.people.queries import ClassRow, StudentRow
@@ -29,6 +31,28 @@ class ClassesIn(Schema):
     """The classes to assign to a counselor."""
 
     class_ids: Annotated[list[UUID], Field(min_length=1, max_length=100)]
+
+
+class AssignmentIn(Schema):
+    """A class and the counselor who takes it over."""
+
+    class_id: UUID
+    counselor_id: UUID
+
+
+class AssignmentsIn(Schema):
+    """Classes and their counselors; each class at most once."""
+
+    assignments: Annotated[list[AssignmentIn], Field(min_length=1, max_length=MAX_ROWS)]
+
+    @field_validator("assignments")
+    @classmethod
+    def _require_distinct_classes(cls, assignments: list[AssignmentIn]) -> list[AssignmentIn]:
+        if len({each.class_id for each in assignments}) < len(assignments):
+            raise PydanticCustomError(
+                "class_repeated", "each class once, please", {"zh": "每个班级只能出现一次"}
+            )
+        return assignments
 
 
 class StudentOut(BaseModel):

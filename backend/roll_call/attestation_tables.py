@@ -40,6 +40,11 @@ class Attestation(Base):
     __mapper_args__ = mapper_key("roll_call_id", "student_id")
     __table_args__ = (
         roll_call_foreign_key(),
+        CheckConstraint(
+            "reason_code IN ('non_face_route', 'phone_broken', 'no_smartphone', 'camera_broken', 'new_phone',"
+            " 'face_unsure', 'position_unsure', 'disability', 'other')",
+            name="reason_code",
+        ),
         Index("ix_attestation_sampled", "at", postgresql_where=text("sampled")),
         Index("ix_attestation_position_kept", "at", postgresql_where=text("position_deleted_at IS NULL")),
         PARTITION_BY_TERM,
@@ -51,6 +56,7 @@ class Attestation(Base):
     term_code: Mapped[str] = mapped_column(primary_key=True)
     class_id: Mapped[UUID]
     site_version_id: Mapped[UUID]
+    reason_code: Mapped[str]
     reason: Mapped[str]
     attested_by: Mapped[UUID]
     session_id: Mapped[UUID]

@@ -301,6 +301,15 @@ class RemindedRecently(DomainError):
     en = "A reminder was sent within the last {minutes} minutes; try again later."
 
 
+class NoReminderNeeded(DomainError):
+    """The student is present already, or does not owe presence."""
+
+    code = "no_reminder_needed"
+    status = 409
+    zh = "该生已通过核验，或本次无须核验，不用督促。"
+    en = "This student is present already or does not have to take part; no reminder is needed."
+
+
 class StudentCodeWrong(DomainError):
     code = "student_code_wrong"
     status = 422

@@ -1,15 +1,14 @@
 """Request and response schemas of roll calls in the staff API."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
-from backend.core.web.schema_types import LongText, OneOf, Schema, ShortText
+from backend.core.web.bulk_schemas import Ids
+from backend.core.web.schema_types import LongText, OneOf, Schema
 from backend.org.schemas import UnitKind
-from backend.roll_call.attestation.queries import AttestationView
-from backend.roll_call.attestation.review import SampledAttestation
 from backend.roll_call.reason_texts import OUTCOME_REASONS
 from backend.roll_call.rules import (
     DUTY_REASONS,
@@ -23,7 +22,6 @@ from backend.roll_call.rules import (
     VerdictDecision,
 )
 from biometrics.liveness.actions import Action
-from geo.datum import Datum
 
 
 class StaffRollCallOut(BaseModel):
@@ -67,6 +65,12 @@ class ReminderSentOut(BaseModel):
     """How many students were reminded."""
 
     students: int
+
+
+class StudentRemindersIn(Schema):
+    """The students to remind."""
+
+    student_ids: Ids
 
 
 class MissingStudentOut(BaseModel):
@@ -159,128 +163,6 @@ class ResultOut(BaseModel):
     decided_at: datetime | None
 
 
-class AttesterPositionIn(Schema):
-    """Where the counselor's browser is now. All fields are required; the datum is never guessed."""
-
-    lon: float = Field(description="degrees in the datum", examples=[113.5312])
-    lat: float = Field(description="degrees in the datum", examples=[34.8203])
-    accuracy_m: float = Field(description="radius of the 95 % circle in metres", examples=[18.0])
-    datum: Datum = Field(examples=["wgs84"])
-    age_s: float = Field(description="seconds since the position was taken", examples=[1.0])
-
-
-class AttestIn(Schema):
-    """A counselor sees the student on a filed site and enters the code of the student's card."""
-
-    student_id: UUID
-    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{8}$")] = Field(examples=["20481357"])
-    site_version_id: UUID
-    reason: ShortText = Field(examples=["手机损坏"])
-    position: AttesterPositionIn
-
-
-class AttestationOut(BaseModel):
-    """A recorded attestation. Whether it is sampled for review is told to the reviewing side only."""
-
-    student_id: UUID
-    student_name: str | None = Field(default=None, examples=["李明"])
-    site_version_id: UUID
-    at: datetime
-
-
-class ListedAttestationOut(BaseModel):
-    """An attestation in the list of a roll call."""
-
-    student_id: UUID
-    student_name: str = Field(examples=["王小明"])
-    class_id: UUID
-    class_name: str = Field(examples=["24电商1班"])
-    site_version_id: UUID
-    site_name: str | None = Field(examples=["主校区"])
-    reason: str = Field(examples=["手机损坏"])
-    attested_by: UUID
-    attested_by_name: str | None = Field(examples=["李老师"])
-    at: datetime
-
-    @classmethod
-    def of(cls, view: AttestationView) -> Self:
-        """Build the response for an attestation."""
-        row = view.attestation
-        return cls(
-            student_id=row.student_id,
-            student_name=view.student_name,
-            class_id=row.class_id,
-            class_name=view.class_name,
-            site_version_id=row.site_version_id,
-            site_name=view.site_name,
-            reason=row.reason,
-            attested_by=row.attested_by,
-            attested_by_name=view.attester_name,
-            at=row.at,
-        )
-
-
-class AttestationSampleOut(BaseModel):
-    """A sampled attestation for the reviewing side, with its review and its escalation."""
-
-    roll_call_id: UUID
-    student_id: UUID
-    student_name: str | None = Field(default=None, examples=["李明"])
-    school_id: UUID
-    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
-    class_id: UUID
-    class_name: str | None = Field(default=None, examples=["2024级1班"])
-    site_version_id: UUID
-    reason: str = Field(examples=["手机损坏"])
-    attested_by: UUID
-    attested_by_name: str | None = Field(default=None, examples=["王老师"])
-    session_id: UUID = Field(description="sign-in session of the attester")
-    position: dict[str, Any] = Field(description="where the attester was, and the evaluation")
-    at: datetime
-    state: Literal["open", "overdue", "reviewed"]
-    overdue_since: datetime | None
-    upheld: bool | None = Field(description="the result of the review; null until there is one")
-    reviewed_by: UUID | None
-    reviewed_by_name: str | None = Field(default=None, examples=["王老师"])
-
-    @classmethod
-    def of(cls, sample: SampledAttestation) -> Self:
-        """Build the response for a sample."""
-        row, review, escalation = sample.attestation, sample.review, sample.escalation
-        return cls(
-            roll_call_id=row.roll_call_id,
-            student_id=row.student_id,
-            school_id=row.school_id,
-            class_id=row.class_id,
-            site_version_id=row.site_version_id,
-            reason=row.reason,
-            attested_by=row.attested_by,
-            session_id=row.session_id,
-            position=row.position,
-            at=row.at,
-            state=sample.state,
-            overdue_since=escalation.due_at if escalation else None,
-            upheld=review.upheld if review else None,
-            reviewed_by=review.reviewed_by if review else None,
-        )
-
-
-class ReviewIn(Schema):
-    """Whether the reviewer confirms the attestation, and why."""
-
-    upheld: bool
-    note: LongText = Field(examples=["已视频核对本人在校"])
-
-
-class ReviewOut(BaseModel):
-    """A recorded review."""
-
-    student_id: UUID
-    student_name: str | None = Field(default=None, examples=["李明"])
-    upheld: bool
-    at: datetime
-
-
 class DetermineIn(Schema):
     """The outcome that a person determines, and why."""
 
@@ -299,20 +181,6 @@ class DeterminedOutcomeOut(BaseModel):
     method: Annotated[str, OneOf(OutcomeMethod)]
     seq: int
     at: datetime
-
-
-class CodeOut(BaseModel):
-    """A new card code. It is returned only once."""
-
-    code: str = Field(examples=["20481357"])
-
-
-class RollCallSiteOut(BaseModel):
-    """A fence frozen for this roll call."""
-
-    site_version_id: UUID
-    school_id: UUID
-    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
 
 
 class OverdueOut(BaseModel):

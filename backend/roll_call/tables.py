@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     ForeignKey,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     UniqueConstraint,
+    Uuid,
     func,
     select,
     text,
@@ -313,7 +315,7 @@ class OutcomeCountPending(Base):
 
 
 class Reminder(Base):
-    """Staff reminded the students of a class who were not present yet (HN334-3.4)."""
+    """Staff reminded students of a class who were not present yet: those of `student_ids`, or all (HN334-3.4)."""
 
     __tablename__ = "reminder"
     __tenancy__ = "school"
@@ -329,6 +331,7 @@ class Reminder(Base):
     school_id: Mapped[UUID] = mapped_column(primary_key=True)
     term_code: Mapped[str] = mapped_column(primary_key=True)
     class_id: Mapped[UUID | None]
+    student_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
     sent_by: Mapped[UUID]
     students: Mapped[int]
     at: Mapped[datetime]

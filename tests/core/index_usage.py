@@ -442,7 +442,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "submission_frame WHERE sha256 = $1",
     ),
     "ix_reminder_roll_call": (
-        "backend.roll_call.reminders:_load_reminded_classes",
+        "backend.roll_call.reminders:_load_recent_reminders",
         "reminder WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = $2 AND at > $3",
     ),
     "ix_vacation_term_id": ("backend.org.terms:load_term_views", "vacation WHERE term_id = ANY ($1)"),

@@ -113,3 +113,62 @@ async def test_an_undetermined_result_is_determined_once_by_the_launcher(
     assert (decided.status_code, decided.json()["outcome"], decided.json()["seq"]) == (201, "missed", 2)
     again = await api.post(scenario.bureau, path, body | {"outcome": "present"})
     assert (again.status_code, again.json()["code"]) == (409, "result_closed")
+
+
+async def test_the_limits_say_how_many_attestations_are_left(
+    api: StaffClient, scenario: RollCallScenario
+) -> None:
+    roll_call_id = (await scenario.launch()).roll_call.id
+    klass = scenario.school.classes[0]
+    counselor = counselor_account(scenario.school, klass)
+    path = f"/v1/roll-calls/{roll_call_id}/attestation-limits"
+    before = (await api.get(counselor, path)).json()
+    assert before["own"] == {"limit": 20, "used": 0, "left": 20}
+    [of_class] = before["classes"]
+    assert of_class == {
+        "class_id": str(klass.id),
+        "class_name": of_class["class_name"],
+        "limit": 3,
+        "used": 0,
+        "left": 3,
+    }
+    assert of_class["class_name"]
+    body = await attestation_body(api, scenario, roll_call_id, klass.students[0].id)
+    written = await api.post(counselor, f"/v1/roll-calls/{roll_call_id}/attestations", body)
+    assert written.status_code == 201, written.text
+    after = (await api.get(counselor, path)).json()
+    assert (after["own"]["used"], after["own"]["left"]) == (1, 19)
+    assert (after["classes"][0]["used"], after["classes"][0]["left"]) == (1, 2)
+    of_school = (await api.get(scenario.registrar, path)).json()
+    assert of_school["own"] is None
+    assert len(of_school["classes"]) == len(scenario.school.classes)
+    refused = await api.get(scenario.bureau, path)
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
+
+
+async def test_a_reason_is_a_code_or_a_text(api: StaffClient, scenario: RollCallScenario) -> None:
+    roll_call_id = (await scenario.launch()).roll_call.id
+    klass = scenario.school.classes[0]
+    counselor = counselor_account(scenario.school, klass)
+    path = f"/v1/roll-calls/{roll_call_id}/attestations"
+    reasons = (await api.get(counselor, "/v1/attestation-reasons")).json()
+    assert [each["code"] for each in reasons if each["needs_text"]] == ["other"]
+    assert all(each["zh"] and each["en"] for each in reasons)
+    first, second = klass.students[:2]
+    body = await attestation_body(api, scenario, roll_call_id, first.id)
+    body.pop("reason")
+    refused = await api.post(counselor, path, body)
+    assert (refused.status_code, refused.json()["errors"][0]["message_zh"]) == (
+        422,
+        "请选择原因，或写明原因",
+    )
+    assert (await api.post(counselor, path, body | {"reason_code": "camera_broken"})).status_code == 201
+    written = await attestation_body(api, scenario, roll_call_id, second.id)
+    assert (await api.post(counselor, path, written)).status_code == 201
+    listed = {each["student_id"]: each for each in await api.every(counselor, path)}
+    assert [
+        (listed[str(each.id)]["reason_code"], listed[str(each.id)]["reason"]) for each in (first, second)
+    ] == [
+        ("camera_broken", "摄像头损坏"),
+        ("other", "手机损坏"),
+    ]

@@ -9,6 +9,7 @@ import pytest
 from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
+from backend.staff_api.accounts.colleagues import router as colleagues_router
 from backend.staff_api.leave import router
 from tests.support.leave import LeaveScenario, create_leave_scenario
 from tests.support.province import bureau_account, province_account
@@ -24,7 +25,7 @@ async def scenario(app_context: AppContext, owner: Database) -> LeaveScenario:
 
 @pytest.fixture
 async def api(scenario: LeaveScenario) -> AsyncIterator[StaffClient]:
-    client = staff_client(scenario.roll_call_scenario.app_context, router)
+    client = staff_client(scenario.roll_call_scenario.app_context, router, colleagues_router)
     yield client
     await client.http.aclose()
 
@@ -137,3 +138,23 @@ async def test_late_leave_is_a_claim_for_the_launcher(api: StaffClient, scenario
     assert (checked.status_code, checked.json()["code"]) == (403, "not_permitted")
     stranger = bureau_account(scenario.roll_call_scenario.world.other_city)
     assert (await api.get(stranger, path)).status_code == 404
+
+
+async def test_a_colleague_from_the_list_is_named_as_a_stand_in(
+    api: StaffClient, scenario: LeaveScenario
+) -> None:
+    stage = scenario.roll_call_scenario
+    colleague = await stage.account("counselor", scenario.school, scenario.school.classes[1])
+    await stage.account("counselor", stage.world.sister, stage.world.sister.classes[0])
+    [listed] = await api.every(scenario.counselor, "/v1/colleagues")
+    assert listed["id"] == str(colleague.counselor_id)
+    assert listed["name"]
+    body = {
+        "stand_in_id": listed["id"],
+        "starts_at": scenario.at.isoformat(),
+        "ends_at": (scenario.at + timedelta(days=2)).isoformat(),
+    }
+    named = await api.post(scenario.counselor, "/v1/leave-stand-ins", body)
+    assert (named.status_code, named.json()["stand_in_name"]) == (201, listed["name"])
+    refused = await api.get(bureau_account(stage.world.city), "/v1/colleagues")
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")

@@ -374,6 +374,8 @@ STAFF: tuple[Row, ...] = (
         },
     ),
     Row("GET /v1/roll-calls/{roll_call_id}/attestations", "ok       ok     ok        ok"),
+    Row("GET /v1/attestation-reasons", "ok       ok     ok        ok"),
+    Row("GET /v1/roll-calls/{roll_call_id}/attestation-limits", "403      403    ok        ok"),
     Row("GET /v1/attestation-samples", "ok       ok     ok        403"),
     Row(
         "POST /v1/roll-calls/{roll_call_id}/attestations/{student_id}/review",
@@ -414,6 +416,7 @@ STAFF: tuple[Row, ...] = (
         path={"leave_id": IdOf("begun_leave")},
     ),
     Row("GET /v1/students/{student_id}/leave-days", "403      403    ok        ok"),
+    Row("GET /v1/colleagues", "403      403    ok        ok"),
     Row("GET /v1/leave-stand-ins", "403      403    ok        ok"),
     Row(
         "POST /v1/leave-stand-ins",

@@ -10,7 +10,7 @@ from backend.core.ids import new_id
 from tests.tenancy.fixtures import HeaderClient, TenancyScenario
 from tests.tenancy.matrix import ROWS, STAFF, UNAUTHENTICATED_MOBILE_ROUTES, UNAUTHENTICATED_STAFF_ROUTES
 from tests.tenancy.openapi_documents import routes
-from tests.tenancy.requests import PickId, is_same_response, matches, own_ids, send_row
+from tests.tenancy.requests import PickId, bulk_rows, is_same_response, matches, own_ids, send_row
 from tests.tenancy.rows import ROLES, Row
 
 pytestmark = [
@@ -99,7 +99,10 @@ def replace_id(scenario: TenancyScenario, account: str, name: str, identifier: A
 
 
 def is_hidden(response: Response, *, filters: bool) -> bool:
-    """Return whether the response is an error, or an empty list."""
+    """Return whether the response is an error, an empty list, or a bulk act whose rows are all not found."""
+    rows = bulk_rows(response)
+    if rows:
+        return all(row["error"] and row["error"]["code"] == "not_found" for row in rows)
     if not (response.is_success and filters):
         return response.is_client_error
     content = response.json()

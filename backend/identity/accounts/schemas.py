@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from backend.core.web.schema_types import OneOf, Schema, ShortText
 from backend.identity.accounts.staff_accounts import Invitation
@@ -192,3 +192,12 @@ def staff_me_out(account: Account, unit: OrgUnit) -> StaffMeOut:
         school_id=account.school_id,
         counselor_id=account.counselor_id,
     )
+
+
+class ColleagueOut(BaseModel):
+    """An active counselor of the school. `id` is the one to name as a stand-in."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    name: str = Field(examples=["李老师"])

@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
 from backend.core.actor import Actor
+from backend.core.bulk import RowResult, act_on_each
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
@@ -26,14 +29,41 @@ def _code_hash(keys: KeyRing, student_id: UUID, code: str) -> bytes:
     return hmac.new(keys.secret("blind-index"), f"card/{student_id}/{code}".encode(), hashlib.sha256).digest()
 
 
-async def issue_student_code(
-    session: AsyncSession, actor: Actor, student_id: UUID, at: datetime, keys: KeyRing
-) -> str:
-    """Create a new code for the student's card, replacing the previous one. The code is returned once and stored as a hash."""
+@dataclass(frozen=True, slots=True)
+class IssuedCode:
+    """A row of a bulk issue, with the new code if there is one."""
+
+    row: RowResult
+    code: str | None
+
+
+async def issue_student_codes(
+    session: AsyncSession, actor: Actor, student_ids: Sequence[UUID], at: datetime, keys: KeyRing
+) -> list[IssuedCode]:
+    """Create a new code for each student's card, with one result for each. Raises `NotPermitted` for all of them."""
+    _require_issuer(actor)
+    codes: dict[UUID, str] = {}
+
+    async def issue(student_id: UUID) -> bool:
+        codes[student_id] = await issue_student_code(session, actor, student_id, at, keys)
+        return True
+
+    rows = await act_on_each(session, sorted(set(student_ids)), issue)
+    return [IssuedCode(rows[each], codes.get(each)) for each in dict.fromkeys(student_ids)]
+
+
+def _require_issuer(actor: Actor) -> None:
     if actor.role != "registrar":
         raise NotPermitted(
             reason_zh="仅学校管理员可以制发学生卡", reason_en="only a registrar issues student cards"
         )
+
+
+async def issue_student_code(
+    session: AsyncSession, actor: Actor, student_id: UUID, at: datetime, keys: KeyRing
+) -> str:
+    """Create a new code for the student's card, replacing the previous one. The code is returned once and stored as a hash."""
+    _require_issuer(actor)
     student = await session.get(Student, student_id)
     if student is None:
         raise NotFound

@@ -2,14 +2,17 @@
 
 import hashlib
 from collections.abc import Collection
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
+from backend.core.errors import NotPermitted
 from backend.core.keys import KeyRing
 from backend.roll_call import rules
+from backend.roll_call.access import select_counselor_classes
 from backend.roll_call.errors import AttestationQuotaExhausted, AttesterQuotaExhausted
 from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.tables import Attestation, LookAnswer, Obligation, RollCall, RollCallClass
@@ -38,13 +41,7 @@ async def find_class_quota_objection(
 async def require_attester_quota(session: AsyncSession, actor: Actor, roll_call: RollCall) -> None:
     """Raise `AttesterQuotaExhausted` unless the attester has attestations left. The caller holds the attester's lock."""
     limit = roll_call_policy(roll_call).integer("attestation.attester_quota")
-    used = await _count(
-        session,
-        roll_call,
-        Attestation.attested_by == actor.account_id,
-        LookAnswer.answered_by == actor.account_id,
-    )
-    if used >= limit:
+    if await _count_by_attester(session, actor, roll_call) >= limit:
         raise AttesterQuotaExhausted(quota=limit)
 
 
@@ -52,6 +49,84 @@ async def lock_attester(session: AsyncSession, actor: Actor) -> None:
     """Serialise what uses up the quota of an attester. Taken before every other lock."""
     key = func.hashtextextended(f"card-codes/{actor.account_id}", 0)
     await session.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationLimit:
+    """How many students may be attested in a roll call, and how many were."""
+
+    limit: int
+    used: int
+
+    @property
+    def left(self) -> int:
+        return max(0, self.limit - self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationLimits:
+    """The limit of a counselor (None for a registrar, who attests nobody) and of each class the caller sees."""
+
+    own: AttestationLimit | None
+    classes: dict[UUID, AttestationLimit]
+
+
+async def load_attestation_limits(
+    session: AsyncSession, actor: Actor, roll_call: RollCall
+) -> AttestationLimits:
+    """The limits of a roll call for the staff of a school. Raises `NotPermitted` for other staff."""
+    if actor.school_id is None:
+        raise NotPermitted(
+            reason_zh="现场核验名额由学校查看", reason_en="only staff of the school see these limits"
+        )
+    classes = select(RollCallClass.class_id).where(
+        RollCallClass.term_code == roll_call.term_code,
+        RollCallClass.roll_call_id == roll_call.id,
+        RollCallClass.school_id == actor.school_id,
+    )
+    own_classes = select_counselor_classes(actor)
+    if own_classes is not None:
+        classes = classes.where(RollCallClass.class_id.in_(own_classes))
+    quotas = await load_class_quotas(
+        session, roll_call, list(await session.scalars(classes.order_by(RollCallClass.class_id)))
+    )
+    used = await _count_by_class(session, roll_call, quotas.keys())
+    own = None
+    if actor.role == "counselor":
+        limit = roll_call_policy(roll_call).integer("attestation.attester_quota")
+        own = AttestationLimit(limit, await _count_by_attester(session, actor, roll_call))
+    return AttestationLimits(
+        own, {class_id: AttestationLimit(quota, used.get(class_id, 0)) for class_id, quota in quotas.items()}
+    )
+
+
+async def _count_by_class(
+    session: AsyncSession, roll_call: RollCall, class_ids: Collection[UUID]
+) -> dict[UUID, int]:
+    """How many students of each class were attested or confirmed by a look."""
+    attestations = select(Attestation.class_id.label("class_id")).where(
+        Attestation.term_code == roll_call.term_code,
+        Attestation.roll_call_id == roll_call.id,
+        Attestation.class_id.in_(class_ids),
+    )
+    looks = select(LookAnswer.class_id).where(
+        LookAnswer.term_code == roll_call.term_code,
+        LookAnswer.roll_call_id == roll_call.id,
+        LookAnswer.counted,
+        LookAnswer.class_id.in_(class_ids),
+    )
+    both = attestations.union_all(looks).subquery()
+    rows = await session.execute(select(both.c.class_id, func.count()).group_by(both.c.class_id))
+    return {row[0]: row[1] for row in rows}
+
+
+async def _count_by_attester(session: AsyncSession, actor: Actor, roll_call: RollCall) -> int:
+    return await _count(
+        session,
+        roll_call,
+        Attestation.attested_by == actor.account_id,
+        LookAnswer.answered_by == actor.account_id,
+    )
 
 
 async def load_class_quotas(

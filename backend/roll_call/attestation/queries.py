@@ -13,7 +13,7 @@ from backend.core.actor import Actor
 from backend.identity.tables import Account
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call.access import select_counselor_classes
-from backend.roll_call.tables import Attestation, RollCall
+from backend.roll_call.tables import Attestation, RollCall, RollCallSite
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +49,17 @@ async def load_attestations_page(
     if after is not None:
         page = page.where(tuple_(*key) > after)
     return [AttestationView(*row) for row in await session.execute(page)]
+
+
+async def load_roll_call_sites(
+    session: AsyncSession, roll_call: RollCall
+) -> Sequence[tuple[RollCallSite, str | None]]:
+    """The site versions frozen for a roll call in the caller's scope, with the names of their sites."""
+    rows = await session.execute(
+        select(RollCallSite, CampusSite.name)
+        .outerjoin(SiteVersion, SiteVersion.id == RollCallSite.site_version_id)
+        .outerjoin(CampusSite, CampusSite.id == SiteVersion.site_id)
+        .where(RollCallSite.term_code == roll_call.term_code, RollCallSite.roll_call_id == roll_call.id)
+        .order_by(RollCallSite.school_id, RollCallSite.site_version_id)
+    )
+    return [(row[0], row[1]) for row in rows]

@@ -25,6 +25,7 @@ from backend.roll_call.attestation.limits import (
     require_attester_quota,
 )
 from backend.roll_call.attestation.position import AttesterPosition, require_inside_site
+from backend.roll_call.attestation.reasons import AttestationReason
 from backend.roll_call.errors import (
     AlreadyPresent,
     NotOpenYet,
@@ -62,6 +63,7 @@ class AttestPresence:
     site_version_id: UUID
     reason: str
     position: AttesterPosition
+    reason_code: AttestationReason = AttestationReason.OTHER
 
 
 async def attest_presence(
@@ -100,6 +102,7 @@ async def attest_presence(
         term_code=roll_call.term_code,
         class_id=obligation.class_id,
         site_version_id=command.site_version_id,
+        reason_code=command.reason_code,
         reason=command.reason,
         attested_by=actor.account_id,
         session_id=command.position.session_id,

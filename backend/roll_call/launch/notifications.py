@@ -139,6 +139,10 @@ async def post_reminder(session: AsyncSession, event: RemindersSent, at: datetim
     )
     if reminder.class_id is not None:
         students = students.where(Obligation.class_id == reminder.class_id)
+    if reminder.student_ids is not None:
+        students = students.where(Obligation.student_id.in_(reminder.student_ids))
+    else:
+        students = students.where(Obligation.student_id.not_in(await _load_reminded_alone(session, reminder)))
     if event.counselor_id is not None:
         own_classes = select(ClassCounselor.class_id).where(
             ClassCounselor.counselor_id == event.counselor_id, ClassCounselor.until.is_(None)
@@ -147,6 +151,23 @@ async def post_reminder(session: AsyncSession, event: RemindersSent, at: datetim
     text = texts.reminder_to_student(roll_call.title, roll_call.deadline)
     message = _build_message("roll_call_urged", roll_call, text, with_sms=True)
     return await post_notices(session, students, message, ("in_app", "sms"), at)
+
+
+async def _load_reminded_alone(session: AsyncSession, reminder: Reminder) -> set[UUID]:
+    """The students who were reminded alone shortly before a reminder of their class."""
+    roll_call = await session.get_one(RollCall, reminder.roll_call_id)
+    interval = roll_call_policy(roll_call).duration("notice.urge_interval")
+    lists = await session.scalars(
+        select(Reminder.student_ids).where(
+            Reminder.term_code == reminder.term_code,
+            Reminder.roll_call_id == reminder.roll_call_id,
+            Reminder.school_id == reminder.school_id,
+            Reminder.student_ids.is_not(None),
+            Reminder.at > reminder.at - interval,
+            Reminder.at <= reminder.at,
+        )
+    )
+    return {student_id for those in lists for student_id in those or ()}
 
 
 async def notify_voided(session: AsyncSession, event: RollCallVoided, at: datetime) -> int:

@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from fastapi import APIRouter
-from sqlalchemy import select
 
 from backend.core.errors import DomainError
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
@@ -11,8 +10,10 @@ from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.attestation.card_codes import issue_student_code
+from backend.roll_call.attestation.limits import load_attestation_limits
 from backend.roll_call.attestation.position import AttesterPosition
-from backend.roll_call.attestation.queries import load_attestations_page
+from backend.roll_call.attestation.queries import load_attestations_page, load_roll_call_sites
+from backend.roll_call.attestation.reasons import REASON_WORDS, AttestationReason, describe_reason
 from backend.roll_call.attestation.review import (
     ReviewAttestation,
     ReviewState,
@@ -20,23 +21,25 @@ from backend.roll_call.attestation.review import (
     load_samples_page,
     review_attestation,
 )
-from backend.roll_call.attestation.service import AttestPresence, attest_presence
-from backend.roll_call.progress.changes import publish_changed
-from backend.roll_call.rules import Outcome
-from backend.roll_call.settlement.determination import DetermineOutcome, determine_outcome
-from backend.roll_call.staff_schemas import (
+from backend.roll_call.attestation.schemas import (
+    AttestationLimitOut,
+    AttestationLimitsOut,
     AttestationOut,
+    AttestationReasonOut,
     AttestationSampleOut,
     AttestIn,
+    ClassAttestationLimitOut,
     CodeOut,
-    DeterminedOutcomeOut,
-    DetermineIn,
     ListedAttestationOut,
     ReviewIn,
     ReviewOut,
     RollCallSiteOut,
 )
-from backend.roll_call.tables import RollCallSite
+from backend.roll_call.attestation.service import AttestPresence, attest_presence
+from backend.roll_call.progress.changes import publish_changed
+from backend.roll_call.rules import Outcome
+from backend.roll_call.settlement.determination import DetermineOutcome, determine_outcome
+from backend.roll_call.staff_schemas import DeterminedOutcomeOut, DetermineIn
 from backend.staff_api.caller import StaffCaller
 from geo.location_fixes import Fix
 
@@ -59,16 +62,11 @@ async def list_roll_call_sites(caller: StaffCaller, roll_call_id: UUID) -> list[
     """本次核验冻结的办学地址 · List the site versions that were frozen when the roll call was launched."""
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
-        rows = (
-            await session.scalars(
-                select(RollCallSite)
-                .where(
-                    RollCallSite.term_code == roll_call.term_code, RollCallSite.roll_call_id == roll_call_id
-                )
-                .order_by(RollCallSite.school_id, RollCallSite.site_version_id)
-            )
-        ).all()
-    return [RollCallSiteOut(site_version_id=row.site_version_id, school_id=row.school_id) for row in rows]
+        rows = await load_roll_call_sites(session, roll_call)
+    return [
+        RollCallSiteOut(site_version_id=row.site_version_id, school_id=row.school_id, site_name=site_name)
+        for row, site_name in rows
+    ]
 
 
 @router.post(
@@ -82,7 +80,13 @@ async def attest_student(caller: StaffCaller, roll_call_id: UUID, body: AttestIn
     assert caller.session_id is not None
     position = AttesterPosition(Fix(**body.position.model_dump()), caller.session_id)
     command = AttestPresence(
-        roll_call_id, body.student_id, body.code, body.site_version_id, body.reason, position
+        roll_call_id,
+        body.student_id,
+        body.code,
+        body.site_version_id,
+        describe_reason(body.reason_code, body.reason),
+        position,
+        body.reason_code,
     )
     async with caller.transaction() as session:
         row = await attest_presence(session, caller.actor, command, caller.at, caller.app_context.keys)
@@ -105,6 +109,28 @@ async def list_attestations(
     last = shown[-1].attestation if len(rows) > limit else None
     next_cursor = encode_cursor(last.at.isoformat(), str(last.student_id)) if last else None
     return Page(items=[ListedAttestationOut.of(row) for row in shown], next_cursor=next_cursor)
+
+
+@router.get("/attestation-reasons", responses=problem_responses(401))
+async def list_attestation_reasons(_: StaffCaller) -> list[AttestationReasonOut]:
+    """现场核验的原因 · The reasons to choose from when a student is attested."""
+    return [
+        AttestationReasonOut(code=code, zh=words.zh, en=words.en, needs_text=code is AttestationReason.OTHER)
+        for code, words in REASON_WORDS.items()
+    ]
+
+
+@router.get("/roll-calls/{roll_call_id}/attestation-limits", responses=problem_responses(401, 403, 404, 422))
+@with_names
+async def get_attestation_limits(caller: StaffCaller, roll_call_id: UUID) -> AttestationLimitsOut:
+    """现场核验名额（本人及各班） · How many students may be attested in this roll call, by oneself and in each class."""
+    async with caller.transaction() as session:
+        roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
+        limits = await load_attestation_limits(session, caller.actor, roll_call)
+    return AttestationLimitsOut(
+        own=AttestationLimitOut.of(limits.own) if limits.own else None,
+        classes=[ClassAttestationLimitOut.of_class(*each) for each in limits.classes.items()],
+    )
 
 
 @router.get("/attestation-samples", responses=problem_responses(401, 403, 422))

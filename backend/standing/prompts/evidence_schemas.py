@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from backend.core.web.bulk_schemas import Ids
 from backend.core.web.schema_types import LongText, Schema, ShortText, Timestamp
 from backend.standing.prompts.deliveries import OfflineMethod
 from backend.standing.prompts.queries import LateLeave
@@ -74,3 +75,16 @@ class ClosureOut(BaseModel):
 
     at: datetime
     reasons: str
+
+
+class PromptReceiptsIn(Schema):
+    """The prompts whose receipt is confirmed."""
+
+    prompt_ids: Ids
+
+
+class DismissalAcknowledgementsIn(Schema):
+    """The dismissals that the superior accepts, with one opinion for all of them."""
+
+    decision_ids: Ids
+    opinion: LongText = Field(examples=["材料齐全，同意撤销提示"])

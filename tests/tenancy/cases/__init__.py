@@ -11,6 +11,7 @@ from tests.support.province import SampleSchool
 from tests.tenancy.cases import (
     aid,
     appeals,
+    bulk_acts,
     changes,
     claims,
     duplicates,
@@ -59,4 +60,5 @@ CASE_MODULES: tuple[CaseModule, ...] = (
     looks,
     duplicates,
     guardians,
+    bulk_acts,
 )

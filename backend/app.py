@@ -69,6 +69,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.roll_calls.attestations",
     "backend.staff_api.roll_calls.rehearsals",
     "backend.staff_api.roll_calls.looks",
+    "backend.staff_api.roll_calls.student_results",
     "backend.staff_api.leave",
     "backend.staff_api.aid",
     "backend.staff_api.appeals",

@@ -51,10 +51,12 @@ OPEN_FIELDS = {
         "OwnRefusalOut.code",
         "PictureReasonOut.code",
         "Problem.code",
+        "RowErrorOut.code",
         "SkippedStudentOut.code",
     },
     "a number or a secret": {
         "BindingCodeOut.code",
+        "CardCodeRowOut.code",
         "CodeOut.code",
         "InvitationOut.activation_code",
         "OverdueOut.code",

@@ -345,6 +345,7 @@ STAFF: tuple[Row, ...] = (
         query={"class_id": IdOf("class"), "school_id": IdOf("school")},
     ),
     Row("GET /v1/roll-calls/{roll_call_id}/results/{student_id}/attempts", "ok       ok     ok        ok"),
+    Row("GET /v1/students/{student_id}/roll-calls", "403      403    ok        ok"),
     Row("GET /v1/registration-checks/overdue", "ok       ok     ok        ok"),
     Row(
         "GET /v1/roll-calls/{roll_call_id}/progress",

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from backend.aid.preview import preview_effects
+from backend.aid.preview_schemas import PromptPreviewOut
 from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
 from backend.staff_api.caller import StaffCaller
@@ -85,6 +87,14 @@ async def get_prompt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetailO
     async with caller.transaction() as session:
         detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
     return StaffPromptDetailOut.of_detail(detail)
+
+
+@router.get("/prompts/{prompt_id}/preview", responses=problem_responses(401, 403, 404, 409, 422))
+async def preview_prompt_decisions(caller: StaffCaller, prompt_id: UUID) -> PromptPreviewOut:
+    """各处理结果会带来什么（学籍、锁定、资助） · What each decision would do to standing, lock and aid, by today's facts."""
+    async with caller.transaction() as session:
+        preview, effects = await preview_effects(session, caller.actor, prompt_id, caller.at)
+    return PromptPreviewOut.of(preview, effects)
 
 
 @router.post("/prompts/{prompt_id}/receipt", responses=problem_responses(401, 403, 404, 409, 422))

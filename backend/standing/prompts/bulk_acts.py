@@ -15,6 +15,7 @@ from backend.core.bulk import RowResult, act_on_each
 from backend.standing.prompts.case import require_registrar, require_superior_role
 from backend.standing.prompts.decisions import AnswerDismissal, answer_dismissal
 from backend.standing.prompts.deliveries import receive_prompt
+from backend.standing.prompts.errors import NoDismissalPending
 from backend.standing.store.tables import DismissalAnswer, PromptDecision, PromptDelivered, PromptRecord
 
 
@@ -46,10 +47,13 @@ async def acknowledge_dismissals(
     accepted = set(await session.scalars(found))
 
     async def acknowledge(decision_id: UUID) -> bool:
-        if decision_id in accepted:
-            return False
         command = AnswerDismissal(decision_id, accepted=True, opinion=opinion)
-        await answer_dismissal(session, actor, command, at)
+        try:
+            await answer_dismissal(session, actor, command, at)
+        except NoDismissalPending:
+            if decision_id in accepted:
+                return False
+            raise
         return True
 
     ordered = await _order_by_student(session, PromptDecision, decision_ids)

@@ -4,37 +4,27 @@ Each act is first checked by the decision rules and then recorded as a fact. The
 written here: it follows when the student is recomputed (`apply_and_verify`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
 from backend.core.actor import Actor
-from backend.core.bilingual import Bilingual
-from backend.core.clock import LEGAL_ZONE
-from backend.core.errors import DomainError, NotFound, NotPermitted
+from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachmentSubject, attach_files
-from backend.roll_call.tables import RollCall
 from backend.standing.engine import facts
 from backend.standing.engine.decision_rules import (
     DISMISS,
-    NOTICE,
     Role,
     find_acknowledgement_objection,
     find_decision_objections,
-    list_evidence_checks,
-    list_missing_evidence,
-    was_notice_in_time,
 )
 from backend.standing.engine.ledger import Cause, sanctions_in_force
-from backend.standing.explanations.phrases import EVIDENCE_PARTS, blocker_words, join_phrases
 from backend.standing.prompts.case import (
     PromptCase,
     apply_and_verify,
@@ -47,6 +37,7 @@ from backend.standing.prompts.errors import (
     ChangeNotAutomatic,
     ReversalTargetNotInForce,
 )
+from backend.standing.prompts.objections import Judged, find_objection_error
 from backend.standing.store import tables
 
 
@@ -103,7 +94,8 @@ async def decide_prompt(
     )
     objections = find_decision_objections(decision, case.prompt, case.facts, case.law, case.at)
     if objections:
-        raise await _objection_error(session, case, command, objections)
+        judged = Judged(case.prompt, case.facts, case.law, case.at)
+        raise await find_objection_error(session, judged, command.outcome, objections)
     row = await _insert_decision(session, actor, case, decision)
     to = AttachmentSubject("prompt_decision", row.id, row.school_id, row.student_id)
     await attach_files(session, actor, command.attachment_ids, to, case.at)
@@ -148,49 +140,6 @@ async def _insert_decision(
     }
     _audit(session, case, "prompt.decision", ("prompt_decision", row.id), after)
     return row
-
-
-# --- objections of the rules as errors ---
-
-
-async def _objection_error(
-    session: AsyncSession, case: PromptCase, command: DecidePrompt, objections: Sequence[str]
-) -> DomainError:
-    """The error of the first objection, with the allowed values and the missing evidence for its message."""
-    params: dict[str, Any] = {
-        "outcome": command.outcome,
-        "outcomes": ", ".join(case.law.outcomes),
-        "reasons": ", ".join(case.law.reasons),
-    }
-    blockers = join_phrases(blocker_words(code) for code in case.prompt.blockers)
-    params |= {"blockers_zh": blockers.zh, "blockers_en": blockers.en}
-    if not {"notice_undelivered", "incomplete_evidence"}.isdisjoint(objections):
-        params |= await _describe_missing_evidence(session, case)
-    return OBJECTION_ERRORS[objections[0]](**params)
-
-
-async def _describe_missing_evidence(session: AsyncSession, case: PromptCase) -> dict[str, str]:
-    """The titles of roll calls without a timely notice, and the parts of evidence that each roll call lacks."""
-    checks = list_evidence_checks(case.prompt, case.facts)
-    rows = await session.execute(
-        select(RollCall.id, RollCall.title).where(RollCall.id.in_([UUID(check.check_id) for check in checks]))
-    )
-    titles = {str(roll_call_id): title for roll_call_id, title in rows}
-    unnoticed, missing = [], []
-    for check in checks:
-        title = f"《{titles.get(check.check_id, '')}》{check.closes_at.astimezone(LEGAL_ZONE):%Y-%m-%d}"
-        late = not was_notice_in_time(check, case.law, case.at)
-        parts = [*list_missing_evidence(check, case.law, case.at), *([NOTICE] if late else [])]
-        unnoticed += [title] if late else []
-        if parts:
-            words = join_phrases(EVIDENCE_PARTS[part] for part in parts)
-            missing.append(Bilingual(f"{title}：{words.zh}", f"{title}: {words.en}"))
-    return {
-        "checks_zh": "、".join(unnoticed),
-        "checks_en": ", ".join(unnoticed),
-        "missing_zh": "；".join(each.zh for each in missing),
-        "missing_en": "; ".join(each.en for each in missing),
-    }
 
 
 # --- acts of the superior ---

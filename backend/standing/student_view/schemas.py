@@ -1,6 +1,7 @@
 """Schemas of the student's own standing."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -8,8 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backend.core.web.schema_types import OneOf
 from backend.leave.schemas import LeaveDaysOut
+from backend.roll_call.reason_texts import OUTCOME_REASONS, closed_reason
+from backend.roll_call.rules import Duty, Outcome, RollCallKind
+from backend.roll_call.student_queries import StudentRollCall
 from backend.standing.explanations.phrases import WARNINGS
 from backend.standing.prompts.schemas import LabelledStatusOut, PromptOut
+from backend.standing.student_view.counting import MissCounting
 from backend.standing.student_view.near_limits import WarnedStudent
 from backend.standing.student_view.queries import OwnStanding
 
@@ -105,3 +110,54 @@ class TermHistoryOut(BaseModel):
 def _warning(warning: Mapping[str, Any]) -> StandingWarningOut:
     words = WARNINGS[warning["code"]]
     return StandingWarningOut(code=warning["code"], zh=words.zh, en=words.en, term_code=warning["term"])
+
+
+class StudentRollCallResultOut(BaseModel):
+    """A roll call of one student with the result, for the staff of the school."""
+
+    roll_call_id: UUID
+    title: str = Field(examples=["十月学籍核验"])
+    kind: Annotated[str, OneOf(RollCallKind)] = Field(examples=["spot_check"])
+    launcher_id: UUID
+    launcher_name: str | None = Field(default=None, examples=["郑州市教育局"])
+    term_code: str = Field(examples=["2026-autumn"])
+    opens_at: datetime
+    closes_at: datetime
+    voided: bool
+    duty: Annotated[str, OneOf(Duty)]
+    outcome: Annotated[str, OneOf(Outcome)] | None = Field(
+        description="尚无结果时为空 · null: no result yet", examples=["missed"]
+    )
+    reason: Annotated[str, OneOf(OUTCOME_REASONS)] | None
+    reason_zh: str | None
+    reason_en: str | None
+    counts_as_miss: bool | None = Field(
+        description="未按时核验是否计入次数；null 表示没有未核验或尚未统计 · null: no miss, or not assessed yet",
+        examples=[True],
+    )
+    not_counted_zh: str | None
+    not_counted_en: str | None
+
+    @classmethod
+    def of(cls, given: StudentRollCall, counting: MissCounting | None) -> Self:
+        roll_call, entry = given.roll_call, given.outcome
+        texts = closed_reason(entry.reason) if entry else None
+        words = counting.words if counting else None
+        return cls(
+            roll_call_id=roll_call.id,
+            title=roll_call.title,
+            kind=roll_call.kind,
+            launcher_id=roll_call.launcher_id,
+            term_code=roll_call.term_code,
+            opens_at=roll_call.opens_at,
+            closes_at=roll_call.deadline,
+            voided=given.voided,
+            duty=given.obligation.duty,
+            outcome=entry.outcome if entry else None,
+            reason=entry.reason if entry else None,
+            reason_zh=texts.zh if texts else None,
+            reason_en=texts.en if texts else None,
+            counts_as_miss=counting.why is None if counting else None,
+            not_counted_zh=words.zh if words else None,
+            not_counted_en=words.en if words else None,
+        )

@@ -30,7 +30,7 @@ STAFF: tuple[Row, ...] = (
     ),
     Row(
         "POST /v1/dismissal-acknowledgements",
-        "403      ok     403       403",
+        "ok       ok     403       403",
         {"decision_ids": [IdOf("dismissal")], "opinion": "材料齐全，同意"},
     ),
 )

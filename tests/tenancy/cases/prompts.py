@@ -32,6 +32,7 @@ STAFF: tuple[Row, ...] = (
         query={"school_id": IdOf("school"), "class_id": IdOf("class"), "student_id": IdOf("student")},
     ),
     Row("GET /v1/prompts/{prompt_id}", "ok       ok     ok        ok"),
+    Row("GET /v1/prompts/{prompt_id}/preview", "ok       ok     ok        ok"),
     Row("POST /v1/prompts/{prompt_id}/receipt", "403      403    ok        403"),
     Row(
         "POST /v1/prompts/{prompt_id}/delivery",

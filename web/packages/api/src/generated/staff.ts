@@ -541,6 +541,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/attestation-reasons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Attestation Reasons
+         * @description 现场核验的原因 · The reasons to choose from when a student is attested.
+         */
+        get: operations["listAttestationReasons"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/attestation-samples": {
         parameters: {
             query?: never;
@@ -725,6 +745,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/card-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Issue Card Codes
+         * @description 批量制发学生卡核验码（只显示一次） · Issue codes of students' cards; shown only once, the old ones stop working.
+         *
+         *     请带 Idempotency-Key：重发时得到同样的核验码 · Send an Idempotency-Key, so that a repetition returns the same codes.
+         */
+        post: operations["issueCardCodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/change-requests": {
         parameters: {
             query?: never;
@@ -829,6 +871,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/colleagues": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Colleagues
+         * @description 本校其他在岗辅导员（用于指定代审人） · The other active counselors of one's school, to name a stand-in.
+         */
+        get: operations["listColleagues"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/counselor-assignments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Assign Counselors
+         * @description 批量分配辅导员（一行一个班级） · Assign classes to counselors; a row is a class.
+         */
+        post: operations["assignCounselors"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/counselors/{counselor_id}/classes": {
         parameters: {
             query?: never;
@@ -903,6 +985,26 @@ export interface paths {
          * @description 重新核验一份提交 · Put one submission back into the queue.
          */
         post: operations["retryDeadLetter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dismissal-acknowledgements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept Dismissals
+         * @description 批量同意撤销提示；不同意的逐件答复 · Accept dismissals as the superior; a refusal is answered one by one.
+         */
+        post: operations["acceptDismissals"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1787,6 +1889,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/prompt-receipts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Acknowledge Prompts
+         * @description 批量签收提示（处理期限由此起算） · Confirm the receipt of prompts as the registrar; it starts the working days.
+         */
+        post: operations["acknowledgePrompts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/prompts": {
         parameters: {
             query?: never;
@@ -1943,6 +2065,26 @@ export interface paths {
          * @description 补登通知送达学生的回证 · Complete the evidence as the superior: the notice reached the student in another way.
          */
         post: operations["recordNoticeDelivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/prompts/{prompt_id}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Preview Prompt Decisions
+         * @description 各处理结果会带来什么（学籍、锁定、资助） · What each decision would do to standing, lock and aid, by today's facts.
+         */
+        get: operations["previewPromptDecisions"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2313,6 +2455,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/roll-calls/{roll_call_id}/attestation-limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Attestation Limits
+         * @description 现场核验名额（本人及各班） · How many students may be attested in this roll call, by oneself and in each class.
+         */
+        get: operations["getAttestationLimits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/roll-calls/{roll_call_id}/attestations": {
         parameters: {
             query?: never;
@@ -2633,6 +2795,26 @@ export interface paths {
         get: operations["listRollCallSites"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/roll-calls/{roll_call_id}/student-reminders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Remind Single Students
+         * @description 督促指定的学生（截止前） · Remind these students, until the close.
+         */
+        post: operations["remindSingleStudents"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3401,6 +3583,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/students/{student_id}/roll-calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Student Roll Calls
+         * @description 一名学生的历次核验及结果（新的在前） · A student's roll calls with their results, newest first; for the school.
+         */
+        get: operations["listStudentRollCalls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/students/{student_id}/standing-entries": {
         parameters: {
             query?: never;
@@ -3795,6 +3997,31 @@ export interface components {
          * @enum {string}
          */
         AidKind: "grant" | "tuition_waiver";
+        /**
+         * AidPartOut
+         * @description Equal unpaid instalments that would be withdrawn.
+         */
+        AidPartOut: {
+            /**
+             * Fen
+             * @description 合计 · in all
+             * @example 115000
+             */
+            fen: number;
+            /**
+             * Fen Each
+             * @example 23000
+             */
+            fen_each: number;
+            /**
+             * Instalments
+             * @description 未发放的期数 · unpaid instalments
+             * @example 5
+             */
+            instalments: number;
+            /** @description 国家助学金 grant, 免学费 tuition_waiver */
+            kind: components["schemas"]["AidKind"];
+        };
         /**
          * AlgorithmOut
          * @description A permitted algorithm (COSE).
@@ -4354,6 +4581,30 @@ export interface components {
             userHandle?: string | null;
         };
         /**
+         * AssignmentIn
+         * @description A class and the counselor who takes it over.
+         */
+        AssignmentIn: {
+            /**
+             * Class Id
+             * Format: uuid
+             */
+            class_id: string;
+            /**
+             * Counselor Id
+             * Format: uuid
+             */
+            counselor_id: string;
+        };
+        /**
+         * AssignmentsIn
+         * @description Classes and their counselors; each class at most once.
+         */
+        AssignmentsIn: {
+            /** Assignments */
+            assignments: components["schemas"]["AssignmentIn"][];
+        };
+        /**
          * AttachmentOut
          * @description A file attached to a fact; its content is at GET /v1/attachments/{id}.
          */
@@ -4530,6 +4781,40 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
+         * AttestationLimitOut
+         * @description How many students may be attested in this roll call. Looks of the school count too.
+         */
+        AttestationLimitOut: {
+            /**
+             * Left
+             * @description 剩余 · still possible
+             * @example 18
+             */
+            left: number;
+            /**
+             * Limit
+             * @description 名额 · the limit of the policy
+             * @example 20
+             */
+            limit: number;
+            /**
+             * Used
+             * @description 已用 · attested so far
+             * @example 2
+             */
+            used: number;
+        };
+        /**
+         * AttestationLimitsOut
+         * @description The limits that apply to the caller: an attestation needs one left in both.
+         */
+        AttestationLimitsOut: {
+            /** Classes */
+            classes: components["schemas"]["ClassAttestationLimitOut"][];
+            /** @description 本人名额；学校管理员不办理现场核验，为空 · one's own limit; null for a registrar, who attests nobody */
+            own: components["schemas"]["AttestationLimitOut"] | null;
+        };
+        /**
          * AttestationOut
          * @description A recorded attestation. Whether it is sampled for review is told to the reviewing side only.
          */
@@ -4554,6 +4839,39 @@ export interface components {
              * @example 李明
              */
             student_name?: string | null;
+        };
+        /**
+         * AttestationReason
+         * @description The codes; `other` needs a text. To add one: add a member and its words, and extend the check constraint.
+         * @enum {string}
+         */
+        AttestationReason: "non_face_route" | "phone_broken" | "no_smartphone" | "camera_broken" | "new_phone" | "face_unsure" | "position_unsure" | "disability" | "other";
+        /**
+         * AttestationReasonOut
+         * @description A reason to choose from. `needs_text`: it is accepted only with a text.
+         */
+        AttestationReasonOut: {
+            /**
+             * Code
+             * @example phone_broken
+             * @enum {string}
+             */
+            code: "non_face_route" | "phone_broken" | "no_smartphone" | "camera_broken" | "new_phone" | "face_unsure" | "position_unsure" | "disability" | "other";
+            /**
+             * En
+             * @example phone broken
+             */
+            en: string;
+            /**
+             * Needs Text
+             * @example false
+             */
+            needs_text: boolean;
+            /**
+             * Zh
+             * @example 手机损坏
+             */
+            zh: string;
         };
         /**
          * AttestationResponseIn
@@ -4732,9 +5050,16 @@ export interface components {
             position: components["schemas"]["AttesterPositionIn"];
             /**
              * Reason
+             * @description 补充说明 · more about the reason
              * @example 手机损坏
              */
-            reason: string;
+            reason?: string | null;
+            /**
+             * @description 原因代码，见 GET /v1/attestation-reasons；other 须写明 reason · a code of that list; `other` needs `reason`
+             * @default other
+             * @example phone_broken
+             */
+            reason_code?: components["schemas"]["AttestationReason"];
             /**
              * Site Version Id
              * Format: uuid
@@ -4997,6 +5322,29 @@ export interface components {
             token_type?: string;
         };
         /**
+         * BulkOut
+         * @description One result a row, in the order of the request, and how many there are of each.
+         */
+        BulkOut: {
+            /**
+             * Done
+             * @example 1
+             */
+            done: number;
+            /**
+             * Refused
+             * @example 0
+             */
+            refused: number;
+            /** Rows */
+            rows: components["schemas"]["RowOut"][];
+            /**
+             * Unchanged
+             * @example 0
+             */
+            unchanged: number;
+        };
+        /**
          * CalendarOut
          * @description The years for which deadlines can be computed, and those of them that an administrator loaded.
          */
@@ -5100,6 +5448,70 @@ export interface components {
              * Format: uuid
              */
             student_id: string;
+        };
+        /**
+         * CardCodeRowOut
+         * @description The result for one student, with the new code.
+         */
+        CardCodeRowOut: {
+            /**
+             * Code
+             * @description 只显示一次 · shown only once
+             * @example 20481357
+             */
+            code: string | null;
+            /**
+             * @description 未办理的原因 · why it was refused
+             * @example null
+             */
+            error: components["schemas"]["RowErrorOut"] | null;
+            /**
+             * Id
+             * Format: uuid
+             * @description 请求中的编号 · the id in the request
+             */
+            id: string;
+            /**
+             * Outcome
+             * @description 已办理 done；本来如此、未作变更 unchanged；未办理 refused · unchanged: it was so already
+             * @example done
+             * @enum {string}
+             */
+            outcome: "done" | "unchanged" | "refused";
+        };
+        /**
+         * CardCodesIn
+         * @description The students whose cards get new codes.
+         */
+        CardCodesIn: {
+            /**
+             * Student Ids
+             * @description 重复的编号按一行办理 · an id that is repeated is one row
+             */
+            student_ids: string[];
+        };
+        /**
+         * CardCodesOut
+         * @description One result a student, in the order of the request.
+         */
+        CardCodesOut: {
+            /**
+             * Done
+             * @example 1
+             */
+            done: number;
+            /**
+             * Refused
+             * @example 0
+             */
+            refused: number;
+            /** Rows */
+            rows: components["schemas"]["CardCodeRowOut"][];
+            /**
+             * Unchanged
+             * @example 0
+             */
+            unchanged: number;
         };
         /**
          * ChangeRequestDetailOut
@@ -5550,6 +5962,40 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
+         * ClassAttestationLimitOut
+         * @description The limit of one class.
+         */
+        ClassAttestationLimitOut: {
+            /**
+             * Class Id
+             * Format: uuid
+             */
+            class_id: string;
+            /**
+             * Class Name
+             * @example 2024级1班
+             */
+            class_name?: string | null;
+            /**
+             * Left
+             * @description 剩余 · still possible
+             * @example 18
+             */
+            left: number;
+            /**
+             * Limit
+             * @description 名额 · the limit of the policy
+             * @example 20
+             */
+            limit: number;
+            /**
+             * Used
+             * @description 已用 · attested so far
+             * @example 2
+             */
+            used: number;
+        };
+        /**
          * ClassesIn
          * @description The classes to assign to a counselor.
          */
@@ -5649,6 +6095,32 @@ export interface components {
              * @example 20481357
              */
             code: string;
+        };
+        /**
+         * ColleagueOut
+         * @description An active counselor of the school. `id` is the one to name as a stand-in.
+         */
+        ColleagueOut: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Name
+             * @example 李老师
+             */
+            name: string;
+        };
+        /** Page[ColleagueOut] */
+        ColleagueOutPage: {
+            /** Items */
+            items: components["schemas"]["ColleagueOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * ConfirmedLaunchIn
@@ -6175,6 +6647,22 @@ export interface components {
              * @example 离职
              */
             reason: string;
+        };
+        /**
+         * DismissalAcknowledgementsIn
+         * @description The dismissals that the superior accepts, with one opinion for all of them.
+         */
+        DismissalAcknowledgementsIn: {
+            /**
+             * Decision Ids
+             * @description 重复的编号按一行办理 · an id that is repeated is one row
+             */
+            decision_ids: string[];
+            /**
+             * Opinion
+             * @example 材料齐全，同意撤销提示
+             */
+            opinion: string;
         };
         /**
          * DismissalAnswerIn
@@ -8060,6 +8548,12 @@ export interface components {
              */
             reason: string;
             /**
+             * Reason Code
+             * @example phone_broken
+             * @enum {string}
+             */
+            reason_code: "non_face_route" | "phone_broken" | "no_smartphone" | "camera_broken" | "new_phone" | "face_unsure" | "position_unsure" | "disability" | "other";
+            /**
              * Site Name
              * @example 主校区
              */
@@ -8711,6 +9205,62 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+        };
+        /**
+         * OutcomePreviewOut
+         * @description What one outcome would do if it were decided now.
+         */
+        OutcomePreviewOut: {
+            after: components["schemas"]["LabelledStatusOut"];
+            /**
+             * Aid
+             * @description 将撤回的未发放资助 · unpaid aid that would be withdrawn
+             */
+            aid: components["schemas"]["AidPartOut"][];
+            /**
+             * Aid Fen
+             * @description 将撤回的合计 · withdrawn in all
+             * @example 115000
+             */
+            aid_fen: number;
+            /**
+             * Aid Waits For
+             * @description 资助暂不撤回的情形 · what keeps the aid from being withdrawn at once
+             */
+            aid_waits_for: components["schemas"]["LabelledCodeOut"][];
+            before: components["schemas"]["LabelledStatusOut"];
+            /**
+             * Locks
+             * @description 学籍随之锁定 · the record is locked by it
+             * @example true
+             */
+            locks: boolean;
+            /**
+             * Needs Reasons
+             * @description 须写明理由 · it is refused without reasons
+             * @example false
+             */
+            needs_reasons: boolean;
+            outcome: components["schemas"]["LabelledCodeOut"];
+            /**
+             * Proposed
+             * @description 提示建议的处理 · the outcome that the prompt proposes
+             */
+            proposed: boolean;
+            /** @description 现在不能这样处理的原因；null 表示可以 · why it cannot be decided now; null: it can */
+            refused: components["schemas"]["RowErrorOut"] | null;
+            /** @description 处理后提示的状态 · the prompt's state afterwards; null if the decision would have no effect */
+            state: components["schemas"]["LabelledCodeOut"] | null;
+            /**
+             * Summary En
+             * @example study form: full-time → part-time; withdraw the grant 5 × 230.00 yuan
+             */
+            summary_en: string;
+            /**
+             * Summary Zh
+             * @example 学习形式：全日制 → 非全日制；撤回国家助学金 5 × 230.00 元
+             */
+            summary_zh: string;
         };
         /**
          * OutlineCheckIn
@@ -9784,6 +10334,42 @@ export interface components {
          */
         PromptKind: "misses" | "leave_over_cap" | "absence_without_leave";
         /**
+         * PromptPreviewOut
+         * @description What each decision on a prompt would do by the facts of `at`. The decision itself uses those of its own moment.
+         */
+        PromptPreviewOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Decider
+             * @description registrar or superior
+             * @example registrar
+             * @enum {string}
+             */
+            decider: "registrar" | "superior";
+            /** Outcomes */
+            outcomes: components["schemas"]["OutcomePreviewOut"][];
+            /**
+             * Prompt Id
+             * Format: uuid
+             */
+            prompt_id: string;
+        };
+        /**
+         * PromptReceiptsIn
+         * @description The prompts whose receipt is confirmed.
+         */
+        PromptReceiptsIn: {
+            /**
+             * Prompt Ids
+             * @description 重复的编号按一行办理 · an id that is repeated is one row
+             */
+            prompt_ids: string[];
+        };
+        /**
          * PromptState
          * @description The state of a prompt. The first five are open.
          * @enum {string}
@@ -10539,6 +11125,11 @@ export interface components {
              */
             school_name?: string | null;
             /**
+             * Site Name
+             * @example 主校区
+             */
+            site_name: string | null;
+            /**
              * Site Version Id
              * Format: uuid
              */
@@ -10662,6 +11253,57 @@ export interface components {
             warnings_by_code: {
                 [key: string]: number;
             };
+        };
+        /**
+         * RowErrorOut
+         * @description Why a row was refused, as the same act on this row alone would say.
+         */
+        RowErrorOut: {
+            /**
+             * Code
+             * @description stable code of docs/errors.md
+             * @example not_found
+             */
+            code: string;
+            /**
+             * En
+             * @example Not found, or not yours to see. Check the identifier.
+             */
+            en: string;
+            /**
+             * Status
+             * @example 404
+             */
+            status: number;
+            /**
+             * Zh
+             * @example 没有找到，或您无权查看。请核对编号。
+             */
+            zh: string;
+        };
+        /**
+         * RowOut
+         * @description The result of one row.
+         */
+        RowOut: {
+            /**
+             * @description 未办理的原因 · why it was refused
+             * @example null
+             */
+            error: components["schemas"]["RowErrorOut"] | null;
+            /**
+             * Id
+             * Format: uuid
+             * @description 请求中的编号 · the id in the request
+             */
+            id: string;
+            /**
+             * Outcome
+             * @description 已办理 done；本来如此、未作变更 unchanged；未办理 refused · unchanged: it was so already
+             * @example done
+             * @enum {string}
+             */
+            outcome: "done" | "unchanged" | "refused";
         };
         /**
          * SampleIn
@@ -12178,6 +12820,103 @@ export interface components {
         StudentOutPage: {
             /** Items */
             items: components["schemas"]["StudentOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * StudentRemindersIn
+         * @description The students to remind.
+         */
+        StudentRemindersIn: {
+            /**
+             * Student Ids
+             * @description 重复的编号按一行办理 · an id that is repeated is one row
+             */
+            student_ids: string[];
+        };
+        /**
+         * StudentRollCallResultOut
+         * @description A roll call of one student with the result, for the staff of the school.
+         */
+        StudentRollCallResultOut: {
+            /**
+             * Closes At
+             * Format: date-time
+             */
+            closes_at: string;
+            /**
+             * Counts As Miss
+             * @description 未按时核验是否计入次数；null 表示没有未核验或尚未统计 · null: no miss, or not assessed yet
+             * @example true
+             */
+            counts_as_miss: boolean | null;
+            /**
+             * Duty
+             * @enum {string}
+             */
+            duty: "owed" | "excused" | "exempt";
+            /**
+             * Kind
+             * @example spot_check
+             * @enum {string}
+             */
+            kind: "spot_check" | "registration" | "rehearsal" | "school_own";
+            /**
+             * Launcher Id
+             * Format: uuid
+             */
+            launcher_id: string;
+            /**
+             * Launcher Name
+             * @example 郑州市教育局
+             */
+            launcher_name?: string | null;
+            /** Not Counted En */
+            not_counted_en: string | null;
+            /** Not Counted Zh */
+            not_counted_zh: string | null;
+            /**
+             * Opens At
+             * Format: date-time
+             */
+            opens_at: string;
+            /**
+             * Outcome
+             * @description 尚无结果时为空 · null: no result yet
+             * @example missed
+             */
+            outcome: ("present" | "missed" | "excused" | "undetermined") | null;
+            /** Reason */
+            reason: ("verified" | "attested_on_site" | "frame_reused" | "outside_site" | "frames_missing" | "face_mismatch" | "verification_unavailable" | "site_not_filed" | "face_unusable" | "challenge_unanswered" | "presence_doubtful" | "face_unsure" | "face_needs_look" | "rehearsal_face_unproven" | "look_without_portrait" | "look_without_consent" | "looked_at" | "look_not_upheld" | "nearer_classmate" | "picture_seen_before" | "location_uncertain" | "location_doubtful" | "device_rebound_recently" | "not_announced" | "non_face_route_unattended" | "no_check_in" | "verification_pending" | "voided" | "appeal_upheld" | "attestation_not_upheld" | "determined_by_person" | "on_leave" | "part_time") | null;
+            /** Reason En */
+            reason_en: string | null;
+            /** Reason Zh */
+            reason_zh: string | null;
+            /**
+             * Roll Call Id
+             * Format: uuid
+             */
+            roll_call_id: string;
+            /**
+             * Term Code
+             * @example 2026-autumn
+             */
+            term_code: string;
+            /**
+             * Title
+             * @example 十月学籍核验
+             */
+            title: string;
+            /** Voided */
+            voided: boolean;
+        };
+        /** Page[StudentRollCallResultOut] */
+        StudentRollCallResultOutPage: {
+            /** Items */
+            items: components["schemas"]["StudentRollCallResultOut"][];
             /**
              * Next Cursor
              * @example null
@@ -14209,6 +14948,36 @@ export interface operations {
             };
         };
     };
+    listAttestationReasons: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "code": "phone_broken",
+                     *         "zh": "手机损坏",
+                     *         "en": "phone broken",
+                     *         "needs_text": false
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["AttestationReasonOut"][];
+                };
+            };
+        };
+    };
     listAttestationSamples: {
         parameters: {
             query?: {
@@ -14628,6 +15397,55 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["CallbackAnswer"];
+                };
+            };
+        };
+    };
+    issueCardCodes: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "student_ids": [
+                 *         "01890a5d-ac96-774b-bcce-b302099a8057"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["CardCodesIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rows": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "outcome": "done",
+                     *           "error": null,
+                     *           "code": "20481357"
+                     *         }
+                     *       ],
+                     *       "done": 1,
+                     *       "unchanged": 0,
+                     *       "refused": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CardCodesOut"];
                 };
             };
         };
@@ -15059,6 +15877,93 @@ export interface operations {
             };
         };
     };
+    listColleagues: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "name": "李老师"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ColleagueOutPage"];
+                };
+            };
+        };
+    };
+    assignCounselors: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "assignments": [
+                 *         {
+                 *           "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                 *           "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["AssignmentsIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rows": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "outcome": "done",
+                     *           "error": null
+                     *         }
+                     *       ],
+                     *       "done": 1,
+                     *       "unchanged": 0,
+                     *       "refused": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BulkOut"];
+                };
+            };
+        };
+    };
     assignClassesToCounselor: {
         parameters: {
             query?: never;
@@ -15211,6 +16116,55 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["RetriedOut"];
+                };
+            };
+        };
+    };
+    acceptDismissals: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "decision_ids": [
+                 *         "01890a5d-ac96-774b-bcce-b302099a8057"
+                 *       ],
+                 *       "opinion": "材料齐全，同意撤销提示"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DismissalAcknowledgementsIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rows": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "outcome": "done",
+                     *           "error": null
+                     *         }
+                     *       ],
+                     *       "done": 1,
+                     *       "unchanged": 0,
+                     *       "refused": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BulkOut"];
                 };
             };
         };
@@ -17598,6 +18552,54 @@ export interface operations {
             };
         };
     };
+    acknowledgePrompts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "prompt_ids": [
+                 *         "01890a5d-ac96-774b-bcce-b302099a8057"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["PromptReceiptsIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rows": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "outcome": "done",
+                     *           "error": null
+                     *         }
+                     *       ],
+                     *       "done": 1,
+                     *       "unchanged": 0,
+                     *       "refused": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BulkOut"];
+                };
+            };
+        };
+    };
     listPrompts: {
         parameters: {
             query?: {
@@ -19299,6 +20301,100 @@ export interface operations {
             };
         };
     };
+    previewPromptDecisions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                prompt_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "prompt_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "at": "2026-03-17T01:00:00Z",
+                     *       "decider": "registrar",
+                     *       "outcomes": [
+                     *         {
+                     *           "outcome": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "proposed": true,
+                     *           "needs_reasons": false,
+                     *           "refused": {
+                     *             "code": "not_found",
+                     *             "status": 404,
+                     *             "zh": "没有找到，或您无权查看。请核对编号。",
+                     *             "en": "Not found, or not yours to see. Check the identifier."
+                     *           },
+                     *           "state": {
+                     *             "code": "part_time",
+                     *             "zh": "学习形式变更为非全日制",
+                     *             "en": "study form changed to part-time"
+                     *           },
+                     *           "before": {
+                     *             "standing": {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             },
+                     *             "study_form": {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             }
+                     *           },
+                     *           "after": {
+                     *             "standing": {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             },
+                     *             "study_form": {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             }
+                     *           },
+                     *           "locks": true,
+                     *           "aid": [
+                     *             {
+                     *               "kind": "grant",
+                     *               "instalments": 5,
+                     *               "fen_each": 23000,
+                     *               "fen": 115000
+                     *             }
+                     *           ],
+                     *           "aid_fen": 115000,
+                     *           "aid_waits_for": [
+                     *             {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             }
+                     *           ],
+                     *           "summary_zh": "学习形式：全日制 → 非全日制；撤回国家助学金 5 × 230.00 元",
+                     *           "summary_en": "study form: full-time → part-time; withdraw the grant 5 × 230.00 yuan"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PromptPreviewOut"];
+                };
+            };
+        };
+    };
     acknowledgePrompt: {
         parameters: {
             query?: never;
@@ -20413,6 +21509,46 @@ export interface operations {
             };
         };
     };
+    getAttestationLimits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                roll_call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "own": {
+                     *         "limit": 20,
+                     *         "used": 2,
+                     *         "left": 18
+                     *       },
+                     *       "classes": [
+                     *         {
+                     *           "limit": 20,
+                     *           "used": 2,
+                     *           "left": 18,
+                     *           "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "class_name": "2024级1班"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AttestationLimitsOut"];
+                };
+            };
+        };
+    };
     listAttestations: {
         parameters: {
             query?: {
@@ -20445,6 +21581,7 @@ export interface operations {
                      *           "class_name": "24电商1班",
                      *           "site_version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "site_name": "主校区",
+                     *           "reason_code": "phone_broken",
                      *           "reason": "手机损坏",
                      *           "attested_by": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "attested_by_name": "李老师",
@@ -20478,6 +21615,7 @@ export interface operations {
                  *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                  *       "code": "20481357",
                  *       "site_version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                 *       "reason_code": "phone_broken",
                  *       "reason": "手机损坏",
                  *       "position": {
                  *         "lon": 113.5312,
@@ -21173,11 +22311,62 @@ export interface operations {
                      *       {
                      *         "site_version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *         "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *         "school_name": "郑州市第一职业学校"
+                     *         "school_name": "郑州市第一职业学校",
+                     *         "site_name": "主校区"
                      *       }
                      *     ]
                      */
                     "application/json": components["schemas"]["RollCallSiteOut"][];
+                };
+            };
+        };
+    };
+    remindSingleStudents: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                roll_call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "student_ids": [
+                 *         "01890a5d-ac96-774b-bcce-b302099a8057"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["StudentRemindersIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rows": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "outcome": "done",
+                     *           "error": null
+                     *         }
+                     *       ],
+                     *       "done": 1,
+                     *       "unchanged": 0,
+                     *       "refused": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BulkOut"];
                 };
             };
         };
@@ -23558,6 +24747,61 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["PictureViewOutPage"];
+                };
+            };
+        };
+    };
+    listStudentRollCalls: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+                /** @description 只列某学期 · only of this term */
+                term_code?: string | null;
+            };
+            header?: never;
+            path: {
+                student_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "title": "十月学籍核验",
+                     *           "kind": "spot_check",
+                     *           "launcher_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "launcher_name": "郑州市教育局",
+                     *           "term_code": "2026-autumn",
+                     *           "opens_at": "2026-03-17T01:00:00Z",
+                     *           "closes_at": "2026-03-17T01:00:00Z",
+                     *           "voided": true,
+                     *           "duty": "owed",
+                     *           "outcome": "missed",
+                     *           "reason": "verified",
+                     *           "reason_zh": "…",
+                     *           "reason_en": "…",
+                     *           "counts_as_miss": true,
+                     *           "not_counted_zh": "…",
+                     *           "not_counted_en": "…"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["StudentRollCallResultOutPage"];
                 };
             };
         };

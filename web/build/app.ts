@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import vue from '@vitejs/plugin-vue'
@@ -20,6 +21,13 @@ export interface AppOptions {
 }
 
 const API = process.env['DIANMING_DEV_API'] ?? 'http://127.0.0.1:8000'
+
+/** The licence of the library inside a worker: minification removes it, and it asks to be kept. */
+function licenceOf({ name }: { name: string }): string {
+  if (name !== 'face.worker') return ''
+  const text = readFileSync(new URL('../node_modules/@vladmandic/face-api/LICENSE', import.meta.url), 'utf8')
+  return `/* @vladmandic/face-api, with TensorFlow.js (Apache License 2.0)\n\n${text}*/`
+}
 
 /** The Vite configuration of an app: the build goes to `web/dist/<base>`. */
 export function defineApp(options: AppOptions): UserConfig {
@@ -52,7 +60,11 @@ export function defineApp(options: AppOptions): UserConfig {
             { src: 'icon-512.png', sizes: '512x512', type: 'image/png', purpose: 'maskable' },
           ],
         },
-        injectManifest: { globPatterns: ['**/*.{js,css,html,svg,woff2}'] },
+        // The helper that looks for faces is large, and works only while the camera does: it is fetched when first used.
+        injectManifest: {
+          globPatterns: ['**/*.{js,css,html,svg,woff2}'],
+          globIgnores: ['**/face.worker-*.js'],
+        },
       }),
     ],
     publicDir: fileURLToPath(new URL('../public', import.meta.url)),
@@ -67,8 +79,10 @@ export function defineApp(options: AppOptions): UserConfig {
       emptyOutDir: true,
       target: ['chrome87', 'safari14.1'],
       modulePreload: { polyfill: false },
+      rolldownOptions: { checks: { bundlerTimings: false } },
       manifest: true, // names the files of the first load, for its size (bench/web.py)
     },
+    worker: { rolldownOptions: { output: { postBanner: licenceOf } } },
     server: {
       host: '127.0.0.1',
       port: options.port,

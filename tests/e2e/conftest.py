@@ -84,7 +84,9 @@ async def browser(camera: FakeCamera) -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def _observed(opened: Visit, request: pytest.FixtureRequest) -> AsyncIterator[None]:
+async def observe(opened: Visit, request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Observe a page during the test of a fixture."""
+
     def has_failed() -> bool:
         return bool(request.node.stash.get(HAS_FAILED, False))
 
@@ -95,14 +97,14 @@ async def _observed(opened: Visit, request: pytest.FixtureRequest) -> AsyncItera
 @pytest.fixture
 async def phone(browser: Browser, system: System, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
     """A page on a new phone, on the campus of the first school."""
-    async with visit(browser, system, PHONE) as opened, _observed(opened, request):
+    async with visit(browser, system, PHONE) as opened, observe(opened, request):
         yield opened
 
 
 @pytest.fixture
 async def desktop(browser: Browser, system: System, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
     """A page on a desktop computer."""
-    async with visit(browser, system, DESKTOP) as opened, _observed(opened, request):
+    async with visit(browser, system, DESKTOP) as opened, observe(opened, request):
         yield opened
 
 
@@ -121,5 +123,5 @@ async def student(activated: Student, request: pytest.FixtureRequest) -> AsyncIt
     await activated.visit.context.set_offline(False)
     await activated.visit.context.grant_permissions(list(PERMISSIONS))
     await activated.visit.context.set_geolocation(CAMPUS)
-    async with _observed(activated.visit, request):
+    async with observe(activated.visit, request):
         yield activated

@@ -31,6 +31,7 @@ MOBILE_ROUTERS = (
     "mobile_api.registration",
     "mobile_api.activation",
     "mobile_api.phone_changes",
+    "mobile_api.push",
     "mobile_api.roll_calls",
     "mobile_api.leave",
     "mobile_api.aid",

@@ -47,11 +47,15 @@ class Slice:
 
     @property
     def queued(self) -> ColumnElement[bool]:
-        """Selects the deliveries of the slice that are still to be sent."""
+        """Selects the SMS of the slice that are still to be sent."""
+        return self.queued_by("sms")
+
+    def queued_by(self, channel: str) -> ColumnElement[bool]:
+        """Selects the deliveries of the slice that are still to be sent through a channel."""
         return (
             (NoticeDelivery.message_id == self.message_id)
             & (NoticeDelivery.slice == self.number)
-            & (NoticeDelivery.channel == "sms")
+            & (NoticeDelivery.channel == channel)
             & (NoticeDelivery.state == "queued")
         )
 

@@ -52,3 +52,39 @@ class SmsStillQueued(DomainError):
     status = 503
     zh = "还有 {count} 条短信等待重发。"
     en = "{count} SMS are still queued and will be sent again."
+
+
+class PushUnavailable(DomainError):
+    """The deployment has no keys for web push."""
+
+    code = "push_unavailable"
+    status = 409
+    zh = "本系统没有开启浏览器通知；通知仍在“消息”中，重要的另发短信。"
+    en = "Browser notifications are switched off here; notices stay in the inbox, and important ones come by SMS too."
+
+
+class PushServiceUnknown(DomainError):
+    """The address of a push subscription is not at a known push service (`DIANMING_PUSH_HOSTS`)."""
+
+    code = "push_service_unknown"
+    status = 422
+    zh = "这个浏览器的通知服务不在允许的名单里，请在“消息”中查看通知，或换一个浏览器。"
+    en = "The push service of this browser is not on the list; read notices in the inbox, or use another browser."
+
+
+class PushKeysInvalid(DomainError):
+    """The public keys of a push subscription are none of the P-256 curve and of 16 bytes (RFC 8291)."""
+
+    code = "push_keys_invalid"
+    status = 422
+    zh = "浏览器通知的密钥无效，请关闭后重新开启。"
+    en = "The keys of the push subscription are invalid; switch notifications off and on again."
+
+
+class PushStillQueued(DomainError):
+    """Push services deferred some messages of the slice; the job runs again later."""
+
+    code = "push_still_waiting"
+    status = 503
+    zh = "还有 {count} 条浏览器通知等待重发。"
+    en = "{count} push messages are still queued and will be sent again."

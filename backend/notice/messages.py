@@ -7,8 +7,8 @@ from uuid import UUID
 
 from backend.core.bilingual import Bilingual
 
-Channel = Literal["in_app", "sms"]
-"""Delivery channels in use; `in_app` always applies."""
+Channel = Literal["in_app", "sms", "web_push"]
+"""Delivery channels in use; `in_app` always applies, and `web_push` wherever a student's phone has subscribed to it."""
 
 IN_APP: tuple[Channel, ...] = ("in_app",)
 IN_APP_AND_SMS: tuple[Channel, ...] = ("in_app", "sms")

@@ -1,13 +1,16 @@
 """Wire schemas of notices, for both APIs."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from backend.core.pagination import Page, encode_cursor
+from backend.core.web.schema_types import Schema
 from backend.notice.inbox import InboxItem, InboxPage
+from backend.notice.push.client import PushTarget
+from backend.notice.push.subscriptions import PushState
 
 
 class NoticeOut(BaseModel):
@@ -51,6 +54,54 @@ class NoticeGroup(BaseModel):
         description="各渠道各状态的数量 · counts by channel and state",
         examples=[{"in_app": {"queued": 200, "delivered": 1800}, "sms": {"sent": 40, "delivered": 1960}}],
     )
+
+
+class PushKeys(Schema):
+    """The public keys of a subscription, as the browser gives them."""
+
+    p256dh: str = Field(
+        max_length=100,
+        description="P-256 公钥 · public key of the phone, base64url",
+        examples=["BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"],
+    )
+    auth: str = Field(
+        max_length=30, description="认证密钥 · 16 bytes, base64url", examples=["BTBZMqHH6r4Tts7J_aSIgg"]
+    )
+
+
+class PushSubscriptionIn(Schema):
+    """What `PushManager.subscribe` returned in the browser."""
+
+    endpoint: str = Field(
+        max_length=2048,
+        description="推送服务地址 · address at the browser's push service",
+        examples=["https://updates.push.services.mozilla.com/wpush/v2/gAAAAABk"],
+    )
+    keys: PushKeys
+
+    def target(self) -> PushTarget:
+        """The phone that it names."""
+        return PushTarget(self.endpoint, self.keys.p256dh, self.keys.auth)
+
+
+class PushStateOut(BaseModel):
+    """Browser notifications: whether they can be had here, and whether this phone receives them."""
+
+    available: bool = Field(description="本系统是否开启 · whether web push is on here", examples=[True])
+    public_key: str | None = Field(
+        description="订阅用的公钥（applicationServerKey） · the key to subscribe with",
+        examples=["BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8"],
+    )
+    subscribed: bool = Field(
+        description="本机是否已订阅 · whether the bound phone receives them", examples=[False]
+    )
+
+    @classmethod
+    def of(cls, state: PushState) -> Self:
+        """Render a state."""
+        return cls(
+            available=state.public_key is not None, public_key=state.public_key, subscribed=state.subscribed
+        )
 
 
 class CallbackAnswer(BaseModel):

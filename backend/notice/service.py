@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeEngine
 
 from backend.core.ids import new_id
@@ -30,7 +31,8 @@ from backend.core.keys import KeyRing
 from backend.core.tenancy import scope_of
 from backend.notice.delivery import Slice, seal_params
 from backend.notice.messages import Channel, Message, Recipient, SmsText, StudentRecipient
-from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage
+from backend.notice.settings import get_notice_settings
+from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage, PushSubscription
 from backend.notice.tasks import enqueue_slice
 
 SLICE_SIZE = 5000
@@ -72,14 +74,26 @@ async def post_notices(
     if "sms" in channels:
         writes.append(_insert_sms(addressed, message_id, message.group_id))
     slices = func.array_agg(distinct(addressed.c.slice)).filter(addressed.c.phone.is_not(None))
-    totals = select(func.count(), slices).select_from(addressed).add_cte(*writes)
-    count, reachable = (await session.execute(totals)).one()
-    scope = scope_of(session)
-    numbers = sorted(reachable or ()) if "sms" in channels else []
-    for position, number in enumerate(numbers):
-        part = Slice(message_id, number, scope.org_path, scope.school_id)
-        await enqueue_slice(session, part, over * position / len(numbers))
+    pushed: ColumnElement[Any] = null()
+    if get_notice_settings().push_private_key is not None:
+        push = _insert_push(addressed, message_id, message.group_id)
+        writes.append(push)
+        pushed = select(func.array_agg(distinct(push.c.slice))).scalar_subquery()
+    totals = select(func.count(), slices, pushed).select_from(addressed).add_cte(*writes)
+    count, by_phone, by_push = (await session.execute(totals)).one()
+    await _enqueue_slices(session, message_id, "sms", by_phone if "sms" in channels else None, over)
+    await _enqueue_slices(session, message_id, "web_push", by_push, over)
     return int(count)
+
+
+async def _enqueue_slices(
+    session: AsyncSession, message_id: UUID, channel: Channel, slices: Collection[int] | None, over: timedelta
+) -> None:
+    """One job for each slice, spread evenly `over` a period."""
+    scope = scope_of(session)
+    for position, number in enumerate(sorted(slices or ())):
+        part = Slice(message_id, number, scope.org_path, scope.school_id)
+        await enqueue_slice(session, part, over * position / len(slices or ()), channel)
 
 
 async def post_notice(
@@ -214,7 +228,12 @@ def _insert_notices(addressed: CTE, message_id: UUID, at: datetime) -> CTE:
 
 
 def _insert_deliveries(
-    addressed: CTE, channel: Channel, message_id: UUID, group_id: UUID, extra: dict[str, ColumnElement[Any]]
+    addressed: CTE,
+    channel: Channel,
+    message_id: UUID,
+    group_id: UUID,
+    extra: dict[str, ColumnElement[Any]],
+    *returned: InstrumentedAttribute[Any],
 ) -> CTE:
     row: dict[str, ColumnElement[Any]] = {
         "notice_id": addressed.c.id,
@@ -226,7 +245,20 @@ def _insert_deliveries(
         "attempts": literal(0),
         **extra,
     }
-    return insert(NoticeDelivery).from_select(list(row), select(*row.values())).cte(f"by_{channel}")
+    inserted = insert(NoticeDelivery).from_select(list(row), select(*row.values()))
+    return (inserted.returning(*returned) if returned else inserted).cte(f"by_{channel}")
+
+
+def _insert_push(addressed: CTE, message_id: UUID, group_id: UUID) -> CTE:
+    """A delivery to each student whose phone has subscribed. Returns their slices."""
+    subscribed = (
+        select(addressed)
+        .join(PushSubscription, PushSubscription.student_id == addressed.c.student_id)
+        .cte("subscribed")
+    )
+    return _insert_deliveries(
+        subscribed, "web_push", message_id, group_id, {"state": literal("queued")}, NoticeDelivery.slice
+    )
 
 
 def _insert_in_app(addressed: CTE, message_id: UUID, group_id: UUID) -> CTE:

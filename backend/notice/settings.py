@@ -1,15 +1,18 @@
 """Settings of the notice package."""
 
+import re
 from functools import lru_cache
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.notice.errors import SmsTemplateUnknown
 
+_PUSH_KEY = re.compile(r"[A-Za-z0-9_-]{43}=?")
+
 
 class NoticeSettings(BaseSettings):
-    """`DIANMING_SMS_*` and `DIANMING_REAL_NAME_URL`; the defaults fit the fake gateway."""
+    """`DIANMING_SMS_*`, `DIANMING_REAL_NAME_URL` and `DIANMING_PUSH_*`; the defaults fit the fake gateway, without push."""
 
     model_config = SettingsConfigDict(env_prefix="DIANMING_", extra="ignore")
 
@@ -34,6 +37,31 @@ class NoticeSettings(BaseSettings):
     real_name_url: str | None = Field(
         default=None, description="endpoint of the real-name check if it is not the SMS gateway's"
     )
+    push_private_key: SecretStr | None = Field(
+        default=None,
+        description="private key of web push (VAPID): the 32 bytes of a P-256 key in base64url. Absent: web push is off",
+    )
+    push_contact: str = Field(
+        default="mailto:admin@localhost",
+        description="mailto: or https: address at which push services reach the operator (RFC 8292)",
+    )
+    push_hosts: tuple[str, ...] = Field(
+        default=(
+            "fcm.googleapis.com",
+            "updates.push.services.mozilla.com",
+            "*.push.apple.com",
+            "*.notify.windows.com",
+        ),
+        description="hosts of push services to which this server may send; `*.` stands for any subdomain",
+    )
+
+    @field_validator("push_private_key")
+    @classmethod
+    def _check_push_key(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse a key of another form when the process starts, without printing it."""
+        if value is not None and not _PUSH_KEY.fullmatch(value.get_secret_value()):
+            raise ValueError("DIANMING_PUSH_PRIVATE_KEY is not 32 bytes in base64url")
+        return value
 
     def template_code(self, name: str) -> str:
         """The registered code of a logical template; raises `SmsTemplateUnknown`."""

@@ -119,3 +119,25 @@ class NoticeReceipt(Base):
     recorded_at: Mapped[datetime]
     account_id: Mapped[UUID | None]
     report: Mapped[dict[str, Any] | None]
+
+
+class PushSubscription(Base):
+    """Where a student's phone receives web push (RFC 8030): the address at the browser's push service and its public keys.
+
+    One per student, because one phone is bound. It goes with the phone's key, at sign-out, when the push service says that it
+    is gone, and when the app has not renewed it for long.
+    """
+
+    __tablename__ = "push_subscription"
+    __tenancy__ = "student"
+    __table_args__ = (Index("ix_push_subscription_renewed_at", "renewed_at"),)
+
+    student_id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    device_id: Mapped[UUID]
+    endpoint: Mapped[str]
+    p256dh: Mapped[str]
+    auth: Mapped[str]
+    created_at: Mapped[datetime]
+    renewed_at: Mapped[datetime]
+    """When the app last confirmed it."""

@@ -12,6 +12,7 @@ from backend.retention.guardian_links import GUARDIAN_LINKS
 from backend.retention.picture_keys import PICTURE_KEYS
 from backend.retention.picture_views import PICTURE_VIEWS
 from backend.retention.positions import ATTESTER_POSITIONS, ENVELOPES
+from backend.retention.push_subscriptions import PUSH_SUBSCRIPTIONS
 from backend.roll_call.verification.metrics import has_pending_verifications
 
 KINDS = (
@@ -26,6 +27,7 @@ KINDS = (
     ATTESTER_POSITIONS,
     PICTURE_VIEWS,
     GUARDIAN_LINKS,
+    PUSH_SUBSCRIPTIONS,
 )
 _LOWEST_PRIORITY = -1
 """Lower than the priority of every verification."""

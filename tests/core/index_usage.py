@@ -183,7 +183,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "notice_delivery WHERE out_id = $1 AND channel = 'sms'",
     ),
     "ix_notice_delivery_waiting": (
-        "backend.notice.delivery:Slice.queued",
+        "backend.notice.delivery:Slice.queued_by",
         "notice_delivery WHERE message_id = $1 AND slice = $2 AND state = 'queued' AND channel <> 'in_app'",
     ),
     "ix_notice_message_group": (
@@ -418,6 +418,10 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         )
         for table in ("reason_claim", "prompt_statement", "appeal_filed")
     },
+    "ix_push_subscription_renewed_at": (
+        "backend.retention.push_subscriptions:find_expired_subscriptions",
+        "push_subscription WHERE renewed_at <= $1 ORDER BY renewed_at LIMIT 500",
+    ),
     "ix_guardian_link_student": (
         "backend.people.guardians:revoke_links",
         "guardian_link WHERE student_id = $1 AND revoked_at IS NULL",

@@ -1,5 +1,6 @@
 """A whole system for the browser tests: gateway, API and worker as processes, with a small organisation in the database."""
 
+import base64
 import json
 import os
 import signal
@@ -77,6 +78,10 @@ class System:
         return next((code for code in codes if code is not None), None)
 
 
+PUSH_KEY = base64.urlsafe_b64encode(bytes(31) + b"\x07").decode().rstrip("=")
+"""A key with which phones are offered notifications. No push service knows it."""
+
+
 def system_settings(database: str, owner: str, redis_url: str, folder: Path) -> Settings:
     """Settings of a development system whose state is in `folder`, on free ports."""
     evidence = folder / "evidence"
@@ -103,6 +108,7 @@ def running_programs(settings: Settings, folder: Path) -> Iterator[None]:
         **os.environ,
         **settings_environment(settings),
         "DIANMING_POLICIES": str(DEMO_POLICIES),
+        "DIANMING_PUSH_PRIVATE_KEY": PUSH_KEY,
         "PYTHONUNBUFFERED": "1",
     }
     for step in (("keys", "init"), ("seed", "--bare")):

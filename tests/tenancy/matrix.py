@@ -478,6 +478,14 @@ MOBILE: tuple[Row, ...] = (
     Row("POST /v1/me/half-year-registrations", "403", note="of a full-time student"),
     Row("GET /v1/notices", "ok"),
     Row("POST /v1/notices/{notice_id}/read", "ok"),
+    Row("GET /v1/me/push-subscription", "ok"),
+    Row(
+        "PUT /v1/me/push-subscription",
+        "409",
+        {"endpoint": "https://fcm.googleapis.com/a", "keys": {"p256dh": "BA", "auth": "AA"}},
+        note="without a key of the deployment",
+    ),
+    Row("DELETE /v1/me/push-subscription", "ok"),
     Row("GET /v1/leave-requests", "ok"),
     Row(
         "POST /v1/leave-requests",

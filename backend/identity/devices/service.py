@@ -12,9 +12,10 @@ from backend.core import audit, outbox
 from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
-from backend.identity.errors import DeviceBoundElsewhere
+from backend.identity.errors import DeviceBoundElsewhere, KeyRevoked
 from backend.identity.events import DeviceBound, DeviceRebound, DeviceRevoked
 from backend.identity.tables import DeviceKey
+from backend.notice.push.subscriptions import remove_push_subscription
 from backend.people.queries import classes_of_counselor
 from backend.people.tables import Student
 
@@ -46,6 +47,15 @@ async def load_active_device(session: AsyncSession, student_id: UUID) -> DeviceK
     """The student's active key; check-ins before its `cool_down_until` need a second check."""
     active = select(DeviceKey).where(DeviceKey.student_id == student_id, DeviceKey.status == "active")
     return (await session.scalars(active)).one_or_none()
+
+
+async def require_active_device(session: AsyncSession, actor: Actor) -> DeviceKey:
+    """The calling phone's key. Raises `KeyRevoked` if it was replaced since the request was authenticated."""
+    assert actor.student_id is not None
+    device = await load_active_device(session, actor.student_id)
+    if device is None:
+        raise KeyRevoked
+    return device
 
 
 async def has_ever_bound(session: AsyncSession, student_id: UUID) -> bool:
@@ -116,13 +126,14 @@ async def revoke_device(session: AsyncSession, actor: Actor, command: RevokeDevi
 
 
 async def revoke_active_key(session: AsyncSession, student_id: UUID, reason: str, at: datetime) -> str | None:
-    """Revoke the student's active key; returns its thumbprint, None if there was none."""
+    """Revoke the student's active key, and end its notifications. Returns its thumbprint, None if there was none."""
     ended = await session.execute(
         update(DeviceKey)
         .where(DeviceKey.student_id == student_id, DeviceKey.status == "active")
         .values(status="revoked", revoked_at=at, revoked_reason=reason)
         .returning(DeviceKey.jkt)
     )
+    await remove_push_subscription(session, student_id)
     return ended.scalar_one_or_none()
 
 

@@ -46,7 +46,7 @@ from backend.staff_api.accounts import (
 from backend.staff_api.accounts import activation as staff_activation
 from backend.staff_api.roll_calls import roll_calls
 from biometrics.errors import BiometricsError
-from mobile_api import activation, picture_views
+from mobile_api import activation, picture_views, push
 from mobile_api import phone_changes as own_phone_changes
 from mobile_api import registration as registration_routes
 from tests.support.province import (
@@ -194,6 +194,7 @@ async def identity_scenario(app_context: AppContext, owner: Database) -> AsyncIt
             registration_routes.router,
             activation.router,
             own_phone_changes.router,
+            push.router,
             picture_views.router,
         ) as mobile,
         _client(

@@ -1,5 +1,6 @@
 import { content } from '@dianming/api'
 import type { MobileClient, MobileSchemas } from '@dianming/api/mobile'
+import type { InjectionKey } from 'vue'
 
 export type Attachment = MobileSchemas['AttachmentOut']
 
@@ -7,15 +8,22 @@ export type Attachment = MobileSchemas['AttachmentOut']
 const LONGEST_SIDE = 2400
 const LARGE_BYTES = 1_500_000
 
+/** Uploads a file. The page of a guardian provides its own way; without one, the student's is used. */
+export const UPLOAD: InjectionKey<(file: File) => Promise<Attachment>> = Symbol('upload')
+
 /** Upload a file for use in a later request. Large pictures are made smaller first. */
-export async function uploadAttachment(api: MobileClient, file: File): Promise<Attachment> {
+export async function uploadAttachment(
+  api: MobileClient,
+  file: File,
+  path: '/v1/attachments' | '/v1/guardian/attachments' = '/v1/attachments',
+): Promise<Attachment> {
   const chosen = file.type.startsWith('image/') && file.size > LARGE_BYTES ? await shrink(file) : file
   const init = {
     body: chosen as never,
     bodySerializer: (body: unknown) => body as never,
     headers: { 'Content-Type': chosen.type },
   }
-  return content(api.POST('/v1/attachments', init))
+  return content(api.POST(path, init))
 }
 
 async function shrink(file: File): Promise<Blob> {

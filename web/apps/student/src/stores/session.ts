@@ -36,8 +36,10 @@ export const useSession = defineStore('session', () => {
     lostBecause.value = undefined
   }
 
-  /** Delete the key. The phone has to be registered again, with a new one. */
+  /** End the notifications and delete the key. The phone has to be registered again, with a new one. */
   async function signOut(): Promise<void> {
+    // Without a network the browser's own subscription ends nevertheless, and the server learns it from the push service.
+    await (await import('../push/push.ts')).signOff(api)
     await deleteKey()
     device.forget()
     localStorage.removeItem(REGISTERED)

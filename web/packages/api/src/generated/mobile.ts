@@ -86,6 +86,52 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/guardian/appeals/{appeal_id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Guarded Messages
+         * @description 监护人所提申诉中的消息（旧的在前） · Messages of an appeal that a guardian filed, oldest first.
+         */
+        get: operations["listGuardedMessages"];
+        put?: never;
+        /**
+         * Send Guarded Message
+         * @description 在监护人所提的申诉中补充说明 · Post a message to the deciding unit, in an appeal that a guardian filed.
+         */
+        post: operations["sendGuardedMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/guardian/attachments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload Guardian Attachment
+         * @description 上传附件（JPEG、PNG 或 PDF），随后在申报、陈述或申诉中引用 · Upload a file, for use in a later request.
+         *
+         *     Files that no request uses within a day are deleted.
+         */
+        post: operations["uploadGuardianAttachment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/guardian/explanations/{kind}/{case_id}": {
         parameters: {
             query?: never;
@@ -909,6 +955,34 @@ export interface paths {
          */
         post: operations["submitStatement"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/push-subscription": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Push Subscription
+         * @description 浏览器通知的状态 · Whether this phone receives notifications, and the key to subscribe with.
+         */
+        get: operations["getPushSubscription"];
+        /**
+         * Subscribe To Push
+         * @description 开启或续订浏览器通知 · Subscribe the bound phone, or renew it. A message says only that there is a notice, and its kind.
+         */
+        put: operations["subscribeToPush"];
+        post?: never;
+        /**
+         * Unsubscribe From Push
+         * @description 关闭浏览器通知 · Unsubscribe. Repeating it changes nothing.
+         */
+        delete: operations["unsubscribeFromPush"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2840,6 +2914,12 @@ export interface components {
             /** Against */
             against: components["schemas"]["AgainstCheckIn"] | components["schemas"]["AgainstChangeIn"] | components["schemas"]["AgainstIneligibilityIn"];
             /**
+             * Attachment Ids
+             * @description 先以 POST /v1/attachments 上传 · files uploaded with POST /v1/attachments
+             * @example []
+             */
+            attachment_ids?: string[];
+            /**
              * Text
              * @example 孩子当天在校上课，任课老师可以证明。
              */
@@ -2847,9 +2927,15 @@ export interface components {
         };
         /**
          * GuardianClaimIn
-         * @description A justified reason for a missed roll call. With files, the student or the counselor files the claim.
+         * @description A justified reason for a missed roll call, with files.
          */
         GuardianClaimIn: {
+            /**
+             * Attachment Ids
+             * @description 先以 POST /v1/attachments 上传 · files uploaded with POST /v1/attachments
+             * @example []
+             */
+            attachment_ids?: string[];
             /**
              * Reason Code
              * @description 目录代码，见 GET /v1/guardian/justified-reasons · a code of the catalogue
@@ -2858,7 +2944,7 @@ export interface components {
             reason_code: string;
             /**
              * Text
-             * @example 当天发烧就诊，病历已交辅导员
+             * @example 当天发烧就诊，附病历
              */
             text?: string | null;
         };
@@ -2895,8 +2981,14 @@ export interface components {
          */
         GuardianStatementIn: {
             /**
+             * Attachment Ids
+             * @description 先以 POST /v1/attachments 上传 · files uploaded with POST /v1/attachments
+             * @example []
+             */
+            attachment_ids?: string[];
+            /**
              * Text
-             * @example 孩子当天在医院，病历已交辅导员
+             * @example 孩子当天在医院，附病历
              */
             text: string;
         };
@@ -4212,6 +4304,61 @@ export interface components {
             zh: string;
         };
         /**
+         * PushKeys
+         * @description The public keys of a subscription, as the browser gives them.
+         */
+        PushKeys: {
+            /**
+             * Auth
+             * @description 认证密钥 · 16 bytes, base64url
+             * @example BTBZMqHH6r4Tts7J_aSIgg
+             */
+            auth: string;
+            /**
+             * P256Dh
+             * @description P-256 公钥 · public key of the phone, base64url
+             * @example BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4
+             */
+            p256dh: string;
+        };
+        /**
+         * PushStateOut
+         * @description Browser notifications: whether they can be had here, and whether this phone receives them.
+         */
+        PushStateOut: {
+            /**
+             * Available
+             * @description 本系统是否开启 · whether web push is on here
+             * @example true
+             */
+            available: boolean;
+            /**
+             * Public Key
+             * @description 订阅用的公钥（applicationServerKey） · the key to subscribe with
+             * @example BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8
+             */
+            public_key: string | null;
+            /**
+             * Subscribed
+             * @description 本机是否已订阅 · whether the bound phone receives them
+             * @example false
+             */
+            subscribed: boolean;
+        };
+        /**
+         * PushSubscriptionIn
+         * @description What `PushManager.subscribe` returned in the browser.
+         */
+        PushSubscriptionIn: {
+            /**
+             * Endpoint
+             * @description 推送服务地址 · address at the browser's push service
+             * @example https://updates.push.services.mozilla.com/wpush/v2/gAAAAABk
+             */
+            endpoint: string;
+            keys: components["schemas"]["PushKeys"];
+        };
+        /**
          * ReceiptOut
          * @description The envelope is stored. `receipt` is a JWS signed by the server; a retry returns the same one.
          */
@@ -5030,7 +5177,8 @@ export interface operations {
                  *         "kind": "check",
                  *         "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057"
                  *       },
-                 *       "text": "孩子当天在校上课，任课老师可以证明。"
+                 *       "text": "孩子当天在校上课，任课老师可以证明。",
+                 *       "attachment_ids": []
                  *     }
                  */
                 "application/json": components["schemas"]["GuardianAppealIn"];
@@ -5155,6 +5303,146 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["AppealDetailOut"];
+                };
+            };
+        };
+    };
+    listGuardedMessages: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                appeal_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "seq": 1,
+                     *           "side": "appellant",
+                     *           "text": "…",
+                     *           "at": "2026-03-17T01:00:00Z",
+                     *           "attachments": [
+                     *             {
+                     *               "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *               "media_type": "image/jpeg",
+                     *               "size_bytes": 184320,
+                     *               "uploaded_at": "2026-03-17T01:00:00Z"
+                     *             }
+                     *           ],
+                     *           "read_at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppealMessageOutPage"];
+                };
+            };
+        };
+    };
+    sendGuardedMessage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                appeal_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "text": "当天在校实训，有考勤记录和照片为证。",
+                 *       "attachment_ids": []
+                 *     }
+                 */
+                "application/json": components["schemas"]["AppealMessageIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "seq": 1,
+                     *       "side": "appellant",
+                     *       "text": "…",
+                     *       "at": "2026-03-17T01:00:00Z",
+                     *       "attachments": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "media_type": "image/jpeg",
+                     *           "size_bytes": 184320,
+                     *           "uploaded_at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "read_at": "2026-03-17T01:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AppealMessageOut"];
+                };
+            };
+        };
+    };
+    uploadGuardianAttachment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/pdf": string;
+                "image/jpeg": string;
+                "image/png": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "media_type": "image/jpeg",
+                     *       "size_bytes": 184320,
+                     *       "uploaded_at": "2026-03-17T01:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AttachmentOut"];
                 };
             };
         };
@@ -5569,7 +5857,8 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "text": "孩子当天在医院，病历已交辅导员"
+                 *       "text": "孩子当天在医院，附病历",
+                 *       "attachment_ids": []
                  *     }
                  */
                 "application/json": components["schemas"]["GuardianStatementIn"];
@@ -5625,7 +5914,8 @@ export interface operations {
                 /**
                  * @example {
                  *       "reason_code": "illness",
-                 *       "text": "当天发烧就诊，病历已交辅导员"
+                 *       "text": "当天发烧就诊，附病历",
+                 *       "attachment_ids": []
                  *     }
                  */
                 "application/json": components["schemas"]["GuardianClaimIn"];
@@ -7847,6 +8137,109 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["StatementOut"];
+                };
+            };
+        };
+    };
+    getPushSubscription: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "available": true,
+                     *       "public_key": "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8",
+                     *       "subscribed": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PushStateOut"];
+                };
+            };
+        };
+    };
+    subscribeToPush: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "endpoint": "https://updates.push.services.mozilla.com/wpush/v2/gAAAAABk",
+                 *       "keys": {
+                 *         "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+                 *         "auth": "BTBZMqHH6r4Tts7J_aSIgg"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["PushSubscriptionIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "available": true,
+                     *       "public_key": "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8",
+                     *       "subscribed": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PushStateOut"];
+                };
+            };
+        };
+    };
+    unsubscribeFromPush: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
+                DPoP?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "available": true,
+                     *       "public_key": "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8",
+                     *       "subscribed": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PushStateOut"];
                 };
             };
         };

@@ -11007,7 +11007,7 @@ export interface components {
              * @example frames
              * @enum {string}
              */
-            kind: "frames" | "frames_not_looked_at" | "enrolment_shots" | "portraits" | "templates" | "unconfirmed_probes" | "picture_keys" | "envelopes" | "attester_positions" | "picture_views" | "guardian_links";
+            kind: "frames" | "frames_not_looked_at" | "enrolment_shots" | "portraits" | "templates" | "unconfirmed_probes" | "picture_keys" | "envelopes" | "attester_positions" | "picture_views" | "guardian_links" | "push_subscriptions";
             /**
              * Newest
              * @description 最晚一项的形成时间 · creation time of the newest item

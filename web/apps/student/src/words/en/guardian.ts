@@ -21,6 +21,9 @@ export const guardian: typeof zh = {
   appeals: 'Appeals',
   noAppeals: 'There are no appeals.',
   appeal: 'Appeal for the child',
+  ownAppeal: 'Your child filed it; look at its messages together in the app.',
+  ours: 'Our side',
+  files: 'Files: {n}',
   mayAct:
     'The child is under eighteen: you may give reasons, make statements and appeal. The record says that a guardian did.',
   readsOnly:

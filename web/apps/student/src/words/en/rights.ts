@@ -57,6 +57,19 @@ export const rights: typeof zh = {
     open: 'Details',
     aid: 'See the aid',
   },
+  push: {
+    title: 'Notifications',
+    why: 'The phone can show roll calls and important notices at once. The browser asks once: choose “Allow”.',
+    privacy:
+      'They pass through the push service of the browser’s maker, perhaps abroad, and say only that there is a notice: no name, no content. Without them you miss nothing: important ones come by SMS, and all are here.',
+    turnOn: 'Switch notifications on',
+    turnOff: 'Switch notifications off',
+    on: 'Notifications are on. Signing out ends them.',
+    refused:
+      'The browser blocks notifications. To allow them, open its settings, “Notifications”, then come back.',
+    failed:
+      'The phone does not reach the push service of its browser. You miss nothing: important notices come by SMS, and all are here.',
+  },
   standing: {
     title: 'Standing and counts',
     status: 'Standing',

@@ -1,0 +1,1 @@
+"""Web push: one more channel of notices, for phones whose browser has a push service."""

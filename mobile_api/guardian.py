@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from backend.appeal.explanations import load_explanation
-from backend.appeal.filing import FileAppeal, file_appeal
+from backend.appeal.filing import FileAppeal
 from backend.appeal.queries import AppealSearch, load_appeal, load_appeals_page, load_deadline
-from backend.appeal.schemas import AppealDetailOut, AppealOut
+from backend.appeal.schemas import AppealDetailOut, AppealMessageIn, AppealMessageOut, AppealOut
 from backend.appeal.statements import NewMessage
 from backend.appeal.subjects import load_subject
 from backend.core.pagination import (
@@ -22,6 +22,14 @@ from backend.core.pagination import (
     parse_id,
 )
 from backend.core.web.problems import problem_responses
+from backend.core.web.requests import read_bounded
+from backend.guardian.filing import (
+    file_appeal_for_student,
+    file_claim_for_student,
+    file_statement_for_student,
+    load_guardian_messages,
+    post_message_for_student,
+)
 from backend.guardian.queries import load_guarded_student, load_misses
 from backend.guardian.schemas import (
     GuardedStudentOut,
@@ -30,14 +38,18 @@ from backend.guardian.schemas import (
     GuardianStatementIn,
     MissOut,
 )
+from backend.identity.attachment_inspection import MEDIA_TYPES, inspect_upload
 from backend.identity.names import with_names
+from backend.people.attachment_files import store_upload
+from backend.people.attachment_schemas import AttachmentOut, file_request_body
+from backend.people.attachments import attachment_policy
 from backend.standing.claims.queries import load_justified_reasons
 from backend.standing.claims.schemas import ClaimOut, JustifiedReasonOut
-from backend.standing.claims.service import FileClaim, file_claim
+from backend.standing.claims.service import FileClaim
 from backend.standing.explanations.schemas import ExplanationOut
 from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
 from backend.standing.prompts.schemas import OwnPromptDetailOut, PromptOut, StatementOut
-from backend.standing.prompts.statements import FileStatement, file_statement
+from backend.standing.prompts.statements import FileStatement
 from backend.standing.student_view.queries import load_own_standing
 from backend.standing.student_view.schemas import OwnStandingOut
 from mobile_api.caller import ActingGuardianCaller, GuardianCaller, GuardianLink
@@ -138,7 +150,38 @@ async def get_guarded_appeal(caller: GuardianCaller, appeal_id: UUID) -> AppealD
     return AppealDetailOut.of_detail(appeal, deadline, subject, caller.at, traces=False)
 
 
+@router.get("/appeals/{appeal_id}/messages", responses=problem_responses(401, 403, 404, 422, 429))
+async def list_guarded_messages(
+    caller: GuardianCaller, appeal_id: UUID, limit: Limit = 20, cursor: Cursor = None
+) -> Page[AppealMessageOut]:
+    """监护人所提申诉中的消息（旧的在前） · Messages of an appeal that a guardian filed, oldest first."""
+    after = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
+    async with caller.transaction() as session:
+        rows = await load_guardian_messages(session, caller.actor, appeal_id, after, limit + 1)
+    shown = rows[:limit]
+    following = encode_cursor(str(shown[-1].message.id)) if len(rows) > limit else None
+    return Page(items=[AppealMessageOut.of(row) for row in shown], next_cursor=following)
+
+
 # --- what the guardian of a minor files ---
+
+
+@router.post(
+    "/attachments",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 413, 415, 422, 429),
+    openapi_extra=file_request_body(MEDIA_TYPES),
+)
+async def upload_guardian_attachment(caller: ActingGuardianCaller, request: Request) -> AttachmentOut:
+    """上传附件（JPEG、PNG 或 PDF），随后在申报、陈述或申诉中引用 · Upload a file, for use in a later request.
+
+    Files that no request uses within a day are deleted.
+    """
+    assert caller.actor.student_id is not None
+    limit = attachment_policy(caller.actor, caller.at).integer("attachment.size_limit")
+    content = await inspect_upload(await read_bounded(request, limit), request.headers.get("content-type"))
+    view = await store_upload(caller.app_context, caller.actor, caller.actor.student_id, content, caller.at)
+    return AttachmentOut.model_validate(view)
 
 
 @router.post(
@@ -148,12 +191,14 @@ async def get_guarded_appeal(caller: GuardianCaller, appeal_id: UUID) -> AppealD
 )
 @with_names
 async def submit_guarded_claim(
-    caller: ActingGuardianCaller, roll_call_id: UUID, body: GuardianClaimIn
+    caller: ActingGuardianCaller, link: GuardianLink, roll_call_id: UUID, body: GuardianClaimIn
 ) -> ClaimOut:
     """代未成年学生对未按时核验提出正当理由（一次） · Claim a justified reason for a minor's miss, once for student and guardians."""
-    command = FileClaim(roll_call_id, body.reason_code, body.text or "")
+    command = FileClaim(
+        roll_call_id, body.reason_code, body.text or "", attachment_ids=tuple(body.attachment_ids)
+    )
     async with caller.transaction() as session:
-        view = await file_claim(session, caller.actor, command, caller.at)
+        view = await file_claim_for_student(session, link, command, caller.at)
     return ClaimOut.of(view)
 
 
@@ -163,19 +208,36 @@ async def submit_guarded_claim(
     responses=problem_responses(401, 403, 404, 409, 422, 429),
 )
 async def submit_guarded_statement(
-    caller: ActingGuardianCaller, prompt_id: UUID, body: GuardianStatementIn
+    caller: ActingGuardianCaller, link: GuardianLink, prompt_id: UUID, body: GuardianStatementIn
 ) -> StatementOut:
     """代未成年学生对提示陈述意见 · Make a statement on an open prompt about a minor."""
     async with caller.transaction() as session:
-        view = await file_statement(session, caller.actor, FileStatement(prompt_id, body.text), caller.at)
+        command = FileStatement(prompt_id, body.text, tuple(body.attachment_ids))
+        view = await file_statement_for_student(session, link, command, caller.at)
     return StatementOut.of(view)
 
 
 @router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422, 429))
 @with_names
-async def submit_guarded_appeal(caller: ActingGuardianCaller, body: GuardianAppealIn) -> AppealOut:
+async def submit_guarded_appeal(
+    caller: ActingGuardianCaller, link: GuardianLink, body: GuardianAppealIn
+) -> AppealOut:
     """代未成年学生提出申诉 · File an appeal for a minor; until it is decided nothing is executed automatically."""
-    command = FileAppeal(body.against.to_subject(), NewMessage(body.text))
+    command = FileAppeal(body.against.to_subject(), NewMessage(body.text, body.attachment_ids))
     async with caller.transaction() as session:
-        appeal = await file_appeal(session, caller.actor, command, caller.at)
+        appeal = await file_appeal_for_student(session, link, command, caller.at)
     return AppealOut.of(appeal, caller.at)
+
+
+@router.post(
+    "/appeals/{appeal_id}/messages",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422, 429),
+)
+async def send_guarded_message(
+    caller: ActingGuardianCaller, link: GuardianLink, appeal_id: UUID, body: AppealMessageIn
+) -> AppealMessageOut:
+    """在监护人所提的申诉中补充说明 · Post a message to the deciding unit, in an appeal that a guardian filed."""
+    async with caller.transaction() as session:
+        view = await post_message_for_student(session, link, appeal_id, body.to_message(), caller.at)
+    return AppealMessageOut.of(view)

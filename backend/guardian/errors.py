@@ -68,3 +68,12 @@ class GuardianOfAdult(DomainError):
     status = 403
     zh = "学生已满 {age} 周岁，须由本人在应用中办理；您可以查看。"
     en = "The student is {age} or older and must do this in the app; you may read."
+
+
+class GuardianAppealOnly(DomainError):
+    """The student filed this appeal; its messages are not for the guardian."""
+
+    code = "guardian_appeal_only"
+    status = 403
+    zh = "这件申诉由学生本人提出，往来消息只有学生能看和写；您可以和孩子一起在应用中查看。"
+    en = "The student filed this appeal, so only the student reads and writes its messages; look at it together in the app."

@@ -10,6 +10,7 @@ from backend.appeal.schemas import AgainstIn
 from backend.core.web.schema_types import LongText, OneOf, Schema
 from backend.guardian.access import GuardianAccess
 from backend.guardian.queries import GuardedStudent, Miss
+from backend.people.attachment_schemas import AttachmentIds
 from backend.roll_call.reason_texts import OUTCOME_REASONS, reason
 from backend.roll_call.rules import NotCountedReason, RollCallKind
 from backend.standing.claims.queries import ClaimState
@@ -18,19 +19,21 @@ from backend.standing.student_view.counting import NOT_COUNTED
 
 
 class GuardianClaimIn(Schema):
-    """A justified reason for a missed roll call. With files, the student or the counselor files the claim."""
+    """A justified reason for a missed roll call, with files."""
 
     reason_code: Code = Field(
         description="目录代码，见 GET /v1/guardian/justified-reasons · a code of the catalogue",
         examples=["illness"],
     )
-    text: LongText | None = Field(default=None, examples=["当天发烧就诊，病历已交辅导员"])
+    text: LongText | None = Field(default=None, examples=["当天发烧就诊，附病历"])
+    attachment_ids: AttachmentIds = Field(default_factory=list)
 
 
 class GuardianStatementIn(Schema):
     """A statement on a prompt."""
 
-    text: LongText = Field(examples=["孩子当天在医院，病历已交辅导员"])
+    text: LongText = Field(examples=["孩子当天在医院，附病历"])
+    attachment_ids: AttachmentIds = Field(default_factory=list)
 
 
 class GuardianAppealIn(Schema):
@@ -38,6 +41,7 @@ class GuardianAppealIn(Schema):
 
     against: AgainstIn
     text: LongText = Field(examples=["孩子当天在校上课，任课老师可以证明。"])
+    attachment_ids: AttachmentIds = Field(default_factory=list)
 
 
 class CounselorContactOut(BaseModel):

@@ -269,6 +269,16 @@ SAMPLES: dict[ModuleType, tuple[Sample, ...]] = {
         ("APPROVED_TO_STUDENT", "同意 · approved", face_review.APPROVED_TO_STUDENT),
         ("REFUSED_TO_STUDENT", "未同意 · refused", face_review.REFUSED_TO_STUDENT),
     ),
+    guardian: (
+        ("filed_to_student", "代报理由 · a claim", guardian.filed_to_student("claim", "张大山", "父亲")),
+        (
+            "filed_to_student",
+            "代为陈述 · a statement",
+            guardian.filed_to_student("statement", "张大山", "父亲"),
+        ),
+        ("filed_to_student", "代为申诉 · an appeal", guardian.filed_to_student("appeal", "张大山", None)),
+        ("filed_to_student", "申诉补充 · a message", guardian.filed_to_student("message", "张大山", "父亲")),
+    ),
     phone_changes: (
         ("PROPOSED_TO_STUDENT", "申请 · proposed", phone_changes.PROPOSED_TO_STUDENT),
         *(

@@ -6,11 +6,15 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from backend.appeal.filing import AgainstCheck, FileAppeal, file_appeal
+from backend.appeal.statements import NewMessage
 from backend.core.tables import AuditEntry
+from backend.notice.tables import Notice, NoticeMessage
 from backend.standing.prompts.queries import load_prompt_detail
 from backend.standing.prompts.schemas import StatementOut
 from backend.standing.prompts.statements import FileStatement, file_statement
 from backend.standing.store.tables import AppealFiled, PromptStatement, ReasonClaimRecord
+from tests.support.biometrics.pictures import encode_picture, noise_picture
 from tests.support.guardian import GuardianApi, GuardianScenario
 from tests.support.identity.scenario import problem_code
 
@@ -168,3 +172,84 @@ async def test_miss_of_another_student_cannot_be_claimed(
     async with scenario.standing.roll_call_scenario.owner_transaction() as session:
         filed = await session.scalars(select(AppealFiled.id).where(AppealFiled.student_id == other.id))
         assert filed.all() == []
+
+
+async def notices_to_student(scenario: GuardianScenario) -> list[NoticeMessage]:
+    """The notices about acts of a guardian, oldest first."""
+    query = (
+        select(NoticeMessage)
+        .join(Notice, Notice.message_id == NoticeMessage.id)
+        .where(Notice.student_id == scenario.pupil.id, NoticeMessage.kind == "guardian_filed")
+        .order_by(NoticeMessage.id)
+    )
+    async with scenario.standing.roll_call_scenario.owner_transaction() as session:
+        return list(await session.scalars(query))
+
+
+async def test_student_gets_a_notice_of_each_act(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    token = await api.issue()
+    stated = await statement(api, token)
+    assert (await api.post(stated[0], token, stated[1])).status_code == 201
+    assert (await api.post("appeals", token, appeal(missed)[1])).status_code == 201
+    found = await notices_to_student(scenario)
+    assert [each.body_zh.partition("代您")[2].partition("。")[0] for each in found] == [
+        "对一条学籍提示提交了陈述",
+        "提出了一件申诉",
+    ]
+    assert "张母（母亲）" in found[0].body_zh
+    assert found[0].data == {"prompt_id": stated[0].split("/")[1]}
+    path, body = claim(missed)
+    refused = await api.post(path, token, {**body, "reason_code": "unknown"})
+    assert refused.status_code == 422
+    assert len(await notices_to_student(scenario)) == 2
+
+
+async def test_files_are_uploaded_and_attached(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    token = await api.issue()
+    path, body = claim(missed)
+    uploaded = await api.upload(token, encode_picture(noise_picture(320, 240), "JPEG"))
+    assert uploaded.status_code == 201, uploaded.text
+    answer = await api.post(path, token, {**body, "attachment_ids": [uploaded.json()["id"]]})
+    assert answer.status_code == 201, answer.text
+    assert [each["id"] for each in answer.json()["attachments"]] == [uploaded.json()["id"]]
+    again = await api.post("appeals", token, {**appeal(missed)[1], "attachment_ids": [uploaded.json()["id"]]})
+    assert (again.status_code, problem_code(again.text)) == (422, "attachment_unusable")
+
+
+async def test_guardian_of_an_adult_uploads_nothing(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    await scenario.set_age(18)
+    answer = await api.upload(await api.issue(), encode_picture(noise_picture(320, 240), "JPEG"))
+    assert (answer.status_code, problem_code(answer.text)) == (403, "guardian_of_adult")
+
+
+async def test_messages_of_an_appeal_that_a_guardian_filed(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    token = await api.issue()
+    appeal_id = (await api.post("appeals", token, appeal(missed)[1])).json()["id"]
+    path = f"appeals/{appeal_id}/messages"
+    answer = await api.post(path, token, {"text": "补充：班主任的证明"})
+    assert (answer.status_code, answer.json()["side"]) == (201, "appellant")
+    messages = (await api.get(path, token)).json()["items"]
+    assert [each["text"] for each in messages] == ["当天在校上课", "补充：班主任的证明"]
+    assert len(await notices_to_student(scenario)) == 2
+
+
+async def test_messages_of_the_students_own_appeal_are_hidden(
+    scenario: GuardianScenario, api: GuardianApi, missed: str
+) -> None:
+    token, standing = await api.issue(), scenario.standing
+    actor = standing.student()
+    command = FileAppeal(AgainstCheck(UUID(missed)), NewMessage("不想让家里知道"))
+    async with standing.transaction(actor) as session:
+        filed = await file_appeal(session, actor, command, standing.at)
+    path = f"appeals/{filed.filed.id}/messages"
+    for answer in (await api.get(path, token), await api.post(path, token, {"text": "补充"})):
+        assert (answer.status_code, problem_code(answer.text)) == (403, "guardian_appeal_only")
+        assert "不想让家里知道" not in answer.text

@@ -174,6 +174,10 @@ class GuardianApi:
         headers = {"Authorization": f"Guardian {token}"} | ({"Idempotency-Key": key} if key else {})
         return await self.http.post(f"/v1/guardian/{path}", json=body, headers=headers)
 
+    async def upload(self, token: str, picture: bytes) -> Response:
+        headers = {"Authorization": f"Guardian {token}", "Content-Type": "image/jpeg"}
+        return await self.http.post("/v1/guardian/attachments", content=picture, headers=headers)
+
     async def issue(self, pupil: SampleStudent | None = None) -> str:
         """Let an event send an SMS, and return the token of its link."""
         standing = self.scenario.standing

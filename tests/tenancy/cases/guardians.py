@@ -15,6 +15,7 @@ from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.people.tables import Consent, Guardian, GuardianLink, Student
 from tests.support.province import SampleSchool
+from tests.tenancy.cases.files import PICTURE
 from tests.tenancy.rows import IdOf, Row
 
 LINKS = 20
@@ -41,6 +42,20 @@ MOBILE: tuple[Row, ...] = (
     _explanation("appeal", "ok", "own_appeal"),
     Row("GET /v1/guardian/appeals", "ok"),
     Row("GET /v1/guardian/appeals/{appeal_id}", "ok", path=APPEAL),
+    Row(
+        "GET /v1/guardian/appeals/{appeal_id}/messages",
+        "403",
+        path=APPEAL,
+        note="of the student's own appeal",
+    ),
+    Row(
+        "POST /v1/guardian/appeals/{appeal_id}/messages",
+        "403",
+        {"text": "补充说明"},
+        path=APPEAL,
+        note="in the student's own appeal",
+    ),
+    Row("POST /v1/guardian/attachments", "ok", content=PICTURE, media="image/jpeg"),
     Row(
         "POST /v1/guardian/roll-calls/{roll_call_id}/reason-claims",
         "ok/409",

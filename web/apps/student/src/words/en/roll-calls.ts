@@ -3,6 +3,17 @@ import type { rollCalls as zh } from '../zh/roll-calls.ts'
 export const rollCalls: typeof zh = {
   empty: 'There is no roll call now.',
   emptyNext: 'You get a notice when there is one, and it appears here.',
+  chooseTerm: 'Term',
+  total: 'Roll calls in this term: {n}',
+  number: {
+    present: 'Present',
+    missed: 'Missed',
+    excused: 'Excused',
+    exempt: 'Exempt',
+    undetermined: 'Undetermined',
+    open: 'No result yet',
+  },
+  countedOf: 'Missed: {missed}, of which {n} count.',
   history: 'All roll calls',
   openTitle: 'Now',
   launcher: 'Launched by {name}',

@@ -1,6 +1,17 @@
 export const rollCalls = {
   empty: '现在没有点名。',
   emptyNext: '有点名时会发消息，也会显示在这里。',
+  chooseTerm: '学期',
+  total: '本学期核验 {n} 次',
+  number: {
+    present: '已核验',
+    missed: '未按时核验',
+    excused: '有正当理由',
+    exempt: '不需参加',
+    undetermined: '待认定',
+    open: '尚无结果',
+  },
+  countedOf: '未按时核验 {missed} 次，其中 {n} 次计入次数。',
   history: '全部点名记录',
   openTitle: '正在进行',
   launcher: '{name} 发起',

@@ -90,8 +90,8 @@ STAFF_ROUTERS = (
     "backend.staff_api.notices",
 )
 MOBILE_PREFIX, STAFF_PREFIX = "/mobile", "/staff"
-WEB_APPS = ("m", "c")
-"""The paths of the student app and of the counselor page."""
+WEB_APPS = ("m", "c", "console")
+"""The paths of the student app, of the counselor page and of the console."""
 
 
 ApiName = Literal["mobile", "staff"]

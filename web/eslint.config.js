@@ -23,7 +23,10 @@ export default typescript.config(
       'vue/no-static-inline-styles': 'error',
       'vue/block-lang': ['error', { script: { lang: 'ts' } }],
       'vue/component-api-style': ['error', ['script-setup']],
-      'vue/no-undef-components': ['error', { ignorePatterns: ['^van-', '^Van', '^router-', '^Router'] }],
+      'vue/no-undef-components': [
+        'error',
+        { ignorePatterns: ['^van-', '^Van', '^el-', '^El', '^router-', '^Router'] },
+      ],
       'vuejs-accessibility/label-has-for': 'off',
     },
   },

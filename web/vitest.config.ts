@@ -1,15 +1,16 @@
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
 
+import { elementPlusComponents } from './build/element-plus.ts'
 import { iconFont, vantComponents } from './build/vant.ts'
 
 export default defineConfig({
-  plugins: [iconFont(), vue(), vantComponents()],
+  plugins: [iconFont(), vue(), vantComponents(), elementPlusComponents()],
   test: {
     environment: 'happy-dom',
     include: ['packages/*/tests/**/*.test.ts', 'apps/*/tests/**/*.test.ts'],
     css: { include: /theme\.css/ },
     restoreMocks: true,
-    server: { deps: { inline: ['vant'] } },
+    server: { deps: { inline: ['vant', 'element-plus'] } },
   },
 })

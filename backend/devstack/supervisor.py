@@ -57,6 +57,7 @@ DEV_PROGRAMS = (
     Program("worker", ("--filter", "python", "{bin}/dianming worker", *SOURCES), command="watchfiles"),
     Program("student", (*_NPM, "apps/student"), command="python"),
     Program("counselor", (*_NPM, "apps/counselor"), command="python"),
+    Program("console", (*_NPM, "apps/console"), command="python"),
 )
 """The programs of `make dev`. Vite serves the web apps and passes requests of the APIs on."""
 LAN_PROGRAMS = (
@@ -96,11 +97,11 @@ class LanPorts:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """TCP ports of this run, on the loopback address. `vite` are those of the student app and of the counselor page."""
+    """TCP ports of this run, on the loopback address. `vite` are those of the three web apps."""
 
     api: int
     gateway: int
-    vite: tuple[int, int] | None = None
+    vite: tuple[int, int, int] | None = None
     lan: "LanPorts | None" = None
 
     @property
@@ -149,7 +150,8 @@ def choose_ports(requested: str | None, *, dev: bool = False, lan: str | None = 
     if not dev:
         return Ports(api, gateway)
     student = next_free(VITE_PORT, frozenset({api, gateway}))
-    return Ports(api, gateway, (student, next_free(student + 1, frozenset({api, gateway}))))
+    counselor = next_free(student + 1, frozenset({api, gateway}))
+    return Ports(api, gateway, (student, counselor, next_free(counselor + 1, frozenset({api, gateway}))))
 
 
 def log(line: str) -> None:
@@ -214,12 +216,14 @@ def vite_environment(ports: Ports) -> dict[str, str]:
     """Return what the Vite servers of `make dev` read (web/build/app.ts)."""
     if ports.vite is None:
         return {}
-    student, counselor = ports.vite
+    student, counselor, console = ports.vite
     return {
         "DIANMING_DEV_API": f"http://{HOST}:{ports.api}",
         "DIANMING_DEV_PORT": str(student),
         "DIANMING_DEV_COUNSELOR": f"http://{HOST}:{counselor}",
         "DIANMING_DEV_COUNSELOR_PORT": str(counselor),
+        "DIANMING_DEV_CONSOLE": f"http://{HOST}:{console}",
+        "DIANMING_DEV_CONSOLE_PORT": str(console),
     }
 
 
@@ -265,6 +269,7 @@ def ready_banner(ports: Ports) -> str:
             f"  点名已就绪 · Dianming is running  {api}",
             f"  学生端 · student app               {web}/m/",
             f"  辅导员端 · counselor page          {web}/c/",
+            f"  管理台 · console                   {web}/console/",
             f"  接口文档 · API documents           {api}/staff/docs  {api}/mobile/docs",
             f"  短信网关（模拟）· fake SMS gateway  http://{HOST}:{ports.gateway}",
             "  停止 · stop                        Ctrl-C",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 from backend.org.paths import is_below
 from backend.people.categories import STANDING_CODES
@@ -14,6 +14,7 @@ Kind = str
 SPOT_CHECK: Kind = "spot_check"
 REHEARSAL: Kind = "rehearsal"
 RollCallKind = Literal["spot_check", "registration", "rehearsal", "school_own"]
+KINDS: tuple[Kind, ...] = get_args(RollCallKind)
 Phase = Literal["scheduled", "announced", "open", "closing", "settled", "voided"]
 """The phase of a roll call for staff."""
 StudentPhase = Literal["announced", "open", "closed", "voided"]

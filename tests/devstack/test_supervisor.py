@@ -150,19 +150,20 @@ def busy_port() -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def test_dev_serves_both_apps_at_one_origin_that_proofs_contain() -> None:
+def test_dev_serves_all_apps_at_one_origin_that_proofs_contain() -> None:
     ports = choose_ports(None, dev=True)
     assert ports.vite is not None
     environment = supervisor.vite_environment(ports)
     assert ports.public_url == f"http://127.0.0.1:{ports.vite[0]}"
     assert environment["DIANMING_DEV_API"] == f"http://127.0.0.1:{ports.api}"
     assert environment["DIANMING_DEV_COUNSELOR"].endswith(f":{ports.vite[1]}")
-    assert len({ports.api, ports.gateway, *ports.vite}) == 4
+    assert environment["DIANMING_DEV_CONSOLE"].endswith(f":{ports.vite[2]}")
+    assert len({ports.api, ports.gateway, *ports.vite}) == 5
 
 
 def test_programs_of_dev_reload_every_package_of_the_product() -> None:
     by_name = {program.name: program for program in supervisor.DEV_PROGRAMS}
-    assert set(by_name) == {"gateway", "api", "worker", "student", "counselor"}
+    assert set(by_name) == {"gateway", "api", "worker", "student", "counselor", "console"}
     for name in ("api", "worker"):
         assert set(supervisor.SOURCES) <= set(by_name[name].arguments)
     assert all((ROOT / source).is_dir() for source in supervisor.SOURCES)

@@ -84,9 +84,7 @@ async def browser(camera: FakeCamera) -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def observe(opened: Visit, request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """Observe a page during the test of a fixture."""
-
+async def _observed(opened: Visit, request: pytest.FixtureRequest) -> AsyncIterator[None]:
     def has_failed() -> bool:
         return bool(request.node.stash.get(HAS_FAILED, False))
 
@@ -97,14 +95,14 @@ async def observe(opened: Visit, request: pytest.FixtureRequest) -> AsyncIterato
 @pytest.fixture
 async def phone(browser: Browser, system: System, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
     """A page on a new phone, on the campus of the first school."""
-    async with visit(browser, system, PHONE) as opened, observe(opened, request):
+    async with visit(browser, system, PHONE) as opened, _observed(opened, request):
         yield opened
 
 
 @pytest.fixture
 async def desktop(browser: Browser, system: System, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
     """A page on a desktop computer."""
-    async with visit(browser, system, DESKTOP) as opened, observe(opened, request):
+    async with visit(browser, system, DESKTOP) as opened, _observed(opened, request):
         yield opened
 
 
@@ -123,5 +121,5 @@ async def student(activated: Student, request: pytest.FixtureRequest) -> AsyncIt
     await activated.visit.context.set_offline(False)
     await activated.visit.context.grant_permissions(list(PERMISSIONS))
     await activated.visit.context.set_geolocation(CAMPUS)
-    async with observe(activated.visit, request):
+    async with _observed(activated.visit, request):
         yield activated

@@ -7,7 +7,7 @@ from backend.core.web.security_headers import CONTENT_SECURITY_POLICY
 from tests.e2e.camera import FakeCamera, plain_picture
 from tests.e2e.pages import Visit
 
-PAGES = {"/m/": "注册本机", "/c/": "登录"}
+PAGES = {"/m/": "注册本机", "/c/": "登录"}  # the installable ones
 DOCUMENT_PAGES = ("/staff/docs", "/mobile/docs")
 
 

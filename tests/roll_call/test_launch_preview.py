@@ -12,12 +12,16 @@ from backend.core.app_context import AppContext
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.database import Database
 from backend.core.errors import DomainError
+from backend.identity.tables import Account
 from backend.org.terms import NewTerm, Vacation, declare_vacation, get_term, open_term
 from backend.people.tables import ClassCounselor, Student
+from backend.roll_call.errors import LaunchNotPermitted
 from backend.roll_call.launch.audience import Audience, Sample
 from backend.roll_call.launch.checks import LaunchPlan, LaunchRollCall
+from backend.roll_call.launch.options import load_launch_options
 from backend.roll_call.launch.preview import LaunchPreview, preview_launch
 from backend.roll_call.launch.service import launch_roll_call
+from backend.roll_call.rules import KINDS
 from backend.roll_call.tables import Obligation, RollCall, RollCallSchool
 from tests.support.leave import LeaveScenario, create_leave_scenario
 from tests.support.province import province_account, registrar_account
@@ -65,12 +69,20 @@ async def launch(scenario: RollCallScenario, wanted: LaunchRollCall, actor: Acto
 
 @pytest.fixture
 async def mixed(leave: LeaveScenario) -> RollCallScenario:
-    """A school with a site, leave, a part-time, a suspended and an activated student, and a class without counselor."""
+    """A school with a site, leave, a part-time, a suspended and an activated student; its sister's first class has no counselor.
+
+    All counselors have accounts.
+    """
     scenario = leave.roll_call_scenario
     await scenario.file_site()
     await leave.request_approved(pupil=scenario.school.students[0])
     part_time, suspended = scenario.school.students[1:3]
     await scenario.activate(scenario.school.students[3])
+    for school, klass in (
+        *((scenario.school, each) for each in scenario.school.classes),
+        *((scenario.world.sister, each) for each in scenario.world.sister.classes[:2]),
+    ):
+        await scenario.account("counselor", school, klass)
     async with scenario.owner_transaction() as session:
         (await session.get_one(Student, part_time.id)).study_form = "part_time"
         (await session.get_one(Student, suspended.id)).standing = "02"
@@ -125,6 +137,19 @@ async def test_preview_names_what_is_missing_in_each_school(mixed: RollCallScena
     assert (school.counts.without_counselor, school.counts.not_activated) == (0, students - 3)
     without = len(mixed.world.sister.classes[0].students)
     assert (sister.counts.without_counselor, sister.counts.not_activated) == (without, others)
+
+
+async def test_counselor_without_an_active_account_does_not_count(mixed: RollCallScenario) -> None:
+    klass = mixed.school.classes[0]
+    async with mixed.owner_transaction() as session:
+        account = (
+            await session.scalars(select(Account).where(Account.counselor_id == klass.counselor_id))
+        ).one()
+        account.status = "disabled"
+    shown = {each.id: each for each in (await preview(mixed, command(mixed))).schools}
+    exempt = {each.id for each in mixed.school.students[1:3]}
+    owing = [each for each in klass.students if each.id not in exempt]
+    assert shown[mixed.school.id].counts.without_counselor == len(owing)
 
 
 async def _overlap(scenario: RollCallScenario) -> LaunchRollCall:
@@ -217,3 +242,23 @@ async def test_preview_writes_nothing(scenario: RollCallScenario) -> None:
         await preview_launch(session, actor, command(scenario), scenario.clock())
         assert await session.scalar(text("SELECT pg_current_xact_id_if_assigned()")) is None
         assert await session.scalar(text("SHOW transaction_read_only")) == "on"
+
+
+@pytest.mark.clause("HN334-3.4")
+async def test_options_are_the_kinds_that_a_launch_accepts(mixed: RollCallScenario) -> None:
+    accepted: dict[str, set[str]] = {}
+    for role, actor in {"bureau": mixed.bureau, "registrar": mixed.registrar}.items():
+        async with mixed.app_context.database.transaction(actor.scope) as session:
+            options = {each.kind: each for each in await load_launch_options(session, actor, mixed.clock())}
+        accepted[role] = set()
+        for kind in KINDS:
+            wanted = replace(command(mixed), kind=kind, audience=Audience())
+            try:
+                shown = await preview(mixed, wanted, actor)
+            except LaunchNotPermitted:
+                continue
+            accepted[role].add(kind)
+            assert shown.plan.bounds == options[kind].bounds
+        assert set(options) == accepted[role]
+    assert accepted["bureau"] == {"spot_check"}
+    assert "spot_check" not in accepted["registrar"]

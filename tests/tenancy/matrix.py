@@ -286,6 +286,7 @@ STAFF: tuple[Row, ...] = (
         note="with invalid content",
     ),
     Row("GET /v1/roster-template", "ok       ok     ok        ok"),
+    Row("GET /v1/launch-options", "ok       ok     ok        ok"),
     Row(
         "POST /v1/roll-calls/preview",
         "ok       ok     403       403",

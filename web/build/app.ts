@@ -2,13 +2,16 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import vue from '@vitejs/plugin-vue'
-import { defineConfig, type ProxyOptions, type UserConfig } from 'vite'
+import { defineConfig, type PluginOption, type ProxyOptions, type UserConfig } from 'vite'
 import { VitePWA } from 'vite-plugin-pwa'
 
+import { elementPlusComponents } from './element-plus.ts'
 import { iconFont, vantComponents } from './vant.ts'
 
 /** What differs between the apps. */
 export interface AppOptions {
+  /** The component library: Vant on phones, Element Plus in the console. */
+  components?: 'vant' | 'element-plus'
   /** The path under which the server publishes the app, with slashes: `/m/`. */
   base: `/${string}/`
   name: string
@@ -29,44 +32,49 @@ function licenceOf({ name }: { name: string }): string {
   return `/* @vladmandic/face-api, with TensorFlow.js (Apache License 2.0)\n\n${text}*/`
 }
 
+/** The plugins of an app for phones, which a person can install and open without a network. */
+function phonePlugins(options: AppOptions): PluginOption[] {
+  return [
+    iconFont(),
+    vue(),
+    vantComponents(),
+    VitePWA({
+      strategies: 'injectManifest',
+      srcDir: 'src',
+      filename: 'sw.ts',
+      injectRegister: false,
+      manifest: {
+        id: options.base,
+        name: options.name,
+        short_name: options.shortName,
+        description: options.description,
+        lang: 'zh-CN',
+        dir: 'ltr',
+        start_url: options.base,
+        scope: options.base,
+        display: 'standalone',
+        theme_color: '#0b57a4',
+        background_color: '#ffffff',
+        icons: [
+          { src: 'icon-192.png', sizes: '192x192', type: 'image/png' },
+          { src: 'icon-512.png', sizes: '512x512', type: 'image/png' },
+          { src: 'icon-512.png', sizes: '512x512', type: 'image/png', purpose: 'maskable' },
+        ],
+      },
+      // The helper that looks for faces is large, and works only while the camera does: it is fetched when first used.
+      injectManifest: {
+        globPatterns: ['**/*.{js,css,html,svg,woff2}'],
+        globIgnores: ['**/face.worker-*.js'],
+      },
+    }),
+  ]
+}
+
 /** The Vite configuration of an app: the build goes to `web/dist/<base>`. */
 export function defineApp(options: AppOptions): UserConfig {
   return defineConfig({
     base: options.base,
-    plugins: [
-      iconFont(),
-      vue(),
-      vantComponents(),
-      VitePWA({
-        strategies: 'injectManifest',
-        srcDir: 'src',
-        filename: 'sw.ts',
-        injectRegister: false,
-        manifest: {
-          id: options.base,
-          name: options.name,
-          short_name: options.shortName,
-          description: options.description,
-          lang: 'zh-CN',
-          dir: 'ltr',
-          start_url: options.base,
-          scope: options.base,
-          display: 'standalone',
-          theme_color: '#0b57a4',
-          background_color: '#ffffff',
-          icons: [
-            { src: 'icon-192.png', sizes: '192x192', type: 'image/png' },
-            { src: 'icon-512.png', sizes: '512x512', type: 'image/png' },
-            { src: 'icon-512.png', sizes: '512x512', type: 'image/png', purpose: 'maskable' },
-          ],
-        },
-        // The helper that looks for faces is large, and works only while the camera does: it is fetched when first used.
-        injectManifest: {
-          globPatterns: ['**/*.{js,css,html,svg,woff2}'],
-          globIgnores: ['**/face.worker-*.js'],
-        },
-      }),
-    ],
+    plugins: options.components === 'element-plus' ? [vue(), elementPlusComponents()] : phonePlugins(options),
     publicDir: fileURLToPath(new URL('../public', import.meta.url)),
     define: {
       __VUE_OPTIONS_API__: false,

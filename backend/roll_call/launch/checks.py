@@ -69,6 +69,16 @@ class WindowBounds:
     maximum: timedelta
 
 
+def window_bounds(policy: PolicyAt, kind: rules.Kind) -> WindowBounds:
+    """The shortest and the longest permitted window of a kind."""
+    maximum = (
+        "roll_call.spot_check.window_maximum"
+        if kind == rules.SPOT_CHECK
+        else "roll_call.school.window_maximum"
+    )
+    return WindowBounds(policy.duration("roll_call.window.minimum"), policy.duration(maximum))
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
     """A command with the units, the policy and the window that it means."""
@@ -92,12 +102,7 @@ class LaunchPlan:
     @property
     def bounds(self) -> WindowBounds:
         """The shortest and the longest permitted window."""
-        maximum = (
-            "roll_call.spot_check.window_maximum"
-            if self.command.kind == rules.SPOT_CHECK
-            else "roll_call.school.window_maximum"
-        )
-        return WindowBounds(self.policy.duration("roll_call.window.minimum"), self.policy.duration(maximum))
+        return window_bounds(self.policy, self.command.kind)
 
     @property
     def confirmation_limit(self) -> int:

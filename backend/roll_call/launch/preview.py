@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import and_, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from backend.campus.queries import effective_versions
 from backend.core.actor import Actor
@@ -40,6 +41,7 @@ class PreviewCounts:
     """Students of the audience. `without_counselor` and `not_activated` count those who owe presence, on leave or not.
 
     `full_time` is the number who would owe presence without filters and without a sample.
+    A counselor counts with an active account only, as for the readiness of a school.
     """
 
     full_time: int = 0
@@ -142,20 +144,24 @@ async def _count_students(
 def _select_counts(plan: LaunchPlan, context: AudienceContext) -> Any:
     students = select_obligations(plan.command.audience, context).subquery("audience")
     owing = students.c.duty != "exempt"
+    own_account = aliased(Account)
+    counselled = (
+        select(ClassCounselor.class_id)
+        .join(own_account, own_account.counselor_id == ClassCounselor.counselor_id)
+        .where(ClassCounselor.until.is_(None), own_account.status == "active")
+        .distinct()
+        .subquery("counselled")
+    )
     return (
         select(
             students.c.school_id,
             students.c.duty,
             students.c.reason,
             func.count(),
-            func.count().filter(owing, ClassCounselor.id.is_(None)),
+            func.count().filter(owing, counselled.c.class_id.is_(None)),
             func.count().filter(owing, Account.id.is_(None)),
         )
-        .outerjoin_from(
-            students,
-            ClassCounselor,
-            and_(ClassCounselor.class_id == students.c.class_id, ClassCounselor.until.is_(None)),
-        )
+        .outerjoin_from(students, counselled, counselled.c.class_id == students.c.class_id)
         .outerjoin(Account, and_(Account.student_id == students.c.student_id, Account.status == "active"))
         .group_by(students.c.school_id, students.c.duty, students.c.reason)
     )

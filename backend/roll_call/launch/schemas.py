@@ -13,6 +13,7 @@ from backend.identity.passkeys.schemas import SecondFactorIn
 from backend.roll_call import reason_texts
 from backend.roll_call.launch.audience import Audience, Sample
 from backend.roll_call.launch.checks import LaunchRollCall
+from backend.roll_call.launch.options import LaunchOption
 from backend.roll_call.launch.preview import LaunchPreview, PreviewCounts, PreviewSchool
 from backend.roll_call.launch.service import Launched
 from backend.roll_call.rules import DUTY_REASONS, RollCallKind
@@ -143,7 +144,7 @@ class PreviewCountsOut(BaseModel):
     exempt: int = Field(description="need not take part: part-time, suspended, …")
     reasons: list[NotOwingReasonOut]
     students_without_counselor: int = Field(
-        description="应核验而所在班级没有辅导员 · owe presence, and the class has no counselor"
+        description="应核验而所在班级没有已激活的辅导员 · owe presence, and the class has no counselor with an active account"
     )
     students_not_activated: int = Field(
         description="应核验而尚未激活账号 · owe presence, and have not activated their account"
@@ -209,6 +210,20 @@ class WindowBoundsOut(BaseModel):
     minimum_minutes: int = Field(examples=[60])
     maximum_minutes: int = Field(examples=[240])
     earliest_notice_at: datetime
+
+
+class LaunchOptionOut(BaseModel):
+    """A kind that the caller may launch."""
+
+    kind: Annotated[str, OneOf(RollCallKind)] = Field(examples=["spot_check"])
+    minimum_minutes: int = Field(description="时段最短分钟数 · shortest window", examples=[60])
+    maximum_minutes: int = Field(description="时段最长分钟数 · longest window", examples=[240])
+
+    @classmethod
+    def of(cls, option: LaunchOption) -> Self:
+        """Build the response for an option."""
+        minimum, maximum = option.bounds.minimum // _MINUTE, option.bounds.maximum // _MINUTE
+        return cls(kind=option.kind, minimum_minutes=minimum, maximum_minutes=maximum)
 
 
 class LaunchPreviewOut(BaseModel):

@@ -30,8 +30,15 @@ from backend.roll_call import reason_texts, results, staff_queries, voiding
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.check_in.history import Attempt, load_attempt_history
 from backend.roll_call.launch import service as launch_service
+from backend.roll_call.launch.options import load_launch_options
 from backend.roll_call.launch.preview import preview_launch
-from backend.roll_call.launch.schemas import ConfirmedLaunchIn, LaunchedOut, LaunchIn, LaunchPreviewOut
+from backend.roll_call.launch.schemas import (
+    ConfirmedLaunchIn,
+    LaunchedOut,
+    LaunchIn,
+    LaunchOptionOut,
+    LaunchPreviewOut,
+)
 from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.reason_texts import explain_refusal
 from backend.roll_call.reminders import send_reminder
@@ -54,6 +61,14 @@ from backend.staff_api.pagination import SearchText, build_page, cursor_id
 from backend.standing.student_view.counting import MissCounting, judge_miss, load_positions
 
 router = APIRouter(prefix="/v1", tags=["点名核验 · roll calls"])
+
+
+@router.get("/launch-options", responses=problem_responses(401, 422))
+async def list_launch_options(caller: StaffCaller) -> list[LaunchOptionOut]:
+    """可以发起的种类及时段长短 · The kinds that the caller may launch, with the bounds of the window."""
+    async with caller.transaction() as session:
+        options = await load_launch_options(session, caller.actor, caller.at)
+    return [LaunchOptionOut.of(each) for each in options]
 
 
 @router.post("/roll-calls/preview", responses=problem_responses(401, 403, 404, 422))

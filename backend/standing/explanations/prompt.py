@@ -298,7 +298,7 @@ def _student_steps(prompt: PromptExplanationInput) -> Iterable[Bilingual]:
         )
     else:
         yield Bilingual(
-            "请尽快到校，或联系辅导员。如果您那段时间其实在校，请请辅导员更正记录。",
+            "请尽快到校，或联系辅导员。如果您那段时间其实在校，请联系辅导员更正记录。",
             "Come to school or contact your counselor soon. If you were at school during that time, ask for the record to be corrected.",
         )
     yield HELP

@@ -1,6 +1,7 @@
 import { defineApp } from '../../build/app.ts'
 
 const COUNSELOR = process.env['DIANMING_DEV_COUNSELOR'] ?? 'http://127.0.0.1:5174'
+const CONSOLE = process.env['DIANMING_DEV_CONSOLE'] ?? 'http://127.0.0.1:5175'
 
 export default defineApp({
   base: '/m/',
@@ -8,6 +9,6 @@ export default defineApp({
   shortName: '点名',
   description: '在校核验、请假与消息',
   port: Number(process.env['DIANMING_DEV_PORT'] ?? 5173),
-  // Proofs name the origin, so in development both apps share the one of the student app.
-  proxy: { '/c/': { target: COUNSELOR, ws: true } },
+  // Proofs name the origin, so in development all apps share the one of the student app.
+  proxy: { '/c/': { target: COUNSELOR, ws: true }, '/console/': { target: CONSOLE, ws: true } },
 })

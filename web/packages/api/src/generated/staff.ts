@@ -1211,6 +1211,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/launch-options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Launch Options
+         * @description 可以发起的种类及时段长短 · The kinds that the caller may launch, with the bounds of the window.
+         */
+        get: operations["listLaunchOptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/leave-requests": {
         parameters: {
             query?: never;
@@ -8136,6 +8156,30 @@ export interface components {
             title: string;
         };
         /**
+         * LaunchOptionOut
+         * @description A kind that the caller may launch.
+         */
+        LaunchOptionOut: {
+            /**
+             * Kind
+             * @example spot_check
+             * @enum {string}
+             */
+            kind: "spot_check" | "registration" | "rehearsal" | "school_own";
+            /**
+             * Maximum Minutes
+             * @description 时段最长分钟数 · longest window
+             * @example 240
+             */
+            maximum_minutes: number;
+            /**
+             * Minimum Minutes
+             * @description 时段最短分钟数 · shortest window
+             * @example 60
+             */
+            minimum_minutes: number;
+        };
+        /**
          * LaunchPreviewOut
          * @description What the launch of the same body would do now. Nothing is written.
          */
@@ -10032,7 +10076,7 @@ export interface components {
             students_not_activated: number;
             /**
              * Students Without Counselor
-             * @description 应核验而所在班级没有辅导员 · owe presence, and the class has no counselor
+             * @description 应核验而所在班级没有已激活的辅导员 · owe presence, and the class has no counselor with an active account
              */
             students_without_counselor: number;
         };
@@ -10077,7 +10121,7 @@ export interface components {
             students_not_activated: number;
             /**
              * Students Without Counselor
-             * @description 应核验而所在班级没有辅导员 · owe presence, and the class has no counselor
+             * @description 应核验而所在班级没有已激活的辅导员 · owe presence, and the class has no counselor with an active account
              */
             students_without_counselor: number;
         };
@@ -16694,6 +16738,35 @@ export interface operations {
                      *     ]
                      */
                     "application/json": components["schemas"]["JustifiedReasonOut"][];
+                };
+            };
+        };
+    };
+    listLaunchOptions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "kind": "spot_check",
+                     *         "minimum_minutes": 60,
+                     *         "maximum_minutes": 240
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["LaunchOptionOut"][];
                 };
             };
         };

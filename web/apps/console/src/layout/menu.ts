@@ -1,0 +1,26 @@
+import type { StaffSchemas } from '@dianming/api/staff'
+
+/** The kinds of account that work in the console. Counselors have the page at /c/. */
+export type Role = Exclude<StaffSchemas['StaffMeOut']['kind'], 'student' | 'counselor'>
+
+/** An entry of the menu: the name of its route, and who sees it. */
+export interface MenuEntry {
+  id: string
+  route: string
+  label: string
+  roles: readonly Role[]
+}
+
+const ALL: readonly Role[] = ['province', 'bureau', 'registrar']
+
+/** The menu in the order of a working day. */
+export const MENU: readonly MenuEntry[] = [
+  { id: 'home', route: 'home', label: 'menu.home', roles: ALL },
+  { id: 'launch', route: 'launch', label: 'menu.launch', roles: ALL },
+  { id: 'roll-calls', route: 'roll-calls', label: 'menu.rollCalls', roles: ALL },
+]
+
+/** What a role sees of the menu. */
+export function menuFor(role: string | undefined): MenuEntry[] {
+  return MENU.filter((each) => (each.roles as readonly string[]).includes(role ?? ''))
+}

@@ -1,0 +1,79 @@
+import { useSession } from '@dianming/staff'
+import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+
+import type { Role } from './layout/menu.ts'
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    /** The page needs no sign-in. */
+    public?: boolean
+    /** The entry of the menu that the page belongs to. */
+    menu?: string
+    /** The key of the title. */
+    title?: string
+    /** The roles that may open the page; without it, all of staff. */
+    roles?: readonly Role[]
+    /** The page fills the screen, without menu and header. */
+    bare?: boolean
+  }
+}
+
+const rollCalls = { menu: 'roll-calls', title: 'menu.rollCalls' } as const
+
+const routes: RouteRecordRaw[] = [
+  {
+    path: '/',
+    name: 'home',
+    component: () => import('./pages/Home.vue'),
+    meta: { menu: 'home', title: 'menu.home' },
+  },
+  {
+    path: '/roll-calls',
+    name: 'roll-calls',
+    component: () => import('./roll-calls/RollCallList.vue'),
+    meta: rollCalls,
+  },
+  {
+    path: '/roll-calls/launch',
+    name: 'launch',
+    component: () => import('./roll-calls/launch/LaunchWizard.vue'),
+    meta: { menu: 'launch', title: 'menu.launch' },
+  },
+  {
+    path: '/roll-calls/:id',
+    name: 'roll-call',
+    component: () => import('./roll-calls/board/LiveBoard.vue'),
+    meta: rollCalls,
+  },
+  {
+    path: '/roll-calls/:id/wall',
+    name: 'wall',
+    component: () => import('./roll-calls/board/WallScreen.vue'),
+    meta: { ...rollCalls, bare: true },
+  },
+  {
+    path: '/sign-in',
+    name: 'sign-in',
+    component: () => import('./pages/SignIn.vue'),
+    meta: { public: true, title: 'signIn.title' },
+  },
+  {
+    path: '/:rest(.*)',
+    name: 'not-found',
+    component: () => import('./pages/NotFound.vue'),
+    meta: { public: true, title: 'error.notFound' },
+  },
+]
+
+export function createAppRouter() {
+  const router = createRouter({
+    history: createWebHistory('/console/'),
+    routes,
+    scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+  })
+  router.beforeEach((to) => {
+    if (to.meta.public || useSession().isSignedIn) return true
+    return { name: 'sign-in', query: to.path === '/' ? {} : { next: to.fullPath } }
+  })
+  return router
+}

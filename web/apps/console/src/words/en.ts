@@ -1,0 +1,4 @@
+import { rollCallsEn } from './en/roll-calls.ts'
+import { shellEn } from './en/shell.ts'
+
+export const en = { ...shellEn, ...rollCallsEn }

@@ -1,0 +1,57 @@
+import type { shellZh } from '../zh/shell.ts'
+
+export const shellEn: typeof shellZh = {
+  console: { name: 'Dianming console', menu: 'Menu', skip: 'Skip to the main content' },
+  role: {
+    province: 'province',
+    bureau: 'bureau',
+    registrar: 'school',
+    counselor: 'counselor',
+    student: 'student',
+  },
+  menu: { home: 'Home', launch: 'Launch', rollCalls: 'Roll calls' },
+  signIn: {
+    title: 'Sign in',
+    login: 'Account',
+    password: 'Password',
+    totp: 'Code',
+    totpHint: '6 digits of your authenticator app',
+    submit: 'Sign in',
+    passkey: 'Sign in with a passkey',
+    activate: 'First time: activate your account',
+    lost: 'Lost the authenticator or the password: ask the administrator of your superior to reset it, then activate again.',
+  },
+  counselor: {
+    title: 'Use the counselor page',
+    text: 'Your account is a counselor account. Roll calls, leave and attestation are on the counselor page.',
+    open: 'Open the counselor page',
+  },
+  list: {
+    pages: 'Pages',
+    first: 'First page',
+    back: 'Previous',
+    next: 'Next',
+    page: 'Page {n}',
+    empty: 'Nothing matches',
+    search: 'Search',
+    all: 'All',
+    total: '{n} in all',
+    totalAtLeast: 'more than {n}',
+  },
+  home: {
+    waiting: 'Waiting for me',
+    nothingWaiting: 'Nothing waits for you',
+    running: 'Running now',
+    nothingRunning: 'No roll call is running now',
+    upTo: '{n}+',
+    queue: {
+      prompts: 'Prompts',
+      claims: 'Reason claims',
+      leave: 'Leave to decide',
+      returns: 'Returns to confirm',
+      corrections: 'Corrections of records',
+      portraits: 'Portraits to review',
+      looks: 'Pictures to compare',
+    },
+  },
+}

@@ -148,11 +148,11 @@ def _summarise(preview: PromptPreview, effect: DecisionEffect) -> Bilingual:
     if effect.locks:
         parts.append(LOCKED)
     parts += [_describe_part(part) for part in effect.aid]
-    if effect.aid_waits_for:
+    if not effect.aid:
+        parts.append(Bilingual("没有未发放的资助可撤回", "there is no unpaid aid to withdraw"))
+    elif effect.aid_waits_for:
         waits = join_phrases(blocker_words(code) for code in effect.aid_waits_for)
         parts.append(Bilingual(f"资助暂不撤回：{waits.zh}", f"the aid is not withdrawn yet: {waits.en}"))
-    elif not effect.aid:
-        parts.append(Bilingual("没有未发放的资助可撤回", "there is no unpaid aid to withdraw"))
     return Bilingual("；".join(each.zh for each in parts), "; ".join(each.en for each in parts))
 
 

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, BrowserContext, Geolocation, Page
 
-from tests.e2e.system import ROOT, System
+from tests.e2e.system import ROOT
 
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 SERIOUS = frozenset({"serious", "critical"})
@@ -23,6 +23,13 @@ PHONE: dict[str, Any] = {
     "has_touch": True,
 }
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+
+
+class Served(Protocol):
+    """What a browser can visit."""
+
+    @property
+    def url(self) -> str: ...
 
 
 @dataclass(slots=True)
@@ -62,7 +69,7 @@ class Visit:
 
 
 @asynccontextmanager
-async def visit(browser: Browser, system: System, device: dict[str, Any]) -> AsyncIterator[Visit]:
+async def visit(browser: Browser, system: Served, device: dict[str, Any]) -> AsyncIterator[Visit]:
     """A page in a new context on a device."""
     context = await browser.new_context(
         **device,

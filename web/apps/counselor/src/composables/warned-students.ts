@@ -1,10 +1,11 @@
 import { readAll, useSession } from '@dianming/staff'
 import { useQuery } from '@tanstack/vue-query'
+import { computed } from 'vue'
 
-/** Students of the own classes with a current warning: near a limit, or absent. */
+/** Students of the own classes with a current warning: near a limit, or absent; also by id. */
 export function useWarnedStudents() {
   const { api } = useSession()
-  return useQuery({
+  const query = useQuery({
     queryKey: ['warned-students'],
     queryFn: ({ signal }) =>
       readAll((cursor) =>
@@ -13,5 +14,8 @@ export function useWarnedStudents() {
           signal,
         }),
       ),
+    staleTime: 60_000,
   })
+  const byId = computed(() => new Map((query.data.value ?? []).map((each) => [each.student_id, each])))
+  return { ...query, byId }
 }

@@ -1,13 +1,14 @@
 import { ApiError, content } from '@dianming/api'
 import { accuracyBand, type Fix, PositionProblem, takeFix } from '@dianming/device'
-import { readAll, useAct, useSession } from '@dianming/staff'
+import type { StaffSchemas } from '@dianming/api/staff'
+import { useAct, useBilingual, useSession } from '@dianming/staff'
 import { useQuery } from '@tanstack/vue-query'
 import { computed, ref } from 'vue'
 
+import { limitFor } from './attestation-limits.ts'
 import { CODE_DIGITS } from './card-code.ts'
 
-/** Why the phone was not used, in the words that are recorded. */
-export const REASONS = ['手机损坏', '无智能手机', '摄像头损坏', '行动不便'] as const
+type ReasonCode = StaffSchemas['AttestationReasonOut']['code']
 
 /** A position older than this is measured again before it is sent. */
 const FRESH_MS = 45_000
@@ -16,10 +17,12 @@ const FRESH_MS = 45_000
 const fix = ref<Fix>()
 
 /** The presence of one student, confirmed on the spot. */
-export function useAttestation(rollCallId: () => string, studentId: () => string) {
+export function useAttestation(rollCallId: () => string, studentId: () => string, classId: () => string) {
   const { api } = useSession()
+  const { say } = useBilingual()
   const code = ref('')
-  const reason = ref<string>('')
+  const reason = ref('')
+  const reasonText = ref('')
   const siteVersionId = ref('')
   const positionProblem = ref<PositionProblem>()
   const isLocating = ref(false)
@@ -37,21 +40,34 @@ export function useAttestation(rollCallId: () => string, studentId: () => string
     staleTime: Number.POSITIVE_INFINITY,
   })
   const site = computed(() => siteVersionId.value || sites.data.value?.[0]?.site_version_id)
-  const attestations = useQuery({
-    queryKey: computed(() => ['attestations', rollCallId()]),
+  const catalogue = useQuery({
+    queryKey: ['attestation-reasons'],
+    queryFn: ({ signal }) => content(api.GET('/v1/attestation-reasons', { signal })),
+    staleTime: Number.POSITIVE_INFINITY,
+  })
+  const reasons = computed(() =>
+    (catalogue.data.value ?? []).map((each) => ({ value: each.code, label: say(each) })),
+  )
+  const needsText = computed(
+    () => catalogue.data.value?.find((each) => each.code === reason.value)?.needs_text ?? false,
+  )
+  const limits = useQuery({
+    queryKey: computed(() => ['attestation-limits', rollCallId()]),
     queryFn: ({ signal }) =>
-      readAll((cursor) =>
-        api.GET('/v1/roll-calls/{roll_call_id}/attestations', {
-          params: { path: { roll_call_id: rollCallId() }, query: { limit: 100, ...(cursor && { cursor }) } },
+      content(
+        api.GET('/v1/roll-calls/{roll_call_id}/attestation-limits', {
+          params: { path: { roll_call_id: rollCallId() } },
           signal,
         }),
       ),
   })
-  const used = computed(() => attestations.data.value?.length)
+  const limit = computed(() => (limits.data.value ? limitFor(limits.data.value, classId()) : undefined))
   const isComplete = computed(
     () =>
       code.value.length === CODE_DIGITS &&
       reason.value !== '' &&
+      (!needsText.value || reasonText.value.trim() !== '') &&
+      limit.value?.left !== 0 &&
       fix.value !== undefined &&
       Boolean(site.value),
   )
@@ -85,7 +101,8 @@ export function useAttestation(rollCallId: () => string, studentId: () => string
           student_id: studentId(),
           code: code.value,
           site_version_id: siteId,
-          reason: reason.value,
+          reason_code: reason.value as ReasonCode,
+          reason: reasonText.value.trim() || null,
           position: {
             lon: position.lon,
             lat: position.lat,
@@ -98,16 +115,19 @@ export function useAttestation(rollCallId: () => string, studentId: () => string
     )
     if (act.failure.value instanceof ApiError && act.failure.value.code === 'student_code_wrong')
       code.value = ''
-    if (done) void attestations.refetch()
+    if (done) void limits.refetch()
     return done
   }
 
   return {
     code,
     reason,
+    reasonText,
+    reasons,
+    needsText,
     siteVersionId,
     sites: sites.data,
-    used,
+    limit,
     fix,
     band,
     positionProblem,

@@ -1,41 +1,46 @@
 import { ApiError, content } from '@dianming/api'
-import { useSession } from '@dianming/staff'
+import { type Bilingual, useSession } from '@dianming/staff'
 import { reactive } from 'vue'
 
-import type { ClassMissing } from './missing.ts'
+import type { ClassMissing, Missing } from './missing.ts'
+import { MAX_ROWS, type RowResult, summariseRows } from './reminder-rows.ts'
 
-/** What became of reminding one class. */
+/** What became of reminding a class, or of reminding students one by one. */
 export interface ReminderResult {
-  classId: string
-  className: string
+  key: string
+  /** The class, or '' for chosen students. */
+  name: string
   students: number
-  error: unknown
+  error: ApiError | Bilingual | undefined
 }
 
-/** Reminders go by class: one request and one result for each, so that one refusal does not hide the others. */
+/** A reminder of classes has one result for each; one of chosen students has one for each thing that became of them. */
 export function useReminders(rollCallId: () => string) {
   const { api } = useSession()
   const state = reactive({ isBusy: false, results: [] as ReminderResult[] })
+  const params = () => ({ path: { roll_call_id: rollCallId() } })
 
-  async function remind(classes: readonly ClassMissing[]): Promise<void> {
+  async function run(act: () => Promise<void>): Promise<void> {
     if (state.isBusy) return
     state.isBusy = true
     state.results = []
     try {
-      for (const each of classes) state.results.push(await remindClass(each))
+      await act()
     } finally {
       state.isBusy = false
     }
   }
 
+  const remind = (classes: readonly ClassMissing[]) =>
+    run(async () => {
+      for (const each of classes) state.results.push(await remindClass(each))
+    })
+
   async function remindClass({ id, name }: ClassMissing): Promise<ReminderResult> {
-    const result = { classId: id, className: name, students: 0, error: undefined as unknown }
+    const result = { key: id, name, students: 0, error: undefined }
     try {
       const { students } = await content(
-        api.POST('/v1/roll-calls/{roll_call_id}/urges', {
-          params: { path: { roll_call_id: rollCallId() } },
-          body: { class_id: id },
-        }),
+        api.POST('/v1/roll-calls/{roll_call_id}/urges', { params: params(), body: { class_id: id } }),
       )
       return { ...result, students }
     } catch (error) {
@@ -44,5 +49,22 @@ export function useReminders(rollCallId: () => string) {
     }
   }
 
-  return { state, remind }
+  const remindStudents = (students: readonly Pick<Missing, 'student_id'>[]) =>
+    run(async () => {
+      const ids = students.map((each) => each.student_id)
+      const rows: RowResult[] = []
+      try {
+        for (let from = 0; from < ids.length; from += MAX_ROWS) {
+          const body = { student_ids: ids.slice(from, from + MAX_ROWS) }
+          const path = '/v1/roll-calls/{roll_call_id}/student-reminders'
+          rows.push(...(await content(api.POST(path, { params: params(), body }))).rows)
+        }
+        state.results = summariseRows(rows)
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error
+        state.results = [...summariseRows(rows), { key: 'failed', name: '', students: 0, error }]
+      }
+    })
+
+  return { state, remind, remindStudents }
 }

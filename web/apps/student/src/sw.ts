@@ -35,8 +35,8 @@ async function openPage(page: string): Promise<void> {
     await self.clients.openWindow(page)
     return
   }
-  await open.focus()
   open.postMessage({ page })
+  await open.focus().catch(() => undefined) // browsers may forbid it; the page is open nevertheless
 }
 
 function readJson(data: PushMessageData | null): unknown {

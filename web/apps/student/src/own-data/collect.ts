@@ -20,6 +20,8 @@ const RECORDS = {
   gaokao_eligibility: '/v1/me/gaokao-eligibility',
   aid: '/v1/me/aid',
   phone_changes: '/v1/me/phone-changes',
+  terms: '/v1/me/terms',
+  notifications: '/v1/me/push-subscription',
 } as const
 
 const LISTS = {
@@ -32,7 +34,13 @@ const LISTS = {
   picture_views: '/v1/me/picture-views',
 } as const
 
-export const PARTS = Object.keys(RECORDS).length + Object.keys(LISTS).length + 1
+/** What the entries of a list do not contain. */
+const DETAILS = {
+  prompt_details: { of: 'prompts', path: '/v1/me/prompts/{prompt_id}', id: 'prompt_id' },
+  appeal_messages: { of: 'appeals', path: '/v1/me/appeals/{appeal_id}/messages', id: 'appeal_id' },
+} as const
+
+export const PARTS = [RECORDS, LISTS, DETAILS].reduce((sum, parts) => sum + Object.keys(parts).length, 1)
 
 /**
  * Collect what the API tells the student about themselves, and the receipts of this device. A part that cannot be read is
@@ -54,6 +62,12 @@ export async function collectOwnData(
   }
   for (const [name, path] of Object.entries(RECORDS)) await add(name, async () => (await get(path)).data)
   for (const [name, path] of Object.entries(LISTS)) await add(name, () => readAll(get, path))
+  for (const [name, { of, path, id }] of Object.entries(DETAILS)) {
+    const entries = Array.isArray(collected[of]) ? (collected[of] as { id: string }[]) : []
+    const read = async (entry: { id: string }) =>
+      (await get(path, { params: { path: { [id]: entry.id } } })).data
+    await add(name, () => Promise.all(entries.map(read)))
+  }
   await add('receipts', loadReceipts)
   return collected
 }

@@ -1,6 +1,7 @@
 """What waits for a counselor or a registrar: every page of it, and the acts that the other browser tests do not have."""
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -8,11 +9,13 @@ from playwright.async_api import Browser, Page, expect
 from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.devstack.web import build
+from biometrics.engines.base import EngineKey
 from tests.e2e.camera import FakeCamera
 from tests.e2e.pages import DESKTOP, Visit, visit
 from tests.e2e.seeded import Seeded, serve_scenario
 from tests.e2e.system import ROOT
 from tests.e2e.test_screens import WIDTHS, keep_picture, settle
+from tests.support.identity.rehearsals import Rehearsals
 from tests.support.identity.staff_user import PASSWORD, StaffUser, create_invited_user
 from tests.support.roll_call.student_phone import INSIDE
 
@@ -171,3 +174,24 @@ async def test_the_code_of_a_card_is_scanned(page: Visit, seeded: Seeded, camera
     await expect(shown.get_by_role("heading", name="已确认在场")).to_be_visible()
     limits = (await counselor.get(f"/v1/roll-calls/{roll_call}/attestation-limits")).json()
     assert limits["classes"][0]["left"] == 1
+
+
+async def test_a_rehearsal_is_confirmed(page: Visit, seeded: Seeded) -> None:
+    scenario, shown, rehearsal = seeded.scenario, page.page, seeded.record("rehearsal")
+    there, absent = scenario.world.school.classes[0].students[:2]
+    rehearsals = Rehearsals(scenario.app_context, scenario.owner, EngineKey("test-pattern", "1"))
+    await rehearsals.enrol([absent])
+    await rehearsals.check_in([there, absent], roll_call_id=rehearsal)
+    before, counselor = scenario.clock.offset, seeded.staffer("counselor")
+    scenario.clock.offset += timedelta(days=2, hours=2)
+    try:
+        await sign_in(shown, counselor)
+        await shown.goto(f"/c/roll-calls/{rehearsal}")
+        card = shown.get_by_role("region", name="确认演练")
+        await card.get_by_label(absent.name).check()
+        assert await page.find_barriers() == []
+        await keep_picture(shown, "rehearsal-1280")
+        await card.get_by_role("button", name="确认其余 1 人当时在场").click()
+        await expect(card.get_by_text("已确认 1 人在场，1 人除外")).to_be_visible()
+    finally:
+        scenario.clock.offset = before

@@ -195,3 +195,31 @@ async def test_a_rehearsal_is_confirmed(page: Visit, seeded: Seeded) -> None:
         await expect(card.get_by_text("已确认 1 人在场，1 人除外")).to_be_visible()
     finally:
         scenario.clock.offset = before
+
+
+async def test_all_prompts_are_received_at_once(page: Visit, seeded: Seeded) -> None:
+    shown, registrar = page.page, seeded.staffer("registrar")
+    await sign_in(shown, registrar)
+    await shown.goto("/c/tasks")
+    await shown.get_by_role("button", name="未签收的提示").click()
+    await expect(shown.get_by_text("已签收")).to_be_visible()
+    await expect(shown.get_by_role("button", name="未签收的提示")).to_have_count(0)
+    listed = (await registrar.get("/v1/prompts", open_only=True)).json()["items"]
+    assert listed
+    assert [each["id"] for each in listed if each["delivered_at"] is None] == []
+
+
+async def test_the_cards_of_a_class_are_issued_to_print(page: Visit, seeded: Seeded) -> None:
+    shown = page.page
+    await sign_in(shown, seeded.staffer("registrar"))
+    await shown.goto("/c/students")
+    await shown.get_by_role("button", name="制发全班学生卡").first.click()
+    await shown.get_by_role("button", name="制发核验码").click()
+    await expect(shown.get_by_role("img", name="的学生卡")).to_have_count(3)
+    await expect(shown.get_by_text("已制发 3 个")).to_be_visible()
+    assert await page.find_barriers() == []
+    await keep_picture(shown, "class-cards-1280")
+    await shown.emulate_media(media="print")
+    await expect(shown.get_by_role("navigation").first).not_to_be_visible()
+    await expect(shown.get_by_role("img", name="的学生卡").first).to_be_visible()
+    await keep_picture(shown, "class-cards-print")

@@ -1,8 +1,9 @@
 import type { StaffSchemas } from '@dianming/api/staff'
 import { describe, expect, it } from 'vitest'
 
+import { inChunks, MAX_ROWS, type RowResult } from '../src/composables/bulk-rows.ts'
 import { limitFor } from '../src/live/attestation-limits.ts'
-import { type RowResult, summariseRows } from '../src/live/reminder-rows.ts'
+import { summariseRows } from '../src/live/reminder-rows.ts'
 import { invitationLink } from '../src/students/invitation.ts'
 import { decisionBody, decisionOptions, DISMISS } from '../src/tasks/prompt-decision.ts'
 
@@ -29,6 +30,15 @@ describe('the result of reminding students', () => {
 
   it('does not claim that anybody was reminded when all were refused', () => {
     expect(summariseRows([refused('a', 'not_found')]).map(({ key }) => key)).toEqual(['not_found'])
+  })
+})
+
+describe('many rows', () => {
+  it('go in as many requests as they need', () => {
+    const ids = Array.from({ length: 2 * MAX_ROWS + 1 }, (_, n) => String(n))
+    expect(inChunks(ids).map((each) => each.length)).toEqual([MAX_ROWS, MAX_ROWS, 1])
+    expect(inChunks(ids).flat()).toEqual(ids)
+    expect(inChunks([])).toEqual([])
   })
 })
 

@@ -2,8 +2,9 @@ import { ApiError, content } from '@dianming/api'
 import { type Bilingual, useSession } from '@dianming/staff'
 import { reactive } from 'vue'
 
+import { inChunks, type RowResult } from '../composables/bulk-rows.ts'
 import type { ClassMissing, Missing } from './missing.ts'
-import { MAX_ROWS, type RowResult, summariseRows } from './reminder-rows.ts'
+import { summariseRows } from './reminder-rows.ts'
 
 /** What became of reminding a class, or of reminding students one by one. */
 export interface ReminderResult {
@@ -54,10 +55,9 @@ export function useReminders(rollCallId: () => string) {
       const ids = students.map((each) => each.student_id)
       const rows: RowResult[] = []
       try {
-        for (let from = 0; from < ids.length; from += MAX_ROWS) {
-          const body = { student_ids: ids.slice(from, from + MAX_ROWS) }
+        for (const student_ids of inChunks(ids)) {
           const path = '/v1/roll-calls/{roll_call_id}/student-reminders'
-          rows.push(...(await content(api.POST(path, { params: params(), body }))).rows)
+          rows.push(...(await content(api.POST(path, { params: params(), body: { student_ids } }))).rows)
         }
         state.results = summariseRows(rows)
       } catch (error) {

@@ -166,6 +166,10 @@ export function useTasks() {
 
   return {
     groups,
+    /** Prompts whose receipt the school has not confirmed. */
+    unreceivedPrompts: computed(() =>
+      (prompts.data.value ?? []).filter((each) => each.delivered_at === null).map((each) => each.id),
+    ),
     count: computed(() =>
       groups.value.reduce((sum, group) => sum + (group.isMine ? group.tasks.length : 0), 0),
     ),

@@ -107,6 +107,12 @@ export const studentsEn: StudentsWords = {
     title: 'Code of the student card',
     hint: 'A new code is shown once, and the old one stops working. Print the number or the QR code on the card.',
     issue: 'Issue a code',
+    issueClass: 'Issue the cards of the class',
+    issueClassHint:
+      'New codes for {n} students: they are shown once, and the old ones stop working at once. Print them now.',
+    issuedClass: '{n} issued. They cannot be shown again after this page; print them now.',
+    print: 'Print',
+    of: 'Card of {name}',
   },
   passkey: {
     title: 'Passkeys',

@@ -104,6 +104,11 @@ export const studentsZh = {
     title: '学生卡核验码',
     hint: '新的核验码只显示一次，旧的立即失效。把号码或二维码印在学生卡上。',
     issue: '制发核验码',
+    issueClass: '制发全班学生卡',
+    issueClassHint: '为 {n} 名学生制发新的核验码：只显示一次，旧的立即失效。请当场打印。',
+    issuedClass: '已制发 {n} 个。离开本页后不能再查看，请现在打印。',
+    print: '打印',
+    of: '{name}的学生卡',
   },
   passkey: {
     title: '通行密钥',

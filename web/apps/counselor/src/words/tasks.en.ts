@@ -33,6 +33,7 @@ export const tasksEn: TasksWords = {
     },
     due: { leave: 'begins {at}', other: 'until {at}' },
   },
+  bulk: { refused: '{n} not done: {why}' },
   decision: {
     reason: 'Reason',
     needed: '{label} (required)',
@@ -192,6 +193,8 @@ export const tasksEn: TasksWords = {
     willDo: 'This will: {what}.',
     notNow: 'Not possible yet: {why}',
     receive: 'Confirm the receipt',
+    receiveAll: 'Confirm the receipt of {n} prompts',
+    receivedAll: '{n} received.',
     receiveHint: 'The deadline for the decision runs from the receipt.',
     decide: 'Decide the prompt',
     rule: 'HN334, part 4, 1: the school confirms, chooses otherwise or dismisses within the deadline; the latter two need reasons.',

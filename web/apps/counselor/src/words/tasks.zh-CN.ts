@@ -31,6 +31,7 @@ export const tasksZh = {
     },
     due: { leave: '{at} 开始', other: '{at} 前办理' },
   },
+  bulk: { refused: '{n} 项未办理：{why}' },
   decision: {
     reason: '理由',
     needed: '{label}（必填）',
@@ -180,6 +181,8 @@ export const tasksZh = {
     willDo: '将：{what}。',
     notNow: '现在还不能这样处理：{why}',
     receive: '签收提示',
+    receiveAll: '签收全部 {n} 件未签收的提示',
+    receivedAll: '已签收 {n} 件。',
     receiveHint: '签收后开始计算处理期限。',
     decide: '处理提示',
     rule: '教办职成〔2022〕334号 四、1：学校在期限内确认、改选或撤销；改选和撤销须有理由。',

@@ -15,6 +15,7 @@ from backend.core.availability import run_heartbeat
 from backend.core.tenancy import Scope
 from backend.core.web.api import Api
 from backend.core.web.client import trust_proxies
+from backend.core.web.demonstration import mount_demonstration
 from backend.core.web.fast_route import fast_route
 from backend.core.web.openapi import Security
 from backend.core.web.problems import install_problem_handlers, problem_response
@@ -158,6 +159,7 @@ def create_app(app_context: AppContext) -> FastAPI:
         private_prefixes=(MOBILE_PREFIX + "/v", STAFF_PREFIX + "/v"),
         clock=lambda: app_context.clock(),  # noqa: PLW0108 - a document is made of an application without a clock
     )
+    mount_demonstration(app, app_context)
     trust_proxies(app, app_context.settings)
     app.mount(MOBILE_PREFIX, mobile)
     app.mount(STAFF_PREFIX, create_api("staff", app_context))

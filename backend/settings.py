@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     clock_file: Path | None = Field(
         default=None, description="file with the seconds added to the clock; demonstrations only"
     )
+    clock_bar: bool = Field(
+        default=False,
+        description="a bar on the web pages moves the clock of `clock_file`; demonstrations only",
+    )
     api_processes: int = Field(
         default=1, ge=1, le=64, description="server processes that share the port of the API"
     )

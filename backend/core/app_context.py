@@ -55,6 +55,9 @@ def check_production_settings(settings: Settings) -> None:
     if settings.clock_file is not None:
         msg = "DIANMING_CLOCK_FILE shifts the clock that legal deadlines use; unset it in production"
         raise RuntimeError(msg)
+    if settings.clock_bar:
+        msg = "DIANMING_CLOCK_BAR lets anyone move the clock of a demonstration; unset it in production"
+        raise RuntimeError(msg)
     if settings.test_engine:
         msg = "DIANMING_TEST_ENGINE accepts drawn patterns as faces; unset it in production"
         raise RuntimeError(msg)

@@ -36,6 +36,12 @@ async def record_heartbeat(session: AsyncSession, at: datetime) -> None:
     await session.execute(insert(ServiceHeartbeat).values(minute=_minute(at)).on_conflict_do_nothing())
 
 
+async def record_heartbeats(session: AsyncSession, since: datetime, seconds: float) -> None:
+    """Record the heartbeats of the minutes that a demonstration or a test skips."""
+    minutes = [{"minute": _minute(since) + each * MINUTE} for each in range(int(seconds // 60) + 2)]
+    await session.execute(insert(ServiceHeartbeat).on_conflict_do_nothing(), minutes)
+
+
 class LoadShedding:
     """Rejected requests of this process that are not recorded yet, by second."""
 

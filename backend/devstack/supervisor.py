@@ -195,6 +195,7 @@ def program_environment(stack: Stack, ports: Ports, state: Path, purpose: Purpos
         **vite_environment(ports),
         **(_DEMO_ENVIRONMENT if purpose == "demo" else {}),
         **({"DIANMING_CLOCK_FILE": str(state / "clock")} if has_demo_clock(purpose) else {}),
+        **({"DIANMING_CLOCK_BAR": "true"} if has_demo_clock(purpose) and purpose == "run" else {}),
     }
 
 

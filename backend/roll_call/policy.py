@@ -216,6 +216,7 @@ def cue_rules(policy: PolicyAt) -> CueRules:
     return CueRules(
         min_gap_ms=policy.integer("verification.challenge.cue_min_gap"),
         max_gap_ms=policy.integer("verification.challenge.cue_max_gap"),
+        max_end_ms=policy.integer("verification.challenge.cue_max_end"),
         min_reaction_ms=policy.integer(f"{LIVENESS_PREFIX}.min_reaction"),
         max_reaction_ms=policy.integer(f"{LIVENESS_PREFIX}.max_reaction"),
     )

@@ -8,6 +8,7 @@ photograph may read the instants from the challenge, and frame times are the pho
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from biometrics.liveness.challenge import DetectedAction
 
@@ -21,6 +22,8 @@ class CueRules:
     max_gap_ms: int
     min_reaction_ms: int
     max_reaction_ms: int
+    max_end_ms: int
+    """The last cue comes no later than this after the start of the burst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,19 @@ class Reaction:
 
 
 def draw_cues(random: random.Random, count: int, rules: CueRules) -> tuple[int, ...]:
-    """Draw one instant for each action, in milliseconds since the burst began. The server passes SystemRandom."""
-    at, drawn = 0, []
-    for _ in range(count):
-        at += random.randint(rules.min_gap_ms, rules.max_gap_ms)
-        drawn.append(at)
-    return tuple(drawn)
+    """Draw one instant for each action, in milliseconds since the burst began. The server passes SystemRandom.
+
+    Draws whose last cue would be too late are repeated, so all others remain equally likely. Raises ValueError if even the
+    shortest gaps end too late.
+    """
+    if count * rules.min_gap_ms > rules.max_end_ms:
+        raise ValueError(
+            f"{count} cues at least {rules.min_gap_ms} ms apart do not fit into {rules.max_end_ms} ms"
+        )
+    while True:
+        gaps = [random.randint(rules.min_gap_ms, rules.max_gap_ms) for _ in range(count)]
+        if sum(gaps) <= rules.max_end_ms:
+            return tuple(accumulate(gaps))
 
 
 def measure_reactions(

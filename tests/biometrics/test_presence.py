@@ -82,7 +82,16 @@ def test_cues_come_within_the_drawn_gaps() -> None:
     gaps = [later - earlier for each in cues for earlier, later in zip((0, *each), each, strict=False)]
     assert min(gaps) >= CUES.min_gap_ms
     assert max(gaps) <= CUES.max_gap_ms
+    assert max(each[-1] for each in cues) <= CUES.max_end_ms
     assert len({each[0] for each in cues}) > 100
+
+
+def test_cues_that_end_too_late_are_drawn_again() -> None:
+    rules = replace(CUES, max_end_ms=5000)
+    cues = [draw_cues(random.Random(seed), 3, rules) for seed in range(200)]
+    assert 4800 < max(each[-1] for each in cues) <= 5000
+    with pytest.raises(ValueError, match="do not fit"):
+        draw_cues(random.Random(1), 4, rules)
 
 
 def test_reaction_lies_between_the_frames_around_the_start_of_the_action() -> None:

@@ -30,6 +30,7 @@ def test_valid_production_settings_are_accepted(settings: Settings) -> None:
     [
         {"test_engine": True},
         {"clock_file": Path("offset")},
+        {"clock_bar": True},
         {"gateway_secret": "demo-secret"},
         {"public_url": "http://dianming.example"},
     ],

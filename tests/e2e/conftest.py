@@ -12,20 +12,10 @@ from backend.devstack.browser import ensure_browser
 from backend.devstack.web import build
 from tests.conftest import REDIS, database_url
 from tests.e2e.camera import FakeCamera, plain_picture
-from tests.e2e.pages import CAMPUS, DESKTOP, PERMISSIONS, PHONE, Visit, observed, visit
+from tests.e2e.pages import CAMPUS, CHROMIUM, DESKTOP, PERMISSIONS, PHONE, Visit, observed, visit
 from tests.e2e.student_phone import STUDENT, Actor, Student, activate, find_record
 from tests.e2e.system import ROOT, System, running_system, system_settings
 
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-)
 expect.set_options(timeout=60_000)  # milliseconds: a busy machine is no failure
 HAS_FAILED = pytest.StashKey[bool]()
 FAILED = ROOT / ".local" / "e2e"
@@ -78,13 +68,15 @@ async def browser(camera: FakeCamera) -> AsyncIterator[Browser]:
     """Debian's Chromium with a fake camera."""
     film = f"--use-file-for-fake-video-capture={camera.path}"
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=ensure_browser(), args=[*ARGUMENTS, film])
+        launched = await playwright.chromium.launch(executable_path=ensure_browser(), args=[*CHROMIUM, film])
         yield launched
         await launched.close()
 
 
 @asynccontextmanager
-async def _observed(opened: Visit, request: pytest.FixtureRequest) -> AsyncIterator[None]:
+async def observe(opened: Visit, request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Observe a page during the test of a fixture."""
+
     def has_failed() -> bool:
         return bool(request.node.stash.get(HAS_FAILED, False))
 
@@ -95,14 +87,14 @@ async def _observed(opened: Visit, request: pytest.FixtureRequest) -> AsyncItera
 @pytest.fixture
 async def phone(browser: Browser, system: System, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
     """A page on a new phone, on the campus of the first school."""
-    async with visit(browser, system, PHONE) as opened, _observed(opened, request):
+    async with visit(browser, system, PHONE) as opened, observe(opened, request):
         yield opened
 
 
 @pytest.fixture
 async def desktop(browser: Browser, system: System, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
     """A page on a desktop computer."""
-    async with visit(browser, system, DESKTOP) as opened, _observed(opened, request):
+    async with visit(browser, system, DESKTOP) as opened, observe(opened, request):
         yield opened
 
 
@@ -121,5 +113,5 @@ async def student(activated: Student, request: pytest.FixtureRequest) -> AsyncIt
     await activated.visit.context.set_offline(False)
     await activated.visit.context.grant_permissions(list(PERMISSIONS))
     await activated.visit.context.set_geolocation(CAMPUS)
-    async with _observed(activated.visit, request):
+    async with observe(activated.visit, request):
         yield activated

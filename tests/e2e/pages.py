@@ -12,6 +12,17 @@ from playwright.async_api import Browser, BrowserContext, Geolocation, Page
 from tests.e2e.system import ROOT
 
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+CHROMIUM = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+)
+"""Options of the browser, besides its film."""
 SERIOUS = frozenset({"serious", "critical"})
 CAMPUS = Geolocation(longitude=113.5312, latitude=34.8203, accuracy=18)
 """On the campus of the first school."""

@@ -33,7 +33,8 @@ ENROLMENT = 3
 STUDENT, OTHER = "att-s16", "att-s18"
 """Two people of the sample photographs whose animated photographs below show every action to the product's own measure."""
 ACTING = {STUDENT: (4, 9, 5), OTHER: (7, 5)}
-"""Numbers of the photographs to animate. Each is used once, because the product recognises a picture that it saw before."""
+"""Numbers of the photographs to animate. The product recognises a picture that it saw before, so only as many check-ins
+are accepted."""
 
 
 class Actor:
@@ -53,7 +54,8 @@ class Actor:
 
     def rehearse(self) -> None:
         """Render the poses of a check-in from the next photograph, and look straight ahead."""
-        animator = FaceAnimator(self._photographs[self._acting.pop(0)].read_bytes(), PICTURE)
+        animator = FaceAnimator(self._photographs[self._acting[0]].read_bytes(), PICTURE)
+        self._acting.append(self._acting.pop(0))
         for action in (None, *WORDS.values()):
             frame = animator.frame(ACTION_POSES[action] if action else Pose(), noise_seed=1)
             with Image.open(io.BytesIO(frame)) as opened:

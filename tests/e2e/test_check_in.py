@@ -2,10 +2,13 @@
 
 from playwright.async_api import expect
 
+from backend.demo.staff import expect as succeed
 from tests.e2e.camera import FakeCamera
+from tests.e2e.pages import Visit
 from tests.e2e.roll_calls import launch, load_findings
 from tests.e2e.student_phone import OTHER, Actor, Student, begin, exclude, perform
 from tests.e2e.system import System
+from tests.e2e.test_counselor import find_class_counselor, sign_in
 
 
 async def test_check_in_inside_is_accepted(student: Student, system: System) -> None:
@@ -58,8 +61,39 @@ async def test_check_in_survives_a_lost_network_and_a_closed_page(student: Stude
     await later.goto("/m/")
     card = later.get_by_role("region", name="晚自习点名")
     await expect(card.get_by_text("回执：服务器于")).to_be_visible()
-    await expect(card.get_by_text("已通过")).to_be_visible()
+    await expect(card.get_by_text("已通过", exact=True)).to_be_visible()
     assert await load_findings(system, school, roll_call) == [("accepted", ["verified"])]
+
+
+async def test_attestation_by_the_counselor_shows_on_the_phone(
+    student: Student, desktop: Visit, system: System
+) -> None:
+    school, page = system.organisation.schools[0], student.visit.page
+    roll_call = await launch(system, school, "实训点名")
+    await page.goto("/m/")
+    card = page.get_by_role("region", name="实训点名")
+    await card.get_by_role("link", name="请辅导员现场核验").click()
+    await expect(page.get_by_text("输入卡上的 8 位核验码")).to_be_visible()
+    assert await student.visit.find_barriers() == []
+
+    counselor = find_class_counselor(school, student.record)
+    name = student.record["姓名"]
+    missing = await counselor.get_all_pages(f"/v1/roll-calls/{roll_call['id']}/missing")
+    student_id = next(each["student_id"] for each in missing if each["name"] == name)
+    code = succeed(await school.registrar.post(f"/v1/students/{student_id}/card-code"), 201)["code"]
+    await sign_in(desktop.page, system, counselor)
+    await desktop.page.get_by_role("link", name="实训点名").first.click()
+    await desktop.page.get_by_role("link", name=f"为{name}现场核验", exact=True).click()
+    await expect(desktop.page.get_by_text("您的位置已取得")).to_be_visible()
+    await desktop.page.get_by_label("学生卡核验码").fill(code)
+    await desktop.page.get_by_text("摄像头损坏").click()
+    await desktop.page.get_by_role("button", name=f"确认{name}本人在场").click()
+    await expect(desktop.page.get_by_role("heading", name="已确认在场")).to_be_visible()
+
+    await page.goto("/m/")
+    await expect(card.get_by_text("已通过", exact=True)).to_be_visible()
+    results = await counselor.get_all_pages(f"/v1/roll-calls/{roll_call['id']}/results", outcome="present")
+    assert [each["student_id"] for each in results] == [student_id]
 
 
 async def test_refused_camera_says_how_to_permit_it(student: Student, system: System) -> None:

@@ -18,6 +18,16 @@ def find_counselor(school: School) -> StaffClient:
     return next(iter(school.counselors.values()))
 
 
+def find_class_counselor(school: School, record: dict[str, str]) -> StaffClient:
+    """The counselor of the class of a roster row."""
+    return school.counselors[find_class(school, record)["id"]]
+
+
+def find_class(school: School, record: dict[str, str]) -> dict[str, Any]:
+    """The class of a roster row."""
+    return next(each for each in school.classes if each["name"] == record["班级名称"])
+
+
 async def sign_in(page: Page, system: System, staff: StaffClient) -> None:
     """Sign in with a code that neither the API client nor an earlier test has used."""
     system.advance_clock(TOTP_SECONDS)

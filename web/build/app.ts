@@ -95,7 +95,12 @@ export function defineApp(options: AppOptions): UserConfig {
       host: '127.0.0.1',
       port: options.port,
       strictPort: true,
-      proxy: { '/mobile': { target: API }, '/staff': { target: API }, ...options.proxy },
+      proxy: {
+        '/mobile': { target: API },
+        '/staff': { target: API },
+        '/demo': { target: API },
+        ...options.proxy,
+      },
     },
   })
 }

@@ -22,7 +22,7 @@ ACTIONS = ActionRules(
     unasked_frames=2,
 )
 BURST = BurstRules(min_frames=8, min_gap_ms=50, max_gap_ms=5000, max_frame_distance=0.5)
-CUES = CueRules(min_gap_ms=1600, max_gap_ms=2800, min_reaction_ms=150, max_reaction_ms=2000)
+CUES = CueRules(min_gap_ms=1600, max_gap_ms=2800, min_reaction_ms=150, max_reaction_ms=2000, max_end_ms=8400)
 CHALLENGE = ChallengeRules(
     actions=ACTIONS,
     max_span_ms=20_000,

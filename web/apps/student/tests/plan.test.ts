@@ -17,7 +17,7 @@ const rules = (...cues: (number | null)[]): BurstRules => ({
 })
 
 describe('a burst', () => {
-  it.each([[[1600, 3200, 4800]], [[4000, 8000, 12_000]], [[1600, 5600]], [[3999, 5599]]])(
+  it.each([[[1600, 3200, 4800]], [[4000, 8000, 10_000]], [[1600, 5600]], [[3999, 5599]]])(
     'has a rest, two pictures of each action and a rest for cues at %j',
     (cues) => {
       const plan = planBurst(rules(...cues), true)
@@ -35,6 +35,11 @@ describe('a burst', () => {
       expect(plan.framesMs.filter((atMs) => atMs > (last?.untilMs ?? 0) + 300)).toHaveLength(2)
     },
   )
+
+  it('is over 3.2 seconds after the last cue', () => {
+    expect(planBurst(rules(4000, 8000), true).framesMs.at(-1)).toBeLessThanOrEqual(11_200)
+    expect(planBurst(rules(3000, 6500, 10_000), true).framesMs.at(-1)).toBeLessThanOrEqual(13_200)
+  })
 
   it('shows an action at its cue, not before', () => {
     const plan = planBurst(rules(1600, 4000), true)

@@ -65,6 +65,8 @@ export type OutboxResult =
 const OWN_PROOF_MS = 30_000
 const FIRST_RETRY_MS = 2000
 const LONGEST_RETRY_MS = 30_000
+/** Pictures sent at the same time: one after the other, each would wait for the answer to the one before. */
+const FRAMES_AT_ONCE = 3
 
 /** Store a signed check-in before its first try. */
 export async function addToOutbox(
@@ -117,10 +119,7 @@ export async function sendItem(
       await (await openStore()).put('receipts', { ...receipt, rollCallId: current.rollCallId })
       await step(receipt)
     }
-    for (let n = current.framesSent; n < current.frames.length; n += 1) {
-      await transport.sendFrame(current.submissionId as string, n, current.frames[n] as ArrayBuffer)
-      await step({ framesSent: n + 1 })
-    }
+    while (current.framesSent < current.frames.length) await sendNextFrames(current, transport, step)
   } catch (error) {
     const { retryAfterS, attempted } = error as SendError
     if (!mayRetry(error as SendError)) {
@@ -137,6 +136,21 @@ export async function sendItem(
   }
   await removeFromOutbox(current.id)
   return { state: 'done', item: current }
+}
+
+/** Send the next few pictures at once. Those after a failed one count as not sent; the server takes them again. */
+async function sendNextFrames(
+  { submissionId, frames, framesSent }: OutboxItem,
+  transport: OutboxTransport,
+  step: (change: Partial<OutboxItem>) => Promise<void>,
+): Promise<void> {
+  const next = frames.slice(framesSent, framesSent + FRAMES_AT_ONCE)
+  const results = await Promise.allSettled(
+    next.map((bytes, n) => transport.sendFrame(submissionId as string, framesSent + n, bytes)),
+  )
+  const failed = results.findIndex(({ status }) => status === 'rejected')
+  await step({ framesSent: framesSent + (failed < 0 ? next.length : failed) })
+  if (failed >= 0) throw (results[failed] as PromiseRejectedResult).reason
 }
 
 const KEY_LOST = new Set(['key_revoked', 'phone_replaced'])

@@ -30,6 +30,13 @@ export const en: SharedWords = {
     available: 'A new version is there',
     apply: 'Update',
   },
+  demo: {
+    clock: 'Demonstration clock',
+    minute: '+1 min',
+    minutes: '+10 min',
+    hour: '+1 hour',
+    day: '+1 day',
+  },
   time: {
     left: '{time} left',
     over: 'Closed',

@@ -28,6 +28,13 @@ export const zhCN = {
     available: '有新版本',
     apply: '更新',
   },
+  demo: {
+    clock: '演示时钟',
+    minute: '+1 分',
+    minutes: '+10 分',
+    hour: '+1 小时',
+    day: '+1 天',
+  },
   time: {
     left: '还剩 {time}',
     over: '已截止',

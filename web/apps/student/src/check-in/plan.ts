@@ -26,6 +26,8 @@ export type BurstRules = Pick<MobileSchemas['ChallengeOut'], 'actions' | 'frames
 const FIRST_FRAME_MS = 300
 const FRAME_EVERY_MS = 450
 const MOST_FRAMES_PER_ACTION = 5
+/** An action ends right after its last picture: waiting longer would only cost time. */
+const LAST_FRAME_MS = 100
 /** The next cue may come while a picture of the action before it is taken: nobody reacts that fast. */
 const REACTION_MS = 200
 const REST_FRAMES_MS = [600, 950]
@@ -44,7 +46,7 @@ export function planBurst({ actions, frames }: BurstRules, withCues: boolean): B
   )
   const spare = frames.max_count - 1 - REST_FRAMES_MS.length
   const perAction = Math.min(MOST_FRAMES_PER_ACTION, Math.floor(spare / Math.max(1, actions.length)))
-  const longestMs = FIRST_FRAME_MS + perAction * FRAME_EVERY_MS
+  const longestMs = FIRST_FRAME_MS + (perAction - 1) * FRAME_EVERY_MS + LAST_FRAME_MS
   const planned = actions.map(({ action, zh, en }, n) => {
     const fromMs = starts[n] as number
     return {

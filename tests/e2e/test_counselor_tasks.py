@@ -223,3 +223,23 @@ async def test_the_cards_of_a_class_are_issued_to_print(page: Visit, seeded: See
     await expect(shown.get_by_role("navigation").first).not_to_be_visible()
     await expect(shown.get_by_role("img", name="的学生卡").first).to_be_visible()
     await keep_picture(shown, "class-cards-print")
+
+
+async def test_classes_are_assigned_to_counselors(page: Visit, seeded: Seeded) -> None:
+    shown, registrar = page.page, seeded.staffer("registrar")
+    colleague = await create_invited_user(
+        seeded.scenario.identity, "counselor", seeded.scenario.world.school.id
+    )
+    for step in (colleague.begin, colleague.confirm):
+        assert (await step()).is_success
+    await sign_in(shown, registrar)
+    await shown.goto("/c/me")
+    card = shown.get_by_role("region", name="班级与辅导员")
+    choice = card.get_by_label("2024级3班")
+    newest = max((await registrar.get("/v1/colleagues")).json()["items"], key=lambda each: each["id"])
+    await choice.select_option(newest["id"])
+    assert await page.find_barriers() == []
+    await card.get_by_role("button", name="保存 1 项更改").click()
+    await expect(card.get_by_text("已分配")).to_be_visible()
+    classes = (await registrar.get("/v1/classes")).json()["items"]
+    assert [each["counselor_id"] for each in classes if each["name"] == "2024级3班"] == [newest["id"]]

@@ -1,6 +1,7 @@
 import type { StaffSchemas } from '@dianming/api/staff'
 import { describe, expect, it } from 'vitest'
 
+import { changedAssignments, choicesFor } from '../src/account/assignments.ts'
 import { inChunks, MAX_ROWS, type RowResult } from '../src/composables/bulk-rows.ts'
 import { limitFor } from '../src/live/attestation-limits.ts'
 import { summariseRows } from '../src/live/reminder-rows.ts'
@@ -77,6 +78,32 @@ describe('a decision on a prompt', () => {
       found_text: '附病历',
     })
     expect(decisionBody('part_time', '', 'illness')).toMatchObject({ reasons: null, found_reason: null })
+  })
+})
+
+describe('the counselors of classes', () => {
+  const classes = [
+    { id: 'a', counselor_id: 'x', counselor_name: '王老师' },
+    { id: 'b', counselor_id: null, counselor_name: null },
+  ]
+
+  it('are sent only where they change', () => {
+    expect(
+      changedAssignments(
+        classes,
+        new Map([
+          ['a', 'x'],
+          ['b', 'y'],
+        ]),
+      ),
+    ).toEqual([{ class_id: 'b', counselor_id: 'y' }])
+    expect(changedAssignments(classes, new Map())).toEqual([])
+  })
+
+  it('can be chosen among the active ones and the present one', () => {
+    const active = [{ id: 'y', name: '李老师' }]
+    const choices = classes.map((each) => choicesFor(each, active).map(({ id }) => id))
+    expect(choices).toEqual([['x', 'y'], ['y']])
   })
 })
 

@@ -48,6 +48,13 @@ export const studentsEn: StudentsWords = {
     lostHint: 'The phone is refused at once, and the student must register again.',
     revoke: 'Revoke the phone',
   },
+  assign: {
+    title: 'Classes and counselors',
+    hint: 'Each class needs a counselor. Several classes can be changed at once.',
+    none: 'no counselor',
+    save: 'Save {n} changes',
+    done: 'assigned',
+  },
   history: {
     title: 'Roll calls',
     none: 'There was no roll call yet.',

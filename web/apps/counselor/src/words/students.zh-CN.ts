@@ -45,6 +45,13 @@ export const studentsZh = {
     lostHint: '解绑后，那部手机立即不能再用；学生须重新注册。',
     revoke: '解绑手机',
   },
+  assign: {
+    title: '班级与辅导员',
+    hint: '每个班级须有一名辅导员。可以一次改多个班级。',
+    none: '没有辅导员',
+    save: '保存 {n} 项更改',
+    done: '已分配',
+  },
   history: {
     title: '历次点名',
     none: '还没有点名。',

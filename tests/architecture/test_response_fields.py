@@ -60,6 +60,7 @@ OPEN_FIELDS = {
         "CodeOut.code",
         "InvitationOut.activation_code",
         "OverdueOut.code",
+        "ChangeKindOut.code",
         "PreviewSchoolOut.code",
         "TermOut.code",
         "ResetOut.activation_code",

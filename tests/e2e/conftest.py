@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, async_playwright, expect
 
+from backend.core.app_context import AppContext
+from backend.core.database import Database
 from backend.devstack.browser import ensure_browser
 from backend.devstack.web import build
 from tests.conftest import REDIS, database_url
 from tests.e2e.camera import FakeCamera, plain_picture
 from tests.e2e.pages import CAMPUS, CHROMIUM, DESKTOP, PERMISSIONS, PHONE, Visit, observed, visit
+from tests.e2e.seeded import Seeded, serve_scenario
 from tests.e2e.student_phone import STUDENT, Actor, Student, activate, find_record
 from tests.e2e.system import ROOT, System, running_system, system_settings
 
@@ -115,3 +118,11 @@ async def student(activated: Student, request: pytest.FixtureRequest) -> AsyncIt
     await activated.visit.context.set_geolocation(CAMPUS)
     async with observe(activated.visit, request):
         yield activated
+
+
+@pytest.fixture(scope="module")
+async def seeded(app_context: AppContext, owner: Database) -> AsyncIterator[Seeded]:
+    """A system of its own for the tests of a module, with one of everything that waits for a decision."""
+    build(ROOT)
+    async with serve_scenario(app_context, owner) as served:
+        yield served

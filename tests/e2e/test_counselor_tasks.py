@@ -6,14 +6,10 @@ from datetime import timedelta
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from backend.core.app_context import AppContext
-from backend.core.database import Database
-from backend.devstack.web import build
 from biometrics.engines.base import EngineKey
 from tests.e2e.camera import FakeCamera
 from tests.e2e.pages import DESKTOP, Visit, visit
-from tests.e2e.seeded import Seeded, serve_scenario
-from tests.e2e.system import ROOT
+from tests.e2e.seeded import Seeded
 from tests.e2e.test_screens import WIDTHS, keep_picture, settle
 from tests.support.identity.rehearsals import Rehearsals
 from tests.support.identity.staff_user import PASSWORD, StaffUser, create_invited_user
@@ -22,13 +18,6 @@ from tests.support.roll_call.student_phone import INSIDE
 NARROW = 320
 SIZES = {NARROW: 640, **WIDTHS}
 _TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-@pytest.fixture(scope="module")
-async def seeded(app_context: AppContext, owner: Database) -> AsyncIterator[Seeded]:
-    build(ROOT)
-    async with serve_scenario(app_context, owner) as served:
-        yield served
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from backend.standing.change_requests.policy import RequestState
 from backend.standing.change_requests.queries import (
     ChangeRequestSearch,
     ChangeRequestView,
+    load_change_kinds,
     load_requests_page,
 )
 from backend.standing.store.tables import ChangeRequest, ChangeRequestStep, StandingEntry
@@ -98,6 +99,18 @@ async def test_a_kind_that_does_not_apply_to_the_status_is_refused(
     with pytest.raises(error):
         await changes.file(kind)
     assert await changes.scenario.rows(ChangeRequest) == []
+
+
+async def test_listed_kinds_apply_to_the_statuses_that_they_name(changes: ChangeRequestScenario) -> None:
+    registrar = changes.scenario.registrar
+    async with changes.scenario.app_context.database.transaction(registrar.scope) as session:
+        kinds = await load_change_kinds(session, registrar, changes.scenario.roll_call_scenario.clock())
+    assert {"11", "L1"} < {each.code for each in kinds}
+    for each in kinds:
+        if "01" in each.from_standings or not each.from_standings:
+            continue
+        with pytest.raises(ChangeUnfit):
+            await changes.file(each.code)  # the student is in school
 
 
 async def test_a_second_request_is_refused_while_the_first_is_open(changes: ChangeRequestScenario) -> None:

@@ -15,11 +15,13 @@ from backend.standing.change_requests.policy import RequestState
 from backend.standing.change_requests.queries import (
     CHANGE_REQUEST,
     ChangeRequestSearch,
+    load_change_kinds,
     load_change_request,
     load_open_prompt_ids,
     load_requests_page,
 )
 from backend.standing.change_requests.schemas import (
+    ChangeKindOut,
     ChangeRequestDetailOut,
     ChangeRequestIn,
     ChangeRequestOut,
@@ -35,6 +37,14 @@ from backend.standing.change_requests.service import (
 )
 
 router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
+
+
+@router.get("/change-kinds", responses=problem_responses(401, 422))
+async def list_change_kinds(caller: StaffCaller) -> list[ChangeKindOut]:
+    """异动类别（按当前政策） · The kinds of change that the policy of today knows at the caller's place."""
+    async with caller.transaction() as session:
+        kinds = await load_change_kinds(session, caller.actor, caller.at)
+    return [ChangeKindOut.of(each) for each in kinds]
 
 
 @router.get("/change-requests", responses=problem_responses(401, 403, 422))

@@ -2,14 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, String, and_, cast, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
+from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
-from backend.standing.change_requests.policy import Level, RequestState, request_state
+from backend.org.paths import division_of
+from backend.org.tables import OrgUnit
+from backend.policy.installed import policy_at
+from backend.standing.change_requests.policy import (
+    ChangeKind,
+    Level,
+    RequestState,
+    change_kinds,
+    request_state,
+)
 from backend.standing.store.tables import ChangeRequest, ChangeRequestStep, PromptRecord, PromptStep
 
 CHANGE_REQUEST = "change_request"
@@ -46,6 +57,13 @@ class ChangeRequestSearch:
     waiting: bool = False
     school_id: UUID | None = None
     student_id: UUID | None = None
+
+
+async def load_change_kinds(session: AsyncSession, actor: Actor, at: datetime) -> list[ChangeKind]:
+    """The kinds of change at the caller's place, by the policy of the day, in the order of their codes."""
+    unit = await session.get_one(OrgUnit, actor.org_id)
+    kinds = change_kinds(policy_at(legal_day(at), division_of(unit.path)))
+    return [kinds[code] for code in sorted(kinds)]
 
 
 async def load_change_request(session: AsyncSession, actor: Actor, request_id: UUID) -> ChangeRequestView:

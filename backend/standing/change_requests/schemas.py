@@ -11,7 +11,7 @@ from backend.org.schemas import UnitKind
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.people.attachments import AttachmentView
 from backend.people.categories import StandingCode, StudyFormCode
-from backend.standing.change_requests.policy import RequestState
+from backend.standing.change_requests.policy import ChangeKind, RequestState
 from backend.standing.change_requests.queries import ChangeRequestView
 from backend.standing.change_requests.service import OpinionOutcome
 
@@ -41,6 +41,33 @@ class ChangeRequestWithdrawalIn(Schema):
     """Why the school withdraws its request."""
 
     reason: LongText = Field(examples=["学生已决定继续就读"])
+
+
+class ChangeKindOut(BaseModel):
+    """A kind of change, with the values that it writes (null keeps the earlier value)."""
+
+    code: str = Field(examples=["11"])
+    zh: str = Field(examples=["休学"])
+    en: str = Field(examples=["suspension"])
+    standing: StandingCode | None = Field(examples=["02"])
+    study_form: StudyFormCode | None = Field(examples=[None])
+    from_standings: list[StandingCode] = Field(
+        description="适用于哪些学籍状态 · the standings that it applies to", examples=[["01", "05"]]
+    )
+
+    @classmethod
+    def of(cls, kind: ChangeKind) -> Self:
+        """Build the response for a kind."""
+        return cls.model_validate(
+            {
+                "code": kind.code,
+                "zh": kind.zh,
+                "en": kind.en,
+                "standing": kind.standing,
+                "study_form": kind.study_form,
+                "from_standings": list(kind.from_standings),
+            }
+        )
 
 
 class LevelOut(BaseModel):

@@ -22,6 +22,7 @@ WITHDRAWN = {"reason": "学生已决定继续就读"}
 
 STAFF: tuple[Row, ...] = (
     # -------------------------------------------- province bureau registrar counselor
+    Row("GET /v1/change-kinds", "ok       ok     ok        ok"),
     Row("GET /v1/change-requests", "ok       ok     ok        403"),
     Row(
         "GET /v1/change-requests",

@@ -52,6 +52,42 @@ const routes: RouteRecordRaw[] = [
     meta: { ...rollCalls, bare: true },
   },
   {
+    path: '/prompts',
+    name: 'prompts',
+    component: () => import('./prompts/PromptList.vue'),
+    meta: { menu: 'prompts', title: 'menu.prompts' },
+  },
+  {
+    path: '/prompts/:id',
+    name: 'prompt',
+    component: () => import('./prompts/PromptPage.vue'),
+    meta: { menu: 'prompts', title: 'menu.prompts' },
+  },
+  {
+    path: '/changes',
+    name: 'changes',
+    component: () => import('./changes/ChangeList.vue'),
+    meta: { menu: 'changes', title: 'menu.changes' },
+  },
+  {
+    path: '/changes/:id',
+    name: 'change',
+    component: () => import('./changes/ChangePage.vue'),
+    meta: { menu: 'changes', title: 'menu.changes' },
+  },
+  {
+    path: '/appeals',
+    name: 'appeals',
+    component: () => import('./appeals/AppealList.vue'),
+    meta: { menu: 'appeals', title: 'menu.appeals' },
+  },
+  {
+    path: '/appeals/:id',
+    name: 'appeal',
+    component: () => import('./appeals/AppealPage.vue'),
+    meta: { menu: 'appeals', title: 'menu.appeals' },
+  },
+  {
     path: '/sign-in',
     name: 'sign-in',
     component: () => import('./pages/SignIn.vue'),

@@ -6,7 +6,7 @@ import { inChunks, MAX_ROWS, type RowResult } from '../src/composables/bulk-rows
 import { limitFor } from '../src/live/attestation-limits.ts'
 import { summariseRows } from '../src/live/reminder-rows.ts'
 import { invitationLink } from '../src/students/invitation.ts'
-import { decisionBody, decisionOptions, DISMISS } from '../src/tasks/prompt-decision.ts'
+import { decisionBody, decisionOptions, DISMISS } from '@dianming/staff'
 
 const refused = (id: string, code: string): RowResult => ({
   id,

@@ -18,6 +18,9 @@ export const MENU: readonly MenuEntry[] = [
   { id: 'home', route: 'home', label: 'menu.home', roles: ALL },
   { id: 'launch', route: 'launch', label: 'menu.launch', roles: ALL },
   { id: 'roll-calls', route: 'roll-calls', label: 'menu.rollCalls', roles: ALL },
+  { id: 'prompts', route: 'prompts', label: 'menu.prompts', roles: ALL },
+  { id: 'changes', route: 'changes', label: 'menu.changes', roles: ALL },
+  { id: 'appeals', route: 'appeals', label: 'menu.appeals', roles: ALL },
 ]
 
 /** What a role sees of the menu. */

@@ -1,4 +1,5 @@
+import { casesEn } from './en/cases.ts'
 import { rollCallsEn } from './en/roll-calls.ts'
 import { shellEn } from './en/shell.ts'
 
-export const en = { ...shellEn, ...rollCallsEn }
+export const en = { ...casesEn, ...shellEn, ...rollCallsEn }

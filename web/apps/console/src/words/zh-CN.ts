@@ -1,4 +1,5 @@
+import { casesZh } from './zh/cases.ts'
 import { rollCallsZh } from './zh/roll-calls.ts'
 import { shellZh } from './zh/shell.ts'
 
-export const zhCN = { ...shellZh, ...rollCallsZh }
+export const zhCN = { ...casesZh, ...shellZh, ...rollCallsZh }

@@ -767,6 +767,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/change-kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Change Kinds
+         * @description 异动类别（按当前政策） · The kinds of change that the policy of today knows at the caller's place.
+         */
+        get: operations["listChangeKinds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/change-requests": {
         parameters: {
             query?: never;
@@ -5532,6 +5552,46 @@ export interface components {
              * @example 0
              */
             unchanged: number;
+        };
+        /**
+         * ChangeKindOut
+         * @description A kind of change, with the values that it writes (null keeps the earlier value).
+         */
+        ChangeKindOut: {
+            /**
+             * Code
+             * @example 11
+             */
+            code: string;
+            /**
+             * En
+             * @example suspension
+             */
+            en: string;
+            /**
+             * From Standings
+             * @description 适用于哪些学籍状态 · the standings that it applies to
+             * @example [
+             *       "01",
+             *       "05"
+             *     ]
+             */
+            from_standings: ("01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99")[];
+            /**
+             * Standing
+             * @example 02
+             */
+            standing: ("01" | "02" | "03" | "04" | "05" | "06" | "07" | "08" | "09" | "10" | "11" | "12" | "13" | "14" | "15" | "99") | null;
+            /**
+             * Study Form
+             * @example null
+             */
+            study_form: ("full_time" | "part_time") | null;
+            /**
+             * Zh
+             * @example 休学
+             */
+            zh: string;
         };
         /**
          * ChangeRequestDetailOut
@@ -15490,6 +15550,41 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["CardCodesOut"];
+                };
+            };
+        };
+    };
+    listChangeKinds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "code": "11",
+                     *         "zh": "休学",
+                     *         "en": "suspension",
+                     *         "standing": "02",
+                     *         "study_form": null,
+                     *         "from_standings": [
+                     *           "01",
+                     *           "05"
+                     *         ]
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["ChangeKindOut"][];
                 };
             };
         };

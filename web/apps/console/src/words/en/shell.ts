@@ -9,7 +9,14 @@ export const shellEn: typeof shellZh = {
     counselor: 'counselor',
     student: 'student',
   },
-  menu: { home: 'Home', launch: 'Launch', rollCalls: 'Roll calls' },
+  menu: {
+    home: 'Home',
+    launch: 'Launch',
+    rollCalls: 'Roll calls',
+    prompts: 'Prompts',
+    changes: 'Changes of standing',
+    appeals: 'Appeals',
+  },
   signIn: {
     title: 'Sign in',
     login: 'Account',
@@ -35,6 +42,7 @@ export const shellEn: typeof shellZh = {
     empty: 'Nothing matches',
     search: 'Search',
     all: 'All',
+    bulk: '{done} done, {unchanged} unchanged, {refused} refused',
     total: '{n} in all',
     totalAtLeast: 'more than {n}',
   },

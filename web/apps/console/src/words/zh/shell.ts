@@ -1,7 +1,14 @@
 export const shellZh = {
   console: { name: '点名管理台', menu: '菜单', skip: '跳到主要内容' },
   role: { province: '省级', bureau: '市县', registrar: '学校', counselor: '辅导员', student: '学生' },
-  menu: { home: '工作台', launch: '发起点名', rollCalls: '点名' },
+  menu: {
+    home: '工作台',
+    launch: '发起点名',
+    rollCalls: '点名',
+    prompts: '学籍提示',
+    changes: '学籍异动',
+    appeals: '申诉',
+  },
   signIn: {
     title: '登录',
     login: '账号',
@@ -27,6 +34,7 @@ export const shellZh = {
     empty: '没有符合条件的记录',
     search: '搜索',
     all: '全部',
+    bulk: '办理 {done} 条，原已如此 {unchanged} 条，未办理 {refused} 条',
     total: '共 {n} 条',
     totalAtLeast: '{n} 条以上',
   },

@@ -1,7 +1,8 @@
 import { ApiError, content } from '@dianming/api'
-import { useSession } from '@dianming/staff'
 import { useQuery } from '@tanstack/vue-query'
 import { computed } from 'vue'
+
+import { useSession } from './session.ts'
 
 const CONFLICT = 409
 
@@ -21,5 +22,5 @@ export function usePromptPreview(promptId: () => string) {
     () => query.error.value instanceof ApiError && query.error.value.status === CONFLICT,
   )
   const preview = computed(() => (isClosed.value ? undefined : query.data.value))
-  return { preview, error: query.error, refetch: query.refetch }
+  return { preview, isClosed, error: query.error, refetch: query.refetch }
 }

@@ -1,5 +1,6 @@
 """A filed site (备案办学地址): the polygons in which a school's students must be present."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +12,7 @@ from shapely import LinearRing, MultiPolygon, Point, Polygon
 from shapely.validation import explain_validity
 
 from geo.arrays import FloatArray
-from geo.datum import Datum, convert_many, looks_swapped, on_globe
+from geo.datum import Datum, convert, convert_many, looks_swapped, on_globe
 from geo.errors import SiteInvalid, SiteTooLarge
 from geo.local_projection import LocalPlane
 from geo.probability import Edges, probability_inside
@@ -96,10 +97,20 @@ _SENTENCES: dict[SiteFlaw, tuple[str, str]] = {
 }
 
 
-def site_error(flaw: SiteFlaw, where: str = "") -> SiteInvalid:
-    """The error for `flaw`, with its position."""
+def site_error(flaw: SiteFlaw, where: str = "", place: tuple[float, float] | None = None) -> SiteInvalid:
+    """The error for `flaw`: `where` as the file names its position, `place` as WGS-84 longitude and latitude."""
     zh, en = _SENTENCES[flaw]
-    return SiteInvalid(reason=flaw, reason_zh=zh, reason_en=en, where=f" [{where}]" if where else "")
+    shown = f" [{where}]" if where else ""
+    return SiteInvalid(reason=flaw, reason_zh=zh, reason_en=en, where=shown, place=place)
+
+
+_PLACE = re.compile(r"\[(\S+) (\S+)\]")
+
+
+def _place_of(explanation: str) -> tuple[float, float] | None:
+    """The coordinates in an explanation of GEOS, for example `Self-intersection[113.5 34.8]`."""
+    found = _PLACE.search(explanation)
+    return (float(found[1]), float(found[2])) if found else None
 
 
 Ring = Sequence[tuple[float, float]]
@@ -156,7 +167,8 @@ def _polygon(outline: Outline, datum: Datum) -> Polygon:
     shell, *holes = [_ring(ring, datum) for ring in outline]
     polygon = Polygon(shell, holes)
     if not polygon.is_valid or polygon.area == 0.0:
-        raise site_error(SiteFlaw.SELF_INTERSECTION, explain_validity(polygon))
+        explanation = explain_validity(polygon)
+        raise site_error(SiteFlaw.SELF_INTERSECTION, explanation, _place_of(explanation))
     return polygon
 
 
@@ -174,7 +186,8 @@ def _ring(ring: Ring, datum: Datum) -> FloatArray:
     if len(np.unique(vertices, axis=0)) < _LEAST_DISTINCT:
         raise site_error(SiteFlaw.TOO_FEW_VERTICES)
     if not np.array_equal(vertices[0], vertices[-1]):
-        raise site_error(SiteFlaw.RING_NOT_CLOSED, f"{lon[0]}, {lat[0]}")
+        place = convert(float(lon[0]), float(lat[0]), source=datum, target=Datum.WGS84)
+        raise site_error(SiteFlaw.RING_NOT_CLOSED, f"{lon[0]}, {lat[0]}", place)
     if (np.abs(np.diff(lon)) > _HALF_GLOBE_DEGREES).any():  # the shorter way crosses the antimeridian
         raise site_error(SiteFlaw.CROSSES_ANTIMERIDIAN)
     return np.column_stack(convert_many(lon, lat, source=datum, target=Datum.WGS84))

@@ -1,5 +1,6 @@
 """Parsing a site's outline, checking it against the limits, and warning about what was probably not meant. Pure."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -58,6 +59,12 @@ class ParsedOutline:
         """West, south, east, north in WGS-84 degrees."""
         west, south, east, north = self.site.polygons.bounds
         return west, south, east, north
+
+    @property
+    def geojson(self) -> dict[str, Any]:
+        """The polygons as GeoJSON in WGS-84."""
+        document: dict[str, Any] = json.loads(shapely.to_geojson(self.site.polygons))
+        return document
 
     @property
     def vertices(self) -> int:

@@ -118,6 +118,10 @@ class OutlineProblem(BaseModel):
     )
     zh: str
     en: str
+    place: tuple[float, float] | None = Field(
+        description="问题所在的经纬度（WGS-84），如能指出 · longitude and latitude of the problem in WGS-84, if it has a place",
+        examples=[[113.625, 34.755]],
+    )
 
 
 class OutlineWarningOut(BaseModel):
@@ -131,7 +135,10 @@ class OutlineWarningOut(BaseModel):
 
 
 class OutlineCheckOut(BaseModel):
-    """The result of validating an outline; area in square metres, bbox west, south, east, north in WGS-84."""
+    """The result of validating an outline; area in square metres, bbox west, south, east, north in WGS-84.
+
+    `geojson` is the outline as it would be stored: in WGS-84, touching and overlapping parts merged.
+    """
 
     valid: bool
     problems: list[OutlineProblem]
@@ -139,6 +146,7 @@ class OutlineCheckOut(BaseModel):
     area_m2: float | None
     vertices: int | None
     bbox: tuple[float, float, float, float] | None
+    geojson: dict[str, Any] | None
 
 
 class SiteDecisionIn(Schema):

@@ -160,6 +160,7 @@ async def test_validation_reports_area_or_problem_and_stores_nothing(
     assert good["valid"]
     assert good["bbox"] == pytest.approx([WEST, SOUTH, WEST + SIDE, SOUTH + SIDE], abs=1e-6)
     assert good["area_m2"] == pytest.approx(457.9 * 554.7, rel=0.01)
+    assert shapely.from_geojson(json.dumps(good["geojson"])).bounds == pytest.approx(good["bbox"])
     bowtie = {
         "type": "Polygon",
         "coordinates": [[[113, 34], [113.01, 34.01], [113.01, 34], [113, 34.01], [113, 34]]],
@@ -170,6 +171,7 @@ async def test_validation_reports_area_or_problem_and_stores_nothing(
     assert [(each["code"], each["reason"]) for each in bad["problems"]] == [
         ("site_invalid", "self_intersection")
     ]
+    assert bad["problems"][0]["place"] == pytest.approx([113.005, 34.005])
     refused = await client.post(actor, "/v1/sites", filing(outline))
     assert (refused.status_code, refused.json()["code"]) == (422, "site_refused")
     assert await client.every(actor, "/v1/sites") == before

@@ -106,9 +106,10 @@ async def check_site_outline(caller: StaffCaller, body: OutlineCheckIn) -> Outli
             reason=None if reason is None else printable(str(reason)),
             zh=printable(flaw.sentence("zh")),
             en=printable(flaw.sentence("en")),
+            place=flaw.params.get("place"),
         )
         return OutlineCheckOut(
-            valid=False, problems=[problem], warnings=[], area_m2=None, vertices=None, bbox=None
+            valid=False, problems=[problem], warnings=[], area_m2=None, vertices=None, bbox=None, geojson=None
         )
     return OutlineCheckOut(
         valid=True,
@@ -117,6 +118,7 @@ async def check_site_outline(caller: StaffCaller, body: OutlineCheckIn) -> Outli
         area_m2=parsed.site.area_m2,
         vertices=parsed.vertices,
         bbox=parsed.bounds,
+        geojson=parsed.geojson,
     )
 
 

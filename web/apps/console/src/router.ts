@@ -20,6 +20,8 @@ declare module 'vue-router' {
 
 const rollCalls = { menu: 'roll-calls', title: 'menu.rollCalls' } as const
 
+const sites = { menu: 'sites', title: 'menu.sites' } as const
+
 const routes: RouteRecordRaw[] = [
   {
     path: '/',
@@ -86,6 +88,30 @@ const routes: RouteRecordRaw[] = [
     name: 'appeal',
     component: () => import('./appeals/AppealPage.vue'),
     meta: { menu: 'appeals', title: 'menu.appeals' },
+  },
+  {
+    path: '/sites',
+    name: 'sites',
+    component: () => import('./sites/SiteList.vue'),
+    meta: sites,
+  },
+  {
+    path: '/sites/new',
+    name: 'site-new',
+    component: () => import('./sites/FileSite.vue'),
+    meta: { ...sites, title: 'sites.fileNew', roles: ['registrar'] },
+  },
+  {
+    path: '/sites/:id',
+    name: 'site',
+    component: () => import('./sites/SitePage.vue'),
+    meta: sites,
+  },
+  {
+    path: '/sites/:id/versions/new',
+    name: 'site-version-new',
+    component: () => import('./sites/FileSite.vue'),
+    meta: { ...sites, title: 'sites.fileVersion', roles: ['registrar'] },
   },
   {
     path: '/sign-in',

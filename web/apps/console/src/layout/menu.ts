@@ -21,6 +21,7 @@ export const MENU: readonly MenuEntry[] = [
   { id: 'prompts', route: 'prompts', label: 'menu.prompts', roles: ALL },
   { id: 'changes', route: 'changes', label: 'menu.changes', roles: ALL },
   { id: 'appeals', route: 'appeals', label: 'menu.appeals', roles: ALL },
+  { id: 'sites', route: 'sites', label: 'menu.sites', roles: ALL },
 ]
 
 /** What a role sees of the menu. */

@@ -1,5 +1,6 @@
 import { casesEn } from './en/cases.ts'
 import { rollCallsEn } from './en/roll-calls.ts'
 import { shellEn } from './en/shell.ts'
+import { sitesEn } from './en/sites.ts'
 
-export const en = { ...casesEn, ...shellEn, ...rollCallsEn }
+export const en = { ...casesEn, ...shellEn, ...rollCallsEn, ...sitesEn }

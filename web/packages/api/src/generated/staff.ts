@@ -9377,6 +9377,8 @@ export interface components {
         /**
          * OutlineCheckOut
          * @description The result of validating an outline; area in square metres, bbox west, south, east, north in WGS-84.
+         *
+         *     `geojson` is the outline as it would be stored: in WGS-84, touching and overlapping parts merged.
          */
         OutlineCheckOut: {
             /** Area M2 */
@@ -9388,6 +9390,10 @@ export interface components {
                 number,
                 number
             ] | null;
+            /** Geojson */
+            geojson: {
+                [key: string]: unknown;
+            } | null;
             /** Problems */
             problems: components["schemas"]["OutlineProblem"][];
             /** Valid */
@@ -9409,6 +9415,18 @@ export interface components {
             code: string;
             /** En */
             en: string;
+            /**
+             * Place
+             * @description 问题所在的经纬度（WGS-84），如能指出 · longitude and latitude of the problem in WGS-84, if it has a place
+             * @example [
+             *       113.625,
+             *       34.755
+             *     ]
+             */
+            place: [
+                number,
+                number
+            ] | null;
             /**
              * Reason
              * @description the flaw, as a stable code
@@ -23841,7 +23859,11 @@ export interface operations {
                      *           "code": "site_invalid",
                      *           "reason": "self_intersection",
                      *           "zh": "…",
-                     *           "en": "…"
+                     *           "en": "…",
+                     *           "place": [
+                     *             113.625,
+                     *             34.755
+                     *           ]
                      *         }
                      *       ],
                      *       "warnings": [
@@ -23858,7 +23880,8 @@ export interface operations {
                      *         1,
                      *         1,
                      *         1
-                     *       ]
+                     *       ],
+                     *       "geojson": {}
                      *     }
                      */
                     "application/json": components["schemas"]["OutlineCheckOut"];

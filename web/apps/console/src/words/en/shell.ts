@@ -16,6 +16,7 @@ export const shellEn: typeof shellZh = {
     prompts: 'Prompts',
     changes: 'Changes of standing',
     appeals: 'Appeals',
+    sites: 'Sites',
   },
   signIn: {
     title: 'Sign in',

@@ -8,6 +8,7 @@ export const shellZh = {
     prompts: '学籍提示',
     changes: '学籍异动',
     appeals: '申诉',
+    sites: '办学地址',
   },
   signIn: {
     title: '登录',

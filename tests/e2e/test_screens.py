@@ -1,15 +1,18 @@
 """Every main screen fits a phone and a desktop, and has no barriers. `make screens` keeps the pictures in docs/screens."""
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from PIL import Image
 from playwright.async_api import Page, expect
 
 from tests.e2e.pages import Visit
 from tests.e2e.roll_calls import launch
 from tests.e2e.student_phone import register
 from tests.e2e.system import System
+from tests.e2e.test_console import sign_in as sign_in_to_console
 from tests.e2e.test_counselor import sign_in
 
 FOLDER = "DIANMING_SCREENS"
@@ -32,12 +35,19 @@ STUDENT = {
     "student-consents": "/m/activation/consents",
     "student-face": "/m/activation/face",
     "student-verification-route": "/m/me/verification-route",
+    "student-standing": "/m/me/standing",
+    "student-data": "/m/me/data",
 }
 COUNSELOR = {
     "counselor-roll-calls": "/c/",
     "counselor-tasks": "/c/tasks",
     "counselor-students": "/c/students",
     "counselor-me": "/c/me",
+}
+CONSOLE = {
+    "console-home": "/console/",
+    "console-roll-calls": "/console/roll-calls",
+    "console-launch": "/console/roll-calls/launch",
 }
 _TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -61,14 +71,20 @@ async def check_screens(visit: Visit, screens: Mapping[str, str]) -> None:
 async def settle(page: Page) -> None:
     """Wait until nothing is loading. What was loaded may load more, which begins in the next frame."""
     for _ in range(3):
-        await expect(page.locator(".van-loading")).to_have_count(0)
+        await expect(page.locator(".van-loading, .el-loading-mask, .el-skeleton")).to_have_count(0)
         await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 async def keep_picture(page: Page, name: str) -> None:
-    """Keep a picture of the page, if pictures are wanted."""
+    """Keep a small picture of the page, if pictures are wanted."""
     if folder := os.environ.get(FOLDER):
-        await page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+        _store(await page.screenshot(animations="disabled"), Path(folder), name)
+
+
+def _store(taken: bytes, folder: Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with Image.open(io.BytesIO(taken)) as opened:
+        opened.convert("RGB").save(folder / f"{name}.webp", quality=80, method=6)
 
 
 async def test_public_screens_fit_and_have_no_barriers(phone: Visit) -> None:
@@ -76,6 +92,7 @@ async def test_public_screens_fit_and_have_no_barriers(phone: Visit) -> None:
 
 
 async def test_screens_of_a_student_fit_and_have_no_barriers(phone: Visit, system: System) -> None:
+    await launch(system, system.organisation.schools[2], "早点名")
     await register(phone.page, system, system.full_time_students(2)[0])
     await check_screens(phone, STUDENT)
 
@@ -85,3 +102,9 @@ async def test_screens_of_a_counselor_fit_and_have_no_barriers(phone: Visit, sys
     launched = await launch(system, school, "晚点名")
     await sign_in(phone.page, system, next(iter(school.counselors.values())))
     await check_screens(phone, {**COUNSELOR, "counselor-roll-call": f"/c/roll-calls/{launched['id']}"})
+
+
+async def test_screens_of_the_console_fit_and_have_no_barriers(desktop: Visit, system: System) -> None:
+    launched = await launch(system, system.organisation.schools[2], "晚自习点名")
+    await sign_in_to_console(desktop.page, system, system.organisation.province)
+    await check_screens(desktop, {**CONSOLE, "console-live": f"/console/roll-calls/{launched['id']}"})

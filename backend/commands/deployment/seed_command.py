@@ -17,7 +17,7 @@ from backend.commands.output import exit_with_error
 from backend.core.app_context import AppContext, open_app_context, settings_clock
 from backend.core.errors import Conflict
 from backend.core.tenancy import Scope
-from backend.demo.fixtures import OrganisationBuilder
+from backend.demo.fixtures import Organisation, OrganisationBuilder
 from backend.identity.accounts.staff_accounts import InviteAccount, invite_first_account
 from backend.identity.policy import province_policy
 from backend.org.divisions import Divisions
@@ -28,6 +28,7 @@ from backend.settings import Settings, get_settings
 
 FIRST_LOGIN = "province.admin"
 STUDENTS = 2000
+SHOWN_STUDENTS = 2
 
 
 def _log(line: str) -> None:
@@ -60,8 +61,8 @@ async def _create_province(app_context: AppContext) -> dict[str, str] | None:
     return {"login": FIRST_LOGIN, "activation_code": invitation.activation_code}
 
 
-async def _load_demo_data(app_context: AppContext, first: dict[str, str]) -> list[dict[str, str]]:
-    """Create the demo data through the staff API, within this process."""
+async def _load_demo_data(app_context: AppContext, first: dict[str, str]) -> dict[str, list[dict[str, str]]]:
+    """Create the demo data through the staff API, within this process. Returns who may sign in or register."""
     app = create_app(app_context)
     transport = httpx.ASGITransport(app=app)
     base = app_context.settings.public_url + STAFF_PREFIX
@@ -69,7 +70,7 @@ async def _load_demo_data(app_context: AppContext, first: dict[str, str]) -> lis
         async with httpx.AsyncClient(transport=transport, base_url=base, timeout=120) as client:
             builder = OrganisationBuilder(client, lambda: app_context.clock().timestamp(), Path(folder), _log)
             organisation = await builder.build(first, STUDENTS, activate_counselors=False)
-    return [
+    staff = [
         {
             "role": each.role,
             "unit": each.unit,
@@ -79,6 +80,24 @@ async def _load_demo_data(app_context: AppContext, first: dict[str, str]) -> lis
         }
         for each in organisation.staff_credentials()
     ]
+    return {"sign_ins": staff, "students": _pick_students(organisation)}
+
+
+def _pick_students(organisation: Organisation) -> list[dict[str, str]]:
+    """Some invented students of the first school and of a class whose counselor is in the list: what a phone needs."""
+    school = organisation.schools[0]
+    logins = f"counselor.{school.plan.code}."
+    classes = {each.unit for each in organisation.staff_credentials() if each.login.startswith(logins)}
+    return [
+        {
+            "class": row["班级名称"],
+            "name": row["姓名"],
+            "id_number": row["身份证件号"],
+            "phone": row["联系电话"],
+        }
+        for row in school.roster
+        if row["班级名称"] in classes and row["学习形式"] == "全日制"
+    ][:SHOWN_STUDENTS]
 
 
 def _already_seeded_message(settings: Settings, *, bare: bool) -> str:
@@ -107,7 +126,7 @@ async def _seed(settings: Settings, *, bare: bool) -> None:
         if bare:
             return
         _log("正在写入演示数据（一次） · loading demo data, once …")
-        _write_sign_ins(settings, {"sign_ins": await _load_demo_data(app_context, first)})
+        _write_sign_ins(settings, await _load_demo_data(app_context, first))
     finally:
         await app_context.close()
 
@@ -122,9 +141,11 @@ def _print_sign_ins(settings: Settings) -> None:
             f"  {each['role']}  {each['unit']}\n      登录 login {each['login']}   口令 password {each['password']}\n"
             f"      验证器密钥 TOTP secret {each['totp_secret']}   现在 now {code}\n"
         )
-    sys.stdout.write(
-        "  学生：用手机端接口激活（见 README） · students activate through the mobile API (see README)\n"
-    )
+    for each in document.get("students", []):
+        sys.stdout.write(
+            f"  学生 student  {each['class']}\n      姓名 name {each['name']}   身份证件号 ID number {each['id_number']}\n"
+            f"      验证码短信 SMS {settings.gateway_url}/inbox/{each['phone']}\n"
+        )
 
 
 def command(

@@ -11,6 +11,11 @@ from tests.e2e.test_console import sign_in
 
 BOWTIE = "polygon,lon,lat\n1,113.5372,34.8190\n1,113.5392,34.8210\n1,113.5392,34.8190\n1,113.5372,34.8210\n"
 SQUARE = "polygon,lon,lat\n1,113.5372,34.8190\n1,113.5392,34.8190\n1,113.5392,34.8210\n1,113.5372,34.8210\n"
+KML = (
+    '<kml xmlns="http://www.opengis.net/kml/2.2"><Placemark><Polygon><outerBoundaryIs><LinearRing><coordinates>'
+    "113.531,34.818 113.533,34.818 113.533,34.820 113.531,34.820 113.531,34.818"
+    "</coordinates></LinearRing></outerBoundaryIs></Polygon></Placemark></kml>"
+)
 NAME = "南校区"
 
 
@@ -100,3 +105,24 @@ async def test_drawn_version_is_compared_and_returned(desktop: Visit, system: Sy
     await page.get_by_role("button", name="提交审核结论").click()
     await expect(page.get_by_role("heading", name="第 2 版，已退回")).to_be_visible()
     await expect(page.get_by_text("请按院墙绘制")).to_be_visible()
+
+
+async def test_file_is_checked_and_then_edited_on_the_map(desktop: Visit, system: System) -> None:
+    page, school = desktop.page, system.organisation.schools[0]
+    await sign_in(page, system, school.registrar)
+    await page.get_by_role("link", name="办学地址").click()
+    await page.get_by_role("link", name="主校区").click()
+    await page.get_by_role("link", name="提交新版本").click()
+    await page.get_by_label("上传文件").check()
+    files = page.locator("input[type=file]")
+    await files.set_input_files({"name": "范围.dwg", "mimeType": "image/vnd.dwg", "buffer": b"AC1032"})
+    await expect(page.get_by_text("不认识“范围.dwg”的格式")).to_be_visible()
+    await expect(page.get_by_role("button", name="提交备案")).to_be_disabled()
+    kml = "application/vnd.google-earth.kml+xml"
+    await files.set_input_files({"name": "范围.kml", "mimeType": kml, "buffer": KML.encode()})
+    await page.get_by_role("button", name="检查范围").click()
+    await expect(page.get_by_text("可以提交：")).to_be_visible()
+    await expect(page.get_by_text(re.compile("蓝色实线: 本次范围, .*平方米"))).to_be_visible()
+    await page.get_by_role("button", name="在地图上编辑").click()
+    await expect(page.get_by_text("已画 1 块，0 个洞，4 个顶点。")).to_be_visible()
+    assert await desktop.find_barriers() == []

@@ -5,8 +5,9 @@ import type { Polygon } from 'geojson'
 import L from 'leaflet'
 
 import { type Outline, toOutline } from '../outline/outline.ts'
+import { STYLES } from './outline-styles.ts'
 
-const DRAWN: L.PathOptions = { color: '#9a4a00', weight: 3, fillOpacity: 0.15 }
+const DRAWN = STYLES.drawn.path
 
 /** Draws, changes and cuts polygons on a map. */
 export interface OutlineEditor {

@@ -3,7 +3,7 @@ import type { Position } from 'geojson'
 
 import type { Outline } from '../outline/outline.ts'
 
-export type OutlineStyle = 'old' | 'new'
+export type OutlineStyle = 'old' | 'new' | 'drawn'
 
 /** An outline on a map, in WGS-84. */
 export interface MapOutline {
@@ -22,4 +22,5 @@ export interface MapPlace {
 export const STYLES: Record<OutlineStyle, { path: PathOptions; dashes: string }> = {
   old: { path: { color: '#4a525c', weight: 3, dashArray: '8 6', fillOpacity: 0.06 }, dashes: '8 6' },
   new: { path: { color: '#0b5394', weight: 3, fillOpacity: 0.15 }, dashes: 'none' },
+  drawn: { path: { color: '#9a4a00', weight: 3, fillOpacity: 0.15 }, dashes: 'none' },
 }

@@ -59,7 +59,7 @@ export const sitesEn: typeof sitesZh = {
     compareOld: 'Old version (dashed line)',
     compareNew: 'New version (solid line)',
     compareNothing: 'No comparison',
-    line: { old: 'Dashed line', new: 'Solid line' },
+    line: { old: 'Grey dashed line', new: 'Blue solid line', drawn: 'Brown solid line' },
     larger: 'The new version is {area} larger ({percent}%).',
     smaller: 'The new version is {area} smaller ({percent}%).',
     m2: '{n} m²',

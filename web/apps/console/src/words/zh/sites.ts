@@ -53,7 +53,7 @@ export const sitesZh = {
     compareOld: '旧版本（虚线）',
     compareNew: '新版本（实线）',
     compareNothing: '不比较',
-    line: { old: '虚线', new: '实线' },
+    line: { old: '灰色虚线', new: '蓝色实线', drawn: '棕色实线' },
     larger: '新版本大 {area}（{percent}%）。',
     smaller: '新版本小 {area}（{percent}%）。',
     m2: '{n} 平方米',

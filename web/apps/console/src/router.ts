@@ -114,6 +114,24 @@ const routes: RouteRecordRaw[] = [
     meta: { ...sites, title: 'sites.fileVersion', roles: ['registrar'] },
   },
   {
+    path: '/students',
+    name: 'students',
+    component: () => import('./students/StudentList.vue'),
+    meta: { menu: 'students', title: 'menu.students' },
+  },
+  {
+    path: '/students/:id',
+    name: 'student',
+    component: () => import('./students/StudentPage.vue'),
+    meta: { menu: 'students', title: 'menu.students' },
+  },
+  {
+    path: '/roster',
+    name: 'roster',
+    component: () => import('./roster/RosterUpload.vue'),
+    meta: { menu: 'roster', title: 'menu.roster', roles: ['registrar'] },
+  },
+  {
     path: '/sign-in',
     name: 'sign-in',
     component: () => import('./pages/SignIn.vue'),

@@ -22,6 +22,8 @@ export const MENU: readonly MenuEntry[] = [
   { id: 'changes', route: 'changes', label: 'menu.changes', roles: ALL },
   { id: 'appeals', route: 'appeals', label: 'menu.appeals', roles: ALL },
   { id: 'sites', route: 'sites', label: 'menu.sites', roles: ALL },
+  { id: 'students', route: 'students', label: 'menu.students', roles: ALL },
+  { id: 'roster', route: 'roster', label: 'menu.roster', roles: ['registrar'] },
 ]
 
 /** What a role sees of the menu. */

@@ -2,5 +2,6 @@ import { casesZh } from './zh/cases.ts'
 import { rollCallsZh } from './zh/roll-calls.ts'
 import { shellZh } from './zh/shell.ts'
 import { sitesZh } from './zh/sites.ts'
+import { studentsZh } from './zh/students.ts'
 
-export const zhCN = { ...casesZh, ...shellZh, ...rollCallsZh, ...sitesZh }
+export const zhCN = { ...casesZh, ...shellZh, ...rollCallsZh, ...sitesZh, ...studentsZh }

@@ -17,6 +17,8 @@ export const shellEn: typeof shellZh = {
     changes: 'Changes of standing',
     appeals: 'Appeals',
     sites: 'Sites',
+    students: 'Students',
+    roster: 'Roster upload',
   },
   signIn: {
     title: 'Sign in',

@@ -9,6 +9,8 @@ export const shellZh = {
     changes: '学籍异动',
     appeals: '申诉',
     sites: '办学地址',
+    students: '学生',
+    roster: '导入花名册',
   },
   signIn: {
     title: '登录',

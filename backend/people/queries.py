@@ -46,7 +46,14 @@ def decrypt_student_number(student: Student, keys: KeyRing) -> str | None:
 
 def masked_student_number(student: Student, keys: KeyRing) -> str | None:
     """The masked student number, for display."""
-    number = decrypt_student_number(student, keys)
+    return mask_student_number(student.id, student.student_number_sealed, keys)
+
+
+def mask_student_number(student_id: UUID, sealed: bytes | None, keys: KeyRing) -> str | None:
+    """The masked student number of a sealed one."""
+    if sealed is None:
+        return None
+    number = keys.decrypt("identifier", sealed, student_number_context(student_id)).decode()
     return mask(number) if number else None
 
 

@@ -24,8 +24,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from backend.core.actor import Actor
+from backend.org.queries import schools_below
+from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
-from backend.roll_call import rules
+from backend.roll_call import reason_texts, rules
 from backend.roll_call.access import select_counselor_classes
 from backend.roll_call.errors import SENT_TO_A_PERSON
 from backend.roll_call.tables import (
@@ -63,12 +65,21 @@ class MissingStudent:
         return self.school_id, self.class_name, self.student_id
 
 
+def explain_last_attempt(student: MissingStudent) -> reason_texts.Explanation | None:
+    """Why the last attempt failed, in words; None without one."""
+    if student.last_refusal is not None:
+        return reason_texts.explain_refusal(student.last_refusal, student.last_refusal_detail or {})
+    return reason_texts.reason(student.last_reasons[0]) if student.last_reasons else None
+
+
 @dataclass(frozen=True, slots=True)
 class MissingSearch:
     """Filters of the list; None does not filter. `matching` is a condition on `student` rows."""
 
     class_id: UUID | None = None
     matching: ColumnElement[bool] | None = None
+    unit_path: str | None = None
+    """Only the schools below this unit."""
 
 
 MissingPosition = tuple[UUID, str, UUID]
@@ -91,6 +102,8 @@ async def load_missing_page(
     if actor.school_id is not None:
         return await _load_missing(session, actor, roll_call, search, after, limit)
     school_ids = select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call.id)
+    if search.unit_path is not None:
+        school_ids = school_ids.where(RollCallSchool.school_id.in_(schools_below(search.unit_path)))
     if after is not None:
         school_ids = school_ids.where(RollCallSchool.school_id >= after[0])
     schools = (await session.scalars(school_ids.order_by(RollCallSchool.school_id))).all()
@@ -275,6 +288,8 @@ class ResultFilter:
     school_id: UUID | None = None
     matching: ColumnElement[bool] | None = None
     """A condition on `student` rows."""
+    unit_path: str | None = None
+    """Only the schools below this unit."""
 
 
 async def load_results_page(
@@ -287,18 +302,55 @@ async def load_results_page(
 ) -> Sequence[Result]:
     """A page of the audience with the current outcomes, ordered by student id."""
     outcome = _current_outcome_entity(roll_call)
+    columns = select(Obligation, Student, SchoolClass, outcome)
+    statement = _filter_results(columns, outcome, actor, roll_call, filters)
+    statement = statement.order_by(Obligation.student_id).limit(limit)
+    if after is not None:
+        statement = statement.where(Obligation.student_id > after)
+    return [Result(*row) for row in (await session.execute(statement)).all()]
+
+
+def select_results_for_export(
+    actor: Actor, roll_call: RollCall, filters: ResultFilter
+) -> Select[*tuple[Any, ...]]:
+    """The same results by school, class and name, with the columns of `exports.results.ExportedResult`."""
+    outcome = _current_outcome_entity(roll_call)
+    columns = select(
+        Obligation.student_id,
+        Obligation.school_id,
+        Student.name,
+        Student.student_number_sealed,
+        SchoolClass.name,
+        Obligation.duty,
+        Obligation.reason,
+        outcome.outcome,
+        outcome.reason,
+        outcome.method,
+        outcome.at,
+    )
+    statement = _filter_results(columns, outcome, actor, roll_call, filters)
+    order = (OrgUnit.path, SchoolClass.name, Student.name, Obligation.student_id)
+    return statement.join(OrgUnit, OrgUnit.id == Obligation.school_id).order_by(*order)
+
+
+def _filter_results(
+    columns: Select[*tuple[Any, ...]],
+    outcome: type[OutcomeEntry],
+    actor: Actor,
+    roll_call: RollCall,
+    filters: ResultFilter,
+) -> Select[*tuple[Any, ...]]:
     statement = (
-        select(Obligation, Student, SchoolClass, outcome)
-        .join(Student, Student.id == Obligation.student_id)
+        columns.join_from(Obligation, Student, Student.id == Obligation.student_id)
         .join(SchoolClass, SchoolClass.id == Obligation.class_id)
         .outerjoin(outcome, true())
         .where(*_audience_filter(roll_call, actor))
-        .order_by(Obligation.student_id)
-        .limit(limit)
     )
     statement = _filter_classes(statement, actor, filters.class_id)
     if filters.school_id is not None:
         statement = statement.where(Obligation.school_id == filters.school_id)
+    if filters.unit_path is not None:
+        statement = statement.where(Obligation.school_id.in_(schools_below(filters.unit_path)))
     if filters.outcome is not None:
         statement = statement.where(outcome.outcome == filters.outcome)
     if filters.outcome not in {None, rules.Outcome.PRESENT}:
@@ -310,6 +362,4 @@ async def load_results_page(
         )
     if filters.matching is not None:
         statement = statement.where(filters.matching)
-    if after is not None:
-        statement = statement.where(Obligation.student_id > after)
-    return [Result(*row) for row in (await session.execute(statement)).all()]
+    return statement

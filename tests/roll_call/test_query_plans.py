@@ -189,7 +189,7 @@ async def launch_over_province(database: Database) -> RollCall:
         top = (await session.scalars(select(OrgUnit).where(OrgUnit.kind == "province"))).one()
         actor = Actor(province_data.STAFF_ID, "province", top.id, top.path)
         window = (province_data.OPENS_AT, province_data.CLOSES_AT)
-        command = LaunchRollCall("spot_check", "学籍核验", *window, Audience())
+        command = LaunchRollCall("spot_check", "学籍核验", *window, Audience(), confirmed=True)
         at = province_data.OPENS_AT - timedelta(minutes=30)
         return (await launch_roll_call(session, actor, command, at)).roll_call
 

@@ -345,6 +345,14 @@ STAFF: tuple[Row, ...] = (
         "ok       ok     ok        ok",
         query={"class_id": IdOf("class"), "school_id": IdOf("school")},
     ),
+    *(
+        Row(
+            f"GET /v1/roll-calls/{{roll_call_id}}/{name}.xlsx",
+            "ok       ok     ok        ok",
+            query={"unit_id": IdOf("school")},
+        )
+        for name in ("results", "missing")
+    ),
     Row("GET /v1/roll-calls/{roll_call_id}/results/{student_id}/attempts", "ok       ok     ok        ok"),
     Row("GET /v1/students/{student_id}/roll-calls", "403      403    ok        ok"),
     Row("GET /v1/registration-checks/overdue", "ok       ok     ok        ok"),

@@ -202,11 +202,7 @@ def _matching(caller: Caller, text: str | None) -> ColumnElement[bool] | None:
 
 
 def _to_missing_out(row: results.MissingStudent) -> MissingStudentOut:
-    words = None
-    if row.last_refusal is not None:
-        words = explain_refusal(row.last_refusal, row.last_refusal_detail or {})
-    elif row.last_reasons:
-        words = reason_texts.reason(row.last_reasons[0])
+    words = results.explain_last_attempt(row)
     return MissingStudentOut(
         student_id=row.student_id,
         name=row.name,

@@ -2681,6 +2681,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/roll-calls/{roll_call_id}/missing.xlsx": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Missing Students
+         * @description 导出未通过名单为 Excel（留痕） · The missing students as a workbook; the export is recorded.
+         */
+        get: operations["exportMissingStudents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/roll-calls/{roll_call_id}/progress": {
         parameters: {
             query?: never;
@@ -2793,6 +2813,26 @@ export interface paths {
          * @description 核验结果 · All students of the audience with the current outcome.
          */
         get: operations["listResults"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/roll-calls/{roll_call_id}/results.xlsx": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Results
+         * @description 导出核验结果为 Excel（留痕） · The results as a workbook; the export is recorded. `unit_id`: a city, county or school.
+         */
+        get: operations["exportResults"];
         put?: never;
         post?: never;
         delete?: never;
@@ -22119,6 +22159,33 @@ export interface operations {
             };
         };
     };
+    exportMissingStudents: {
+        parameters: {
+            query?: {
+                class_id?: string | null;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
+                unit_id?: string | null;
+            };
+            header?: never;
+            path: {
+                roll_call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Excel 文件 · an Excel workbook */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                };
+            };
+        };
+    };
     getProgress: {
         parameters: {
             query?: {
@@ -22412,6 +22479,34 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["ResultOutPage"];
+                };
+            };
+        };
+    };
+    exportResults: {
+        parameters: {
+            query?: {
+                class_id?: string | null;
+                outcome?: ("present" | "missed" | "excused" | "undetermined") | null;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
+                unit_id?: string | null;
+            };
+            header?: never;
+            path: {
+                roll_call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Excel 文件 · an Excel workbook */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
                 };
             };
         };

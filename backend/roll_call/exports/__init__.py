@@ -1,0 +1,1 @@
+"""Lists of a roll call as workbooks."""

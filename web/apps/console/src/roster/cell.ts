@@ -5,5 +5,5 @@ export function cellName(finding: { letter: string; row: number }): string {
 
 /** The name of the part of the page that shows a finding, so that a link can lead to it. */
 export function anchorOf(finding: { sheet: string; letter: string; row: number; code: string }): string {
-  return `cell-${finding.letter}${finding.row}-${finding.code}`
+  return `cell-${finding.sheet.replaceAll(' ', '_')}-${finding.letter}${finding.row}-${finding.code}`
 }

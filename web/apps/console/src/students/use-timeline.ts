@@ -7,14 +7,14 @@ import { useI18n } from 'vue-i18n'
 import { useChangeKinds } from '../changes/kinds.ts'
 import type { TimelineItem } from './timeline.ts'
 
-const HIDDEN = [403, 404, 409]
+const HIDDEN = [403, 404]
 
-/** A part that the role may not see, or that does not exist for the student, is empty and no error. */
-async function ifVisible<T>(part: Promise<T>): Promise<T | undefined> {
+/** A part that the role may not see, or that does not exist for the student, is null and no error. */
+async function ifVisible<T>(part: Promise<T>): Promise<T | null> {
   try {
     return await part
   } catch (error) {
-    if (error instanceof ApiError && HIDDEN.includes(error.status)) return undefined
+    if (error instanceof ApiError && HIDDEN.includes(error.status)) return null
     throw error
   }
 }
@@ -84,7 +84,7 @@ export function useTimeline(id: Ref<string>) {
         at: each.at,
         text: [
           each.change_kind && nameOf(each.change_kind),
-          `${each.before.standing} → ${each.after.standing}`,
+          `${t(`standing.${each.before.standing}`)} → ${t(`standing.${each.after.standing}`)}`,
           t(`students.studyForm.${each.after.study_form}`),
         ]
           .filter(Boolean)
@@ -113,7 +113,7 @@ export function useTimeline(id: Ref<string>) {
         id: each.id,
         kind: 'appeal' as const,
         at: each.filed_at,
-        text: each.deciding_unit_name ?? '',
+        text: [each.deciding_unit_name, t(`appeals.states.${each.state}`)].filter(Boolean).join(' · '),
         ...link('appeal', each.id),
       })),
       ...(on.leave ?? []).map((each) => ({

@@ -8,7 +8,7 @@ export const studentsEn = {
       school_name: 'School',
       class_name: 'Class',
       student_number_masked: 'Student number',
-      standing: 'Code of standing',
+      standing: 'Standing',
       study_form: 'Form of study',
     },
     studyForm: { full_time: 'full-time', part_time: 'part-time' },

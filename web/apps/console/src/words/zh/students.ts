@@ -8,7 +8,7 @@ export const studentsZh = {
       school_name: '学校',
       class_name: '班级',
       student_number_masked: '学籍号',
-      standing: '学籍状态代码',
+      standing: '学籍状态',
       study_form: '学习形式',
     },
     studyForm: { full_time: '全日制', part_time: '非全日制' },

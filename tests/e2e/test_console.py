@@ -61,6 +61,10 @@ async def test_province_launches_and_watches(desktop: Visit, system: System) -> 
         await page.get_by_role("tab", name=tab).click()
         await expect(page.get_by_role("tabpanel", name=tab)).to_be_visible()
         assert await desktop.find_barriers() == []
+    await page.get_by_role("tab", name="未完成名单").click()
+    async with page.expect_download() as saved:
+        await page.get_by_role("button", name="下载表格").click()
+    assert (await saved.value).suggested_filename == "未完成名单.xlsx"
     await page.get_by_role("link", name="大屏").click()
     await expect(page.get_by_text("应核验")).to_be_visible()
     assert await desktop.find_barriers() == []

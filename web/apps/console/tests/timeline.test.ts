@@ -27,6 +27,6 @@ describe('a finding of a roster', () => {
   it('names its cell as the spreadsheet does', () => {
     const finding = { sheet: 'Sheet1', letter: 'AB', row: 12, code: 'id_number_invalid' }
     expect(cellName(finding)).toBe('AB12')
-    expect(anchorOf(finding)).toBe('cell-学生-AB12-id_number_invalid')
+    expect(anchorOf(finding)).toBe('cell-Sheet1-AB12-id_number_invalid')
   })
 })

@@ -136,6 +136,7 @@ export const rollCallsEn: typeof rollCallsZh = {
     voidTitle: 'Void this roll call',
     voidHint: 'No result will count. The reason goes to schools and students, and is kept.',
     voidReason: 'Reason',
+    download: 'Download workbook',
     wall: 'Wall screen',
     columns: {
       name: 'Name',

@@ -128,6 +128,7 @@ export const rollCallsZh = {
     voidTitle: '作废这次点名',
     voidHint: '作废后不计任何结果。理由会通知到学校和学生，并留存。',
     voidReason: '理由',
+    download: '下载表格',
     wall: '大屏',
     columns: {
       name: '姓名',

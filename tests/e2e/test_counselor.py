@@ -75,6 +75,7 @@ async def test_live_list_and_attestation_on_the_spot(phone: Visit, system: Syste
     page = phone.page
     await sign_in(page, system, counselor)
     await page.get_by_role("link", name="晚点名").first.click()
+    await page.wait_for_url("**/roll-calls/**")
     await expect(page.get_by_text(f"还差 {len(missing)} 人")).to_be_visible()
     await expect(page.get_by_text("实时更新")).to_be_visible()
     assert await phone.find_barriers() == []

@@ -71,8 +71,9 @@ async def tap(worker: Worker, tag: str) -> None:
 async def test_a_message_is_shown_and_opens_its_page(phone: Visit, system: System) -> None:
     page = phone.page
     await phone.context.grant_permissions(["notifications", "camera", "geolocation"], origin=system.url)
-    record = next(each for each in system.organisation.schools[1].roster if each["学习形式"] == "全日制")
-    await register(page, system, record)
+    await register(
+        page, system, system.full_time_students(1)[-6]
+    )  # other tests bind the phones of the first ones
     push = await PushService.connect(page, system.url)
     await push.deliver(kind="roll_call_launched", id="n-1")
     assert await notification(page, "n-1") == {

@@ -89,6 +89,7 @@ async def visit(browser: Browser, system: Served, device: dict[str, Any]) -> Asy
         timezone_id="Asia/Shanghai",
         permissions=list(PERMISSIONS),
         geolocation=CAMPUS,
+        reduced_motion="reduce",  # axe would measure colours in the middle of a transition
     )
     context.set_default_timeout(60_000)  # milliseconds
     opened = Visit(await context.new_page(), context, system.url)

@@ -12,3 +12,23 @@ export function isGoingOn(phase: Phase): boolean {
 export function isOver(phase: Phase): boolean {
   return phase === 'settled' || phase === 'voided'
 }
+
+const CLOSING_MS = 3000
+const MARGIN_MS = 500
+const LONGEST_MS = 3_600_000
+
+/**
+ * Milliseconds after which the phase is worth reading again, at the server's time `nowMs`: just after the next notice, opening or
+ * close, and often while the settlement is awaited. False: it changes no more.
+ */
+export function nextPhaseReadMs(
+  rollCall: Pick<RollCall, 'phase' | 'notify_at' | 'opens_at' | 'closes_at'> | undefined,
+  nowMs: number,
+): number | false {
+  if (!rollCall || isOver(rollCall.phase)) return false
+  const waits = [rollCall.notify_at, rollCall.opens_at, rollCall.closes_at]
+    .map((at) => Date.parse(at) - nowMs)
+    .filter((ms) => ms > 0)
+  if (rollCall.phase === 'closing' || !waits.length) return CLOSING_MS
+  return Math.min(...waits, LONGEST_MS) + MARGIN_MS
+}

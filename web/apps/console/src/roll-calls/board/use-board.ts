@@ -4,12 +4,14 @@ import { useSession } from '@dianming/staff'
 import { useQuery, useQueryClient } from '@tanstack/vue-query'
 import { computed, type MaybeRefOrGetter, onScopeDispose, ref, shallowRef, toValue, watch } from 'vue'
 
+import { nextPhaseReadMs } from '../phases.ts'
+
 export type Progress = StaffSchemas['ProgressOut']
 export type Totals = StaffSchemas['ProgressTotals']
 
 /**
- * The figures of a roll call for a unit, `undefined` for the caller's own. They come by the server's stream while the roll
- * call is announced or open: nothing is polled.
+ * The figures of a roll call for a unit, `undefined` for the caller's own. They come by the server's stream until the settlement.
+ * The phase is read again when it is due to change.
  */
 export function useBoard(id: MaybeRefOrGetter<string>, unitId: MaybeRefOrGetter<string | undefined>) {
   const session = useSession()
@@ -23,6 +25,7 @@ export function useBoard(id: MaybeRefOrGetter<string>, unitId: MaybeRefOrGetter<
     queryKey: computed(() => ['roll-call', toValue(id)]),
     queryFn: ({ signal }) =>
       content(session.api.GET('/v1/roll-calls/{roll_call_id}', { params: { path: path.value }, signal })),
+    refetchInterval: (query) => nextPhaseReadMs(query.state.data, session.clock.nowMs()),
   })
   const progress = useQuery({
     queryKey: computed(() => ['progress', toValue(id), unit.value]),
@@ -63,6 +66,10 @@ export function useBoard(id: MaybeRefOrGetter<string>, unitId: MaybeRefOrGetter<
   }
 
   watch([() => toValue(id), unit, isLive], follow, { immediate: true })
+  // The stream ends with the settlement, whose figures are the last.
+  watch(isLive, (live) => {
+    if (!live) void progress.refetch()
+  })
   onScopeDispose(() => controller?.abort())
 
   return {

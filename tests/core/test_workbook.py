@@ -6,7 +6,7 @@ from zipfile import ZipFile
 import pytest
 from openpyxl import load_workbook
 
-from backend.core.workbook import FORMULA_PREFIXES, Cell, Column, ListWorkbook
+from backend.core.web.workbook import FORMULA_PREFIXES, Cell, Column, ListWorkbook
 
 COLUMNS = (Column("姓名", "Name"), Column("次数", "Number"))
 

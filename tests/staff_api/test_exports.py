@@ -14,7 +14,7 @@ from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
-from backend.core.workbook import XLSX
+from backend.core.web.workbook import XLSX
 from backend.people.tables import Student
 from backend.roll_call.exports import labels, service
 from backend.roll_call.launch.audience import Audience

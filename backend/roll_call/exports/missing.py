@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
-from backend.core.workbook import Cell, Column
+from backend.core.web.workbook import Cell, Column
 from backend.roll_call.exports.labels import OUTCOMES
 from backend.roll_call.exports.service import BATCH_ROWS, School
 from backend.roll_call.results import MissingSearch, MissingStudent, explain_last_attempt, load_missing_page

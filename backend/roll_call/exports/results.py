@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.bilingual import Bilingual, format_instant
 from backend.core.keys import KeyRing
-from backend.core.workbook import Cell, Column
+from backend.core.web.workbook import Cell, Column
 from backend.people.queries import mask_student_number
 from backend.roll_call import reason_texts
 from backend.roll_call.exports.labels import DUTIES, METHODS, OUTCOMES

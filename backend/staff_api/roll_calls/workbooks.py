@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
-from backend.core.workbook import XLSX, ListWorkbook
+from backend.core.web.workbook import XLSX, ListWorkbook
 from backend.org.queries import get_unit_in_subtree
 from backend.people.queries import matches_search
 from backend.roll_call.access import access_roll_call

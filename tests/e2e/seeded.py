@@ -18,6 +18,7 @@ from backend.core.database import Database
 from backend.devstack.supervisor import wait_until_ready
 from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
 from backend.identity.tables import FaceEnrolment, Portrait
+from backend.settings import Settings
 from tests.e2e.system import free_port
 from tests.support.identity.staff_user import StaffUser
 from tests.support.pictures import seal_and_store
@@ -49,7 +50,9 @@ class Seeded:
 async def serve_scenario(app_context: AppContext, owner: Database) -> AsyncIterator[Seeded]:
     """Create the scenario and serve it from this process."""
     url = f"http://127.0.0.1:{free_port()}"
-    own = replace(app_context, settings=app_context.settings.model_copy(update={"public_url": url}))
+    # Not model_copy: it would keep the cached addresses of the original.
+    settings = Settings.model_validate({**app_context.settings.model_dump(), "public_url": url})
+    own = replace(app_context, settings=settings)
     async with open_tenancy_scenario(own, owner) as scenario:
         await _draw_pictures(scenario)
         app = create_app(scenario.app_context)

@@ -107,6 +107,7 @@ async def activated(browser: Browser, system: System, camera: FakeCamera) -> Asy
     async with visit(browser, system, PHONE) as opened:
         student = Student(opened, Actor(camera, STUDENT), find_record(system))
         await activate(opened, system, student.record, student.actor)
+        await opened.page.goto("about:blank")
         yield student
 
 
@@ -118,6 +119,7 @@ async def student(activated: Student, request: pytest.FixtureRequest) -> AsyncIt
     await activated.visit.context.set_geolocation(CAMPUS)
     async with observe(activated.visit, request):
         yield activated
+    await activated.visit.page.goto("about:blank")  # an open camera would slow down the tests that follow
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Calls the ASGI application directly: building a request with httpx costs as much as rejecting it."""
 
+import asyncio
 import json as json_of
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -45,7 +46,13 @@ class RawClient:
         start: dict[str, Any] = {"status": 500, "headers": []}  # if the application sends no response
         chunks: list[bytes] = []
 
+        received = False
+
         async def receive() -> dict[str, Any]:
+            nonlocal received
+            if received:  # the client stays: a streamed response listens for its disconnect until the end
+                await asyncio.Event().wait()
+            received = True
             return {"type": "http.request", "body": content, "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:

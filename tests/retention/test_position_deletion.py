@@ -274,6 +274,7 @@ async def attest(scenario: RollCallScenario, student: StudentWithPhone, roll_cal
                 **student_columns(student),
                 class_id=obligation.class_id,
                 site_version_id=new_id(),
+                reason_code="phone_broken",
                 reason="手机损坏",
                 attested_by=new_id(),
                 session_id=new_id(),

@@ -42,7 +42,7 @@ async def api(scenario: RollCallScenario) -> AsyncIterator[StaffClient]:
 
 @pytest.fixture
 async def roll_call_id(scenario: RollCallScenario) -> UUID:
-    """A settled check of two schools, that nobody answered."""
+    """A settled check of two schools, without any check-in."""
     launched = await scenario.launch(
         audience=Audience(unit_ids=(scenario.school.id, scenario.world.sister.id))
     )

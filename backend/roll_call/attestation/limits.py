@@ -65,7 +65,7 @@ class AttestationLimit:
 
 @dataclass(frozen=True, slots=True)
 class AttestationLimits:
-    """The limit of a counselor (None for a registrar, who attests nobody) and of each class the caller sees."""
+    """The limit of a counselor (None for a registrar, who cannot attest) and of each class the caller sees."""
 
     own: AttestationLimit | None
     classes: dict[UUID, AttestationLimit]

@@ -54,7 +54,7 @@ class AttestationLimitsOut(BaseModel):
     """The limits that apply to the caller: an attestation needs one left in both."""
 
     own: AttestationLimitOut | None = Field(
-        description="本人名额；学校管理员不办理现场核验，为空 · one's own limit; null for a registrar, who attests nobody"
+        description="本人名额；学校管理员不办理现场核验，为空 · one's own limit; null for a registrar, who cannot attest"
     )
     classes: list[ClassAttestationLimitOut]
 

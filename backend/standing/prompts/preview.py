@@ -1,6 +1,6 @@
 """What each decision on a prompt would do, computed by the engine itself: the facts with the decision added.
 
-Nothing is locked or written. A preview promises nothing: whoever decides later decides on the facts of that moment.
+Nothing is locked or written. A preview is no promise: a later decision uses the facts of its own moment.
 """
 
 from dataclasses import dataclass, replace

@@ -4891,7 +4891,7 @@ export interface components {
         AttestationLimitsOut: {
             /** Classes */
             classes: components["schemas"]["ClassAttestationLimitOut"][];
-            /** @description 本人名额；学校管理员不办理现场核验，为空 · one's own limit; null for a registrar, who attests nobody */
+            /** @description 本人名额；学校管理员不办理现场核验，为空 · one's own limit; null for a registrar, who cannot attest */
             own: components["schemas"]["AttestationLimitOut"] | null;
         };
         /**

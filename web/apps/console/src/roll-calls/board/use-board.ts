@@ -84,7 +84,7 @@ export function useBoard(id: MaybeRefOrGetter<string>, unitId: MaybeRefOrGetter<
   }
 }
 
-/** The share of the students who must check in and have an outcome, in percent; 100 where nobody must. */
+/** The share of the students who must check in and have an outcome, in percent; 100 where no student must. */
 export function doneShare(totals: Pick<Totals, 'obligations' | 'waiting'>): number {
   if (totals.obligations === 0) return 100
   return Math.floor(((totals.obligations - totals.waiting) / totals.obligations) * 100)

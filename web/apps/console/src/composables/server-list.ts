@@ -7,6 +7,8 @@ import { type LocationQueryRaw, useRoute, useRouter } from 'vue-router'
 export interface ServerPage<T> {
   items: T[]
   next_cursor?: string | null
+  /** How many rows the filters find, if asked for. `is_exact` is false if the API stopped counting there. */
+  total?: { count: number; is_exact: boolean } | null
 }
 
 /** The parameters of a list as the address of the page has them. */
@@ -24,8 +26,10 @@ interface Answer<T> {
 export function useServerList<T>(options: {
   /** Names the list among the cached answers. */
   key: MaybeRefOrGetter<readonly unknown[]>
-  /** The names of the parameters that belong to this list. */
+  /** The names of the parameters that belong to this list. `sort` always does. */
   parameters: readonly string[]
+  /** The order that the API gives unasked, as it would be asked for. */
+  defaultSort?: string
   read(query: ListQuery, cursor: string | undefined, signal: AbortSignal): Promise<Answer<T>>
   enabled?: () => boolean
 }) {
@@ -33,7 +37,7 @@ export function useServerList<T>(options: {
   const router = useRouter()
 
   const query = computed<ListQuery>(() =>
-    Object.fromEntries(options.parameters.map((name) => [name, text(route.query[name])])),
+    Object.fromEntries(['sort', ...options.parameters].map((name) => [name, text(route.query[name])])),
   )
   const cursor = computed(() => text(route.query['cursor']))
   const page = computed(() => Math.max(1, Number(text(route.query['page']) ?? 1) || 1))
@@ -73,6 +77,8 @@ export function useServerList<T>(options: {
     ...answer,
     items: computed(() => answer.data.value?.items ?? []),
     query,
+    sort: computed(() => query.value['sort'] ?? options.defaultSort),
+    total: computed(() => answer.data.value?.total ?? undefined),
     page,
     hasNext: computed(() => Boolean(answer.data.value?.next_cursor)),
     change,
@@ -82,7 +88,7 @@ export function useServerList<T>(options: {
   }
 }
 
-export type ServerList = ReturnType<typeof useServerList>
+export type ServerList<T> = ReturnType<typeof useServerList<T>>
 
 function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined

@@ -48,6 +48,8 @@ export const shellEn: typeof shellZh = {
     bulk: '{done} done, {unchanged} unchanged, {refused} refused',
     total: '{n} in all',
     totalAtLeast: 'more than {n}',
+    searchSchool: 'Search a school by name or code',
+    chosenSchool: 'Chosen school',
   },
   home: {
     waiting: 'Waiting for me',

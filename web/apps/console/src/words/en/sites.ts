@@ -19,8 +19,6 @@ export const sitesEn: typeof sitesZh = {
     },
     filterStatus: 'Filter by filing',
     anyStatus: 'All filings',
-    searchSchool: 'Search a school by name or code',
-    chosenSchool: 'Chosen school',
     fileNew: 'File a new site',
     fileVersion: 'File a new version',
     newVersionOf: '{name}: file a new version',

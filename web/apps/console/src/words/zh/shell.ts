@@ -40,6 +40,8 @@ export const shellZh = {
     bulk: '办理 {done} 条，原已如此 {unchanged} 条，未办理 {refused} 条',
     total: '共 {n} 条',
     totalAtLeast: '{n} 条以上',
+    searchSchool: '按学校名称或代码搜索',
+    chosenSchool: '已选学校',
   },
   home: {
     waiting: '等我处理',

@@ -13,8 +13,6 @@ export const sitesZh = {
     has: { filed: '有待审核的备案', approved: '有已批准的备案', rejected: '有已退回的备案' },
     filterStatus: '按备案情况筛选',
     anyStatus: '全部备案情况',
-    searchSchool: '按学校名称或代码搜索',
-    chosenSchool: '已选学校',
     fileNew: '备案新地址',
     fileVersion: '提交新版本',
     newVersionOf: '{name}：提交新版本',

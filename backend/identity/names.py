@@ -41,6 +41,7 @@ NAMED: Mapping[str, NameColumns] = {
     "decided_by": _ACCOUNT,
     "filed_by": _ACCOUNT,
     "granted_by": _ACCOUNT,
+    "requested_by": _ACCOUNT,
     "reviewed_by": _ACCOUNT,
 }
 """The fields that name a person or a unit, with the columns of their names."""

@@ -63,6 +63,7 @@ class UnitSearch:
 
     kind: str | None = None
     text: str | None = None
+    parent_id: UUID | None = None
 
 
 async def find_units(
@@ -76,6 +77,8 @@ async def find_units(
         page = page.where(OrgUnit.path > cast(after, Ltree()))
     if search.kind is not None:
         page = page.where(OrgUnit.kind == search.kind)
+    if search.parent_id is not None:
+        page = page.where(OrgUnit.parent_id == search.parent_id)
     if search.text is not None:
         in_name = OrgUnit.name.contains(search.text, autoescape=True)
         page = page.where(or_(in_name, OrgUnit.code.startswith(search.text, autoescape=True)))

@@ -144,6 +144,44 @@ async def test_accounts_are_listed_page_by_page_without_gaps(scenario: IdentityS
     assert sorted(seen) == sorted(created)
 
 
+async def test_staff_are_found_by_name_login_and_unit(scenario: IdentityScenario) -> None:
+    world = scenario.world
+    province = await create_staff_user(scenario, "province", world.province.id)
+    bureau = await create_staff_user(scenario, "bureau", world.city.id)
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
+    await scenario.bind_phone(scenario.school.students[0])
+    part = registrar.login[3:].upper()
+    found = (await province.get("/v1/accounts", q=part)).json()["items"]
+    assert [item["id"] for item in found] == [str(registrar.account_id)]
+    assert (await province.get("/v1/accounts", q="100%")).json()["items"] == []
+    at_city = (await province.get("/v1/accounts", org_id=world.city.id, limit=200)).json()["items"]
+    assert str(bureau.account_id) in {item["id"] for item in at_city}
+    assert {item["org_id"] for item in at_city} == {str(world.city.id)}
+    school = {"org_id": scenario.school.id, "limit": 200}
+    everyone = (await registrar.get("/v1/accounts", **school)).json()["items"]
+    staff = (await registrar.get("/v1/accounts", staff_only=True, **school)).json()["items"]
+    assert {item["kind"] for item in everyone} >= {"student", "registrar"}
+    assert "student" not in {item["kind"] for item in staff}
+
+
+async def test_an_account_says_what_its_reader_may_do(scenario: IdentityScenario) -> None:
+    world = scenario.world
+    bureau = await create_staff_user(scenario, "bureau", world.city.id)
+    registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
+    counselor = await registrar.create_subordinate("counselor", scenario.school.id)
+
+    async def rights(reader: StaffUser, account: StaffUser) -> tuple[bool, bool]:
+        found = (await reader.get(f"/v1/accounts/{account.account_id}")).json()
+        return found["may_manage"], found["may_reset"]
+
+    assert await rights(bureau, registrar) == (True, True)
+    assert await rights(bureau, counselor) == (False, True)
+    assert await rights(registrar, counselor) == (True, True)
+    assert await rights(registrar, registrar) == (False, False)
+    assert (await registrar.get(f"/v1/accounts/{bureau.account_id}")).status_code == 404
+    assert (await counselor.get(f"/v1/accounts/{counselor.account_id}")).status_code == 404
+
+
 async def test_an_invitation_cannot_set_its_own_status(scenario: IdentityScenario) -> None:
     registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     body = {

@@ -18,7 +18,14 @@ from backend.core.tenancy import Scope
 from backend.org.divisions import Divisions
 from backend.org.errors import CodeTaken, CountyUnfit, ParentUnfit
 from backend.org.paths import build_unit_path, division_of, is_below, superior_paths
-from backend.org.queries import get_unit_by_code, list_subtree, list_superiors, schools_below
+from backend.org.queries import (
+    UnitSearch,
+    find_units,
+    get_unit_by_code,
+    list_subtree,
+    list_superiors,
+    schools_below,
+)
 from backend.org.service import NewCounty, NewSchool, add_county, add_school, create_province
 from backend.org.tables import OrgUnit
 from backend.policy import load_policies
@@ -87,6 +94,17 @@ async def test_school_directly_under_the_province_has_no_city_above(
     assert [unit.id for unit in above] == [world.province.id]
     assert world.school.id in of_city
     assert world.direct.id not in of_city
+
+
+async def test_units_directly_below_one_are_found_without_their_own_units(
+    database: Database, world: SampleProvince
+) -> None:
+    actor = province_account(world.province)
+    search = UnitSearch(parent_id=world.province.id)
+    async with database.transaction(actor.scope) as session:
+        below = await find_units(session, actor, search, None, 500)
+    assert {world.city.id, world.direct.id} <= {unit.id for unit in below}
+    assert world.school.id not in {unit.id for unit in below}
 
 
 async def test_bureau_gets_not_found_for_a_parent_of_another_bureau(

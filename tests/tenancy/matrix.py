@@ -136,6 +136,7 @@ STAFF: tuple[Row, ...] = (
         note="of a counselor",
     ),
     Row("GET /v1/accounts", "ok       ok     ok        403"),
+    Row("GET /v1/accounts/{account_id}", "ok       ok     ok        404"),
     Row("POST /v1/accounts/{account_id}/invitation", "403      403    ok        404"),
     Row(
         "POST /v1/accounts/{account_id}/disable",

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from backend.core.web.schema_types import OneOf, Schema, ShortText
+from backend.identity.accounts.queries import AccountView
 from backend.identity.accounts.staff_accounts import Invitation
 from backend.identity.tables import Account
 from backend.org.schemas import UnitKind
@@ -50,7 +51,7 @@ class InvitationOut(BaseModel):
 
 
 class AccountOut(BaseModel):
-    """An account in a list."""
+    """An account, and what the reader may do about it."""
 
     id: UUID
     kind: AccountKindCode = Field(examples=["registrar"])
@@ -61,6 +62,12 @@ class AccountOut(BaseModel):
     org_name: str = Field(examples=["郑州市某某中等专业学校"])
     counselor_id: UUID | None
     created_at: datetime
+    may_manage: bool = Field(
+        description="可否由本人停用、恢复、重发激活码（直接上级） · whether the reader may disable, enable or invite it again"
+    )
+    may_reset: bool = Field(
+        description="可否由本人申请或复核重置验证器 · whether the reader may request or decide the reset of its second factor"
+    )
 
 
 class DisableIn(Schema):
@@ -97,6 +104,7 @@ class ResetOut(BaseModel):
     display_name: str = Field(examples=["王老师"])
     reason: str
     requested_by: UUID
+    requested_by_name: str | None = Field(default=None, examples=["赵老师"])
     at: datetime
     state: Literal["open", "approved", "refused"]
     decided_by: UUID | None
@@ -164,8 +172,9 @@ def invitation_out(invitation: Invitation) -> InvitationOut:
     )
 
 
-def account_out(account: Account, unit: OrgUnit) -> AccountOut:
+def account_out(view: AccountView) -> AccountOut:
     """An account as the API returns it."""
+    account, unit = view.account, view.unit
     return AccountOut(
         id=account.id,
         kind=account.kind,
@@ -176,6 +185,8 @@ def account_out(account: Account, unit: OrgUnit) -> AccountOut:
         org_name=unit.name,
         counselor_id=account.counselor_id,
         created_at=account.created_at,
+        may_manage=view.may_manage,
+        may_reset=view.may_reset,
     )
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
 from backend.identity.accounts import authenticator_resets, staff_accounts
+from backend.identity.accounts.queries import AccountSearch, load_account, load_account_page, view_account
 from backend.identity.accounts.reset_schemas import reset_out
 from backend.identity.accounts.schemas import (
     AccountKind,
@@ -26,12 +27,14 @@ from backend.identity.names import with_names
 from backend.identity.policy import province_policy
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import build_page, cursor_id
+from backend.staff_api.pagination import SearchText, build_page, cursor_id
 
 router = APIRouter(prefix="/v1/accounts", tags=["账号 · accounts"])
 
 KindFilter = Annotated[AccountKind | None, Query(description="账号类别 · kind of account")]
 StatusFilter = Annotated[AccountStatus | None, Query(description="账号状态 · status of the account")]
+UnitFilter = Annotated[UUID | None, Query(description="只列某机构 · only of this unit")]
+StaffOnly = Annotated[bool, Query(description="不列学生账号 · without the accounts of students")]
 
 
 @router.post("", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
@@ -49,16 +52,26 @@ async def list_accounts(
     caller: StaffCaller,
     kind: KindFilter = None,
     status: StatusFilter = None,
+    org_id: UnitFilter = None,
+    q: SearchText = None,
+    *,
+    staff_only: StaffOnly = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[AccountOut]:
-    """账号列表 · List the accounts of the own unit and below."""
-    search = staff_accounts.AccountSearch(kind, status)
+    """账号列表 · List the accounts of the own unit and below. `q` finds staff by name or login."""
+    search = AccountSearch(kind, status, org_id, q, staff_only)
     async with caller.transaction() as session:
-        rows = await staff_accounts.load_account_page(
-            session, caller.actor, search, cursor_id(cursor), limit + 1
-        )
-    return build_page(rows, limit, lambda row: account_out(*row), lambda row: row[0].id)
+        views = await load_account_page(session, caller.actor, search, cursor_id(cursor), limit + 1)
+    return build_page(views, limit, account_out, lambda view: view.account.id)
+
+
+@router.get("/{account_id}", responses=problem_responses(401, 403, 404, 422))
+async def get_account(account_id: UUID, caller: StaffCaller) -> AccountOut:
+    """一个账号 · Get an account of the own unit or below."""
+    async with caller.transaction() as session:
+        view = await load_account(session, caller.actor, account_id)
+    return account_out(view)
 
 
 @router.post("/{account_id}/invitation", responses=problem_responses(401, 403, 404, 409, 422))
@@ -80,7 +93,7 @@ async def disable_account(account_id: UUID, body: DisableIn, caller: StaffCaller
             session, caller.actor, account_id, body.reason, caller.at
         )
         unit = await session.get_one(OrgUnit, account.org_id)
-    return account_out(account, unit)
+    return account_out(view_account(caller.actor, account, unit))
 
 
 @router.post("/{account_id}/enable", responses=problem_responses(401, 403, 404, 409, 422))
@@ -91,7 +104,7 @@ async def enable_account(account_id: UUID, body: EnableIn, caller: StaffCaller) 
             session, caller.actor, account_id, body.reason, caller.at
         )
         unit = await session.get_one(OrgUnit, account.org_id)
-    return account_out(account, unit)
+    return account_out(view_account(caller.actor, account, unit))
 
 
 @router.post(

@@ -12,6 +12,7 @@ from backend.core.web.requests import AppContextDep
 from backend.identity.accounts import staff_accounts
 from backend.identity.accounts.password_change import ChangePassword, change_password
 from backend.identity.accounts.password_schemas import PasswordChangeIn
+from backend.identity.accounts.queries import load_own_account
 from backend.identity.accounts.schemas import (
     ActivationConfirmationIn,
     ActivationIn,
@@ -168,5 +169,5 @@ async def set_own_password(
 async def get_me(caller: StaffCaller) -> StaffMeOut:
     """当前账号 · Get the signed-in account."""
     async with caller.transaction() as session:
-        account, unit = await staff_accounts.load_own_account(session, caller.actor)
+        account, unit = await load_own_account(session, caller.actor)
     return staff_me_out(account, unit)

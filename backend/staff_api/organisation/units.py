@@ -1,6 +1,7 @@
 """Routes of the tree of authorities and schools."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Query
 
@@ -26,13 +27,16 @@ def _unit_out(unit: OrgUnit) -> UnitOut:
 async def list_units(
     caller: StaffCaller,
     kind: Annotated[UnitKind | None, Query(description="只列某类机构 · only of this kind")] = None,
+    parent_id: Annotated[
+        UUID | None, Query(description="只列某机构的直属下级 · only the units directly below this one")
+    ] = None,
     q: SearchText = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[UnitOut]:
     """本单位及下级机构 · The caller's own unit and the units below it, ordered by path."""
     async with caller.transaction() as session:
-        search = UnitSearch(kind=kind, text=q)
+        search = UnitSearch(kind=kind, text=q, parent_id=parent_id)
         rows = await find_units(session, caller.actor, search, cursor_key(cursor), limit + 1)
     return build_page(rows, limit, _unit_out, lambda unit: unit.path)
 

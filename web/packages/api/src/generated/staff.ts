@@ -9,7 +9,7 @@ export interface paths {
         };
         /**
          * List Accounts
-         * @description 账号列表 · List the accounts of the own unit and below.
+         * @description 账号列表 · List the accounts of the own unit and below. `q` finds staff by name or login.
          */
         get: operations["listAccounts"];
         put?: never;
@@ -18,6 +18,26 @@ export interface paths {
          * @description 邀请下级账号 · Create an account directly below one's own.
          */
         post: operations["inviteStaffAccount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Account
+         * @description 一个账号 · Get an account of the own unit or below.
+         */
+        get: operations["getAccount"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3793,7 +3813,7 @@ export interface components {
     schemas: {
         /**
          * AccountOut
-         * @description An account in a list.
+         * @description An account, and what the reader may do about it.
          */
         AccountOut: {
             /** Counselor Id */
@@ -3824,6 +3844,16 @@ export interface components {
              * @example zz.school1
              */
             login: string | null;
+            /**
+             * May Manage
+             * @description 可否由本人停用、恢复、重发激活码（直接上级） · whether the reader may disable, enable or invite it again
+             */
+            may_manage: boolean;
+            /**
+             * May Reset
+             * @description 可否由本人申请或复核重置验证器 · whether the reader may request or decide the reset of its second factor
+             */
+            may_reset: boolean;
             /**
              * Org Id
              * Format: uuid
@@ -11048,6 +11078,11 @@ export interface components {
              */
             requested_by: string;
             /**
+             * Requested By Name
+             * @example 赵老师
+             */
+            requested_by_name?: string | null;
+            /**
              * State
              * @enum {string}
              */
@@ -13629,6 +13664,12 @@ export interface operations {
                 kind?: ("province" | "bureau" | "registrar" | "counselor" | "student") | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 只列某机构 · only of this unit */
+                org_id?: string | null;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
+                /** @description 不列学生账号 · without the accounts of students */
+                staff_only?: boolean;
                 /** @description 账号状态 · status of the account */
                 status?: ("invited" | "active" | "disabled") | null;
             };
@@ -13656,7 +13697,9 @@ export interface operations {
                      *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "org_name": "郑州市某某中等专业学校",
                      *           "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *           "created_at": "2026-03-17T01:00:00Z"
+                     *           "created_at": "2026-03-17T01:00:00Z",
+                     *           "may_manage": true,
+                     *           "may_reset": true
                      *         }
                      *       ],
                      *       "next_cursor": null
@@ -13711,6 +13754,43 @@ export interface operations {
             };
         };
     };
+    getAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                account_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "kind": "registrar",
+                     *       "status": "active",
+                     *       "login": "zz.school1",
+                     *       "display_name": "王老师",
+                     *       "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "org_name": "郑州市某某中等专业学校",
+                     *       "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "created_at": "2026-03-17T01:00:00Z",
+                     *       "may_manage": true,
+                     *       "may_reset": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccountOut"];
+                };
+            };
+        };
+    };
     requestAuthenticatorReset: {
         parameters: {
             query?: never;
@@ -13748,6 +13828,7 @@ export interface operations {
                      *       "display_name": "王老师",
                      *       "reason": "…",
                      *       "requested_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "requested_by_name": "赵老师",
                      *       "at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
                      *       "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -13800,7 +13881,9 @@ export interface operations {
                      *       "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "org_name": "郑州市某某中等专业学校",
                      *       "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *       "created_at": "2026-03-17T01:00:00Z"
+                     *       "created_at": "2026-03-17T01:00:00Z",
+                     *       "may_manage": true,
+                     *       "may_reset": true
                      *     }
                      */
                     "application/json": components["schemas"]["AccountOut"];
@@ -13847,7 +13930,9 @@ export interface operations {
                      *       "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "org_name": "郑州市某某中等专业学校",
                      *       "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *       "created_at": "2026-03-17T01:00:00Z"
+                     *       "created_at": "2026-03-17T01:00:00Z",
+                     *       "may_manage": true,
+                     *       "may_reset": true
                      *     }
                      */
                     "application/json": components["schemas"]["AccountOut"];
@@ -15225,6 +15310,7 @@ export interface operations {
                      *           "display_name": "王老师",
                      *           "reason": "…",
                      *           "requested_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "requested_by_name": "赵老师",
                      *           "at": "2026-03-17T01:00:00Z",
                      *           "state": "open",
                      *           "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -15279,6 +15365,7 @@ export interface operations {
                      *       "display_name": "王老师",
                      *       "reason": "…",
                      *       "requested_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "requested_by_name": "赵老师",
                      *       "at": "2026-03-17T01:00:00Z",
                      *       "state": "open",
                      *       "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -25353,6 +25440,8 @@ export interface operations {
                 kind?: ("province" | "city" | "county" | "school") | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 只列某机构的直属下级 · only the units directly below this one */
+                parent_id?: string | null;
                 /** @description 查找内容 · the text to search for */
                 q?: string | null;
             };

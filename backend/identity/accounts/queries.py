@@ -1,0 +1,94 @@
+"""Queries on staff accounts: the own one, a list of those of the own unit and below, and one of them."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.actor import Actor
+from backend.core.errors import NotFound, NotPermitted
+from backend.identity.rules import Unit, may_manage, may_reset_authenticator
+from backend.identity.tables import Account
+from backend.org.tables import OrgUnit
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account with its unit, and what the reader may do about it."""
+
+    account: Account
+    unit: OrgUnit
+    may_manage: bool
+    may_reset: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSearch:
+    """A filter on accounts. `text` is part of a name or login of staff; with it, students are not searched."""
+
+    kind: str | None = None
+    status: str | None = None
+    unit_id: UUID | None = None
+    text: str | None = None
+    staff_only: bool = False
+
+
+async def load_own_account(session: AsyncSession, actor: Actor) -> tuple[Account, OrgUnit]:
+    """The actor's own account and its unit."""
+    account, unit = (await session.execute(_with_units().where(Account.id == actor.account_id))).one()
+    return account, unit
+
+
+async def load_account_page(
+    session: AsyncSession, actor: Actor, search: AccountSearch, after: UUID | None, limit: int
+) -> list[AccountView]:
+    """At most `limit` accounts of the actor's unit and below after the id `after`; not for counselors."""
+    if actor.role == "counselor":
+        raise NotPermitted(reason_zh="辅导员不管理账号", reason_en="a counselor does not manage accounts")
+    query = _filter(_with_units(), search).order_by(Account.id).limit(limit)
+    if after is not None:
+        query = query.where(Account.id > after)
+    return [view_account(actor, account, unit) for account, unit in await session.execute(query)]
+
+
+async def load_account(session: AsyncSession, actor: Actor, account_id: UUID) -> AccountView:
+    """An account of the actor's unit or below; not for counselors. Raises `NotFound`."""
+    row = (await session.execute(_with_units().where(Account.id == account_id))).one_or_none()
+    if row is None or actor.role == "counselor":
+        raise NotFound
+    account, unit = row
+    return view_account(actor, account, unit)
+
+
+def view_account(actor: Actor, account: Account, unit: OrgUnit) -> AccountView:
+    """An account as the actor sees it."""
+    at_unit = Unit(str(unit.id), unit.kind, str(unit.parent_id) if unit.parent_id else None)
+    own = account.id == actor.account_id
+    return AccountView(
+        account,
+        unit,
+        may_manage=not own and may_manage(actor.role, str(actor.org_id), account.kind, at_unit),
+        may_reset=may_reset_authenticator(
+            actor.role, actor.org_path, account.kind, account.org_path, own=own
+        ),
+    )
+
+
+def _with_units() -> Select[Account, OrgUnit]:
+    return select(Account, OrgUnit).join(OrgUnit, OrgUnit.id == Account.org_id)
+
+
+def _filter(query: Select[Account, OrgUnit], search: AccountSearch) -> Select[Account, OrgUnit]:
+    if search.kind is not None:
+        query = query.where(Account.kind == search.kind)
+    if search.status is not None:
+        query = query.where(Account.status == search.status)
+    if search.unit_id is not None:
+        query = query.where(Account.org_id == search.unit_id)
+    if search.staff_only or search.text is not None:
+        query = query.where(Account.kind != "student")
+    if search.text is not None:
+        in_name = Account.display_name.contains(search.text, autoescape=True)
+        query = query.where(or_(in_name, Account.login.contains(search.text.lower(), autoescape=True)))
+    return query

@@ -1,7 +1,7 @@
 """Errors in a file of law cases. Each names the file, the case and the key."""
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from backend.core.errors import DomainError
 
@@ -13,6 +13,25 @@ class CaseMalformed(DomainError):
     status = 422
     zh = "{file}，案例“{case}”，键 {key}：{problem_zh}"
     en = "{file}, case “{case}”, key {key}: {problem_en}"
+
+    def sentence(self, language: str) -> str:
+        """The sentence; facts of a request have no file to name."""
+        if self.params["file"]:
+            return super().sentence(language)
+        zh, en = (f"{self.params[f'problem_{each}']}" for each in ("zh", "en"))
+        return f"事实无法使用：{zh}。" if language.startswith("zh") else f"The facts cannot be used: {en}."
+
+    @property
+    def fields(self) -> list[dict[str, Any]]:
+        """The field of a request at fault, as a problem document lists it."""
+        return [
+            {
+                "field": f"body.{self.params['key']}",
+                "code": self.code,
+                "message_zh": self.params["problem_zh"],
+                "message_en": self.params["problem_en"],
+            }
+        ]
 
     @property
     def place(self) -> dict[str, str]:

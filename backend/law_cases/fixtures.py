@@ -147,13 +147,13 @@ def _check_ids(case: shape.Case, source: Source) -> None:
     """Every id is unique within its kind, and every fact that is referred to exists."""
     ids: dict[str, set[str]] = {}
     for number, fact in enumerate(case.facts):
-        kind = next(iter(fact.model_fields_set))
+        kind = fact.fact_kind
         fact_id = getattr(getattr(fact, kind), "id", None)
         if fact_id is not None and fact_id in ids.setdefault(kind, set()):
             source.fault(CaseValueBad, f"facts.{number}.{kind}.id", "编号重复", "the id is used twice")
         ids.setdefault(kind, set()).add(fact_id or "")
     for number, fact in enumerate(case.facts):
-        kind = next(iter(fact.model_fields_set))
+        kind = fact.fact_kind
         for key, target in REFERENCES.get(kind, ()):
             referred = getattr(getattr(fact, kind), key)
             if referred is not None and referred not in ids.get(target, set()):

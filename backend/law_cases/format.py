@@ -1,15 +1,41 @@
 """The format of a law case. It is strict: unknown keys are refused. docs/law-cases.md explains each key."""
 
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from backend.aid.rules import AidKind
+from backend.core.web.schema_types import require_storable
 from backend.law_cases.instants import Beginning, Day, Ending, Instant, Month
-from backend.roll_call.rules import Outcome
+from backend.policy.schema import DivisionCode
+from backend.roll_call.rules import Outcome, RollCallKind
 
-Id = Annotated[str, Field(min_length=1, max_length=64)]
+Id = Annotated[str, Field(min_length=1, max_length=64, examples=["c1"]), AfterValidator(require_storable)]
+Code = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(require_storable)]
+Text = Annotated[str, Field(max_length=2000), AfterValidator(require_storable)]
+Standing = Annotated[str, Field(pattern="^(0[1-9]|1[0-5]|99)$", examples=["01"])]
+"""The national code of standing, as `backend.people.categories.STANDING_CODES` lists them."""
+StudyForm = Literal["full_time", "part_time"]
+RecordItem = Literal[
+    "standing_change",
+    "transfer_in",
+    "return_from_suspension",
+    "study_form",
+    "contact_data",
+    "graduation",
+    "death",
+    "restoration_by_appeal",
+]
+"""The items that have a text in `backend.standing.explanations.phrases.RECORD_ITEMS`."""
+Evidence = Literal["window", "availability", "submissions", "versions"]
 ONE_FACT = "a fact has exactly one kind"
+LONGEST_TERM = timedelta(days=366)
+PromptName = Annotated[
+    str, Field(pattern="^(misses|leave_over_cap|absence_without_leave)(#[1-9][0-9]?)?$", examples=["misses"])
+]
+"""The kind of a prompt: the latest of that kind, or with a number that one."""
+ChangeNumber = Annotated[int, Field(ge=1, le=99)]
 
 
 class Shape(BaseModel):
@@ -28,12 +54,12 @@ class Amendment(Shape):
 class Law(Shape):
     """The division of the student's school, and amendments of the shipped law."""
 
-    place: str = "410100"
+    place: DivisionCode = "410100"
     amendments: list[Amendment] = []
 
 
 class LoadedYear(Shape):
-    year: int
+    year: Annotated[int, Field(ge=2000, lt=2100)]
     at: Instant
     holidays: list[Day]
     makeup_workdays: list[Day] = []
@@ -51,17 +77,29 @@ class Vacation(Shape):
     to: Day
     declared: Instant | None = None
 
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Self:
+        if self.to < self.since:
+            raise ValueError("a vacation ends before it begins")
+        return self
+
 
 class Term(Shape):
     code: Id
     since: Day = Field(alias="from")
     to: Day
-    vacations: list[Vacation] = []
+    vacations: Annotated[list[Vacation], Field(max_length=20)] = []
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Self:
+        if not self.since <= self.to <= self.since + LONGEST_TERM:
+            raise ValueError("a term lasts from its first day to a later one, at most a year")
+        return self
 
 
 class Student(Shape):
-    standing: str = "01"
-    study_form: str = "full_time"
+    standing: Standing = "01"
+    study_form: StudyForm = "full_time"
     degree_track: bool = True
     formally_registered: bool = True
     compulsory_education_duplicate: bool = False
@@ -79,15 +117,15 @@ class RollCall(Shape):
     on: Day | None = None
     opens: Instant | None = None
     closes: Instant | None = None
-    kind: str = "spot_check"
+    kind: RollCallKind = "spot_check"
     launcher: Literal["province", "bureau", "school"] = "province"
     outcome: Outcome | None = Field(default=None, strict=False)
     launched: Instant | None = None
     notified: Instant | None = None
     notice_delivered: Instant | Literal["never"] | None = None
     settled: Instant | None = None
-    later_results: list[LaterResult] = []
-    missing_evidence: list[str] = []
+    later_results: Annotated[list[LaterResult], Field(max_length=20)] = []
+    missing_evidence: Annotated[list[Evidence], Field(max_length=4)] = []
     voided: Instant | None = None
     replaces: Id | None = None
 
@@ -95,6 +133,8 @@ class RollCall(Shape):
     def _has_a_window(self) -> Self:
         if (self.on is None) == (self.opens is None or self.closes is None):
             raise ValueError("a roll call has either `on`, or `opens` and `closes`")
+        if self.opens is not None and self.closes is not None and self.closes <= self.opens:
+            raise ValueError("a roll call closes before it opens")
         return self
 
 
@@ -114,8 +154,8 @@ class Claim(Shape):
     id: Id
     roll_call: Id
     filed: Instant
-    reason: str
-    text: str = ""
+    reason: Code
+    text: Text = ""
     leave: Id | None = None
     decided: Instant | None = None
     accepted: bool = False
@@ -138,20 +178,20 @@ class AttendanceFact(Shape):
 
 
 class Delivered(Shape):
-    prompt: str
+    prompt: PromptName
     at: Instant
 
 
 class DecisionFact(Shape):
     id: Id
-    prompt: str
+    prompt: PromptName
     at: Instant
-    outcome: str
+    outcome: Annotated[Code, Field(examples=["part_time"])]
     role: Literal["registrar", "superior"] = "registrar"
-    by: str = "registrar-1"
-    reasons: str = ""
-    found_reason: str | None = None
-    found_text: str = ""
+    by: Code = "registrar-1"
+    reasons: Text = ""
+    found_reason: Code | None = None
+    found_text: Text = ""
 
 
 class EvidenceFact(Shape):
@@ -164,9 +204,9 @@ class EvidenceFact(Shape):
 
 
 class ClosureFact(Shape):
-    prompt: str
+    prompt: PromptName
     at: Instant
-    by: str = "superior-1"
+    by: Code = "superior-1"
 
 
 class LeaveAnswerFact(Shape):
@@ -179,7 +219,7 @@ class AcknowledgementFact(Shape):
     decision: Id
     at: Instant
     accepted: bool
-    by: str = "superior-1"
+    by: Code = "superior-1"
 
 
 class AppealFact(Shape):
@@ -189,7 +229,7 @@ class AppealFact(Shape):
     by: Literal["student", "school"] = "student"
     filed: Instant
     roll_call: Id | None = None
-    change: int | Literal["latest"] | None = None
+    change: ChangeNumber | Literal["latest"] | None = None
     gaokao: bool = False
     previous: Id | None = None
     decided: Instant | None = None
@@ -206,17 +246,17 @@ class AppealFact(Shape):
 class ReversalFact(Shape):
     id: Id
     at: Instant
-    change: int | Literal["latest"] = "latest"
-    by: str = "superior-1"
-    reasons: str
+    change: ChangeNumber | Literal["latest"] = "latest"
+    by: Code = "superior-1"
+    reasons: Text
 
 
 class EditFact(Shape):
     id: Id
     at: Instant
-    item: str
-    standing: str | None = None
-    study_form: str | None = None
+    item: RecordItem
+    standing: Standing | None = None
+    study_form: StudyForm | None = None
     approval: Id | None = None
 
 
@@ -239,7 +279,7 @@ class AidFact(Shape):
     kind: AidKind = Field(strict=False)
     term: Id
     approved: Instant
-    months: list[Month] = []
+    months: Annotated[list[Month], Field(max_length=14)] = []
 
 
 class PaymentFact(Shape):
@@ -247,7 +287,7 @@ class PaymentFact(Shape):
     aid: Id
     month: Month
     paid: Instant
-    fen: Annotated[int, Field(gt=0)]
+    fen: Annotated[int, Field(gt=0, le=100_000_000)]
 
 
 class Fact(Shape):
@@ -274,9 +314,14 @@ class Fact(Shape):
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
-        if len(self.model_fields_set) != 1:
+        if len(self.model_fields_set) != 1 or getattr(self, self.fact_kind) is None:
             raise ValueError(ONE_FACT)
         return self
+
+    @property
+    def fact_kind(self) -> str:
+        """The key of the fact, such as `roll_call`."""
+        return next(iter(self.model_fields_set))
 
 
 class ExpectedStatus(Shape):

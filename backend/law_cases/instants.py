@@ -4,17 +4,23 @@ import re
 from datetime import date, datetime, timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from backend.core.clock import LEGAL_ZONE
 
 INSTANT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?")
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+FIRST_YEAR, LAST_YEAR = 2000, 2098
+"""Years that every computation with a margin of a year can represent."""
 
 
 def instant(value: object) -> datetime:
     """A day with a time. A day alone is refused: it would be ambiguous between morning and midnight."""
+    if (
+        isinstance(value, datetime) and value.tzinfo is not None
+    ):  # from the product itself; files and requests have text
+        return value
     match = INSTANT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("needs a day and a time, such as 2025-09-15 09:00")
@@ -27,16 +33,21 @@ def instant(value: object) -> datetime:
 
 
 def day(value: object) -> date:
+    if type(value) is date:
+        return value
     if not isinstance(value, str) or not DAY.fullmatch(value):
         raise ValueError("needs a day, such as 2025-09-15")
-    return date.fromisoformat(value)
+    found = date.fromisoformat(value)
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise ValueError(f"needs a year from {FIRST_YEAR} to {LAST_YEAR}")
+    return found
 
 
 def month(value: object) -> date:
     """A month, as its first day."""
     if not isinstance(value, str) or not MONTH.fullmatch(value):
         raise ValueError("needs a month, such as 2025-09")
-    return date.fromisoformat(f"{value}-01")
+    return day(f"{value}-01")
 
 
 def start_of_day(value: object) -> datetime:
@@ -53,8 +64,30 @@ def end_of_day(value: object) -> datetime:
     return instant(value)
 
 
-Instant = Annotated[datetime, BeforeValidator(instant)]
-Day = Annotated[date, BeforeValidator(day)]
-Month = Annotated[date, BeforeValidator(month)]
-Beginning = Annotated[datetime, BeforeValidator(start_of_day)]
-Ending = Annotated[datetime, BeforeValidator(end_of_day)]
+def format_instant(at: datetime) -> str:
+    """The instant as `instant` reads it, with seconds only where there are some."""
+    local = at.astimezone(LEGAL_ZONE)
+    return local.strftime("%Y-%m-%d %H:%M:%S" if local.second else "%Y-%m-%d %H:%M")
+
+
+def _schema(pattern: str, example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "examples": [example]})
+
+
+_DAY = "20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_INSTANT = _DAY + "[ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?"
+_INSTANT_OR_END = f"({_INSTANT}|{_DAY}[ T]24:00(:00)?)"
+_as_instant = PlainSerializer(format_instant, return_type=str, when_used="json")
+_instant_schema = _schema(_INSTANT_OR_END, "2025-09-15 09:00")
+_bound_schema = _schema(f"({_INSTANT_OR_END}|{_DAY})", "2025-09-15")
+
+Instant = Annotated[datetime, BeforeValidator(instant), _as_instant, _instant_schema]
+Day = Annotated[date, BeforeValidator(day), _schema(_DAY, "2025-09-15")]
+Month = Annotated[
+    date,
+    BeforeValidator(month),
+    PlainSerializer(lambda value: value.strftime("%Y-%m"), return_type=str, when_used="json"),
+    _schema("20[0-9]{2}-(0[1-9]|1[0-2])", "2025-09"),
+]
+Beginning = Annotated[datetime, BeforeValidator(start_of_day), _as_instant, _bound_schema]
+Ending = Annotated[datetime, BeforeValidator(end_of_day), _as_instant, _bound_schema]

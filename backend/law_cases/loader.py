@@ -31,7 +31,7 @@ FAULTS: dict[str, tuple[type[CaseMalformed], str, str]] = {
 }
 
 
-class _CaseLoader(yaml.CSafeLoader):
+class CaseLoader(yaml.CSafeLoader):
     """Does not guess types of scalars, and refuses repeated keys instead of using the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002 — PyYAML's signature
@@ -44,11 +44,11 @@ class _CaseLoader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-_CaseLoader.yaml_implicit_resolvers = {
+CaseLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in GUESSED]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_CaseLoader.add_implicit_resolver(f"{YAML_TAG}bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
+CaseLoader.add_implicit_resolver(f"{YAML_TAG}bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -81,7 +81,7 @@ def _load(path: Path) -> object:
         if path.stat().st_size > MAX_BYTES:
             too_large = f"文件超过 {MAX_BYTES} 字节", f"the file is larger than {MAX_BYTES} bytes"
             _raise_fault(CaseFileUnreadable, path, "-", "-", too_large)
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_CaseLoader)  # noqa: S506 — a SafeLoader that refuses more
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=CaseLoader)  # noqa: S506 — a SafeLoader that refuses more
     except (OSError, UnicodeDecodeError) as error:
         _raise_fault(CaseFileUnreadable, path, "-", "-", describe_file_error(error))
     except (yaml.YAMLError, ValueError, RecursionError) as error:

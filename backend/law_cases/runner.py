@@ -65,7 +65,7 @@ def run(world: World, file: str) -> CaseResult:
     traces: list[Any] = []
     for expected in world.case.expect:
         assessment = world.assessment(expected.at)
-        actual = _actual(world, expected, assessment)
+        actual = actual_values(world, expected, assessment)
         new = _compare(_expectation_values(expected), actual, "", _format_instant(expected.at))
         differences += new
         traces += [decode_canonical(assessment)] if new else []
@@ -113,8 +113,9 @@ def _compare(expected: Any, actual: Any, key: str, at: str) -> list[Difference]:
 # --- the assessment in the words of the format ---
 
 
-def _actual(world: World, expected: Expectation, assessment: Assessment) -> dict[str, Any]:
-    term = _term(world, expected, assessment)
+def actual_values(world: World, expected: Expectation, assessment: Assessment) -> dict[str, Any]:
+    """What follows, with every key of an expectation."""
+    term = summary_of_term(world, expected, assessment)
     leave = term.leave
     actual: dict[str, Any] = {
         "status": {"standing": assessment.status.standing, "study_form": assessment.status.study_form},
@@ -135,7 +136,7 @@ def _actual(world: World, expected: Expectation, assessment: Assessment) -> dict
     return actual | {"aid": _aid(world, assessment), "ineligible": _ineligible(world, assessment)}
 
 
-def _term(world: World, expected: Expectation, assessment: Assessment) -> TermSummary:
+def summary_of_term(world: World, expected: Expectation, assessment: Assessment) -> TermSummary:
     """The requested term, else the term of the instant, else the last one before it."""
     day = legal_day(expected.at)
     started = [term.code for term in world.facts.terms if term.starts_on <= day]

@@ -172,6 +172,10 @@ class PolicyAt:
             self.policy.policy_version,
         )
 
+    def find_in_force(self, parameter: str) -> tuple[Parameter, DatedValue]:
+        """The definition that applies here, and its value on the day."""
+        return self._in_force(parameter, None)
+
     def _value(self, parameter: str, kind: ParameterKind) -> object:
         return self._in_force(parameter, kind)[1].value
 

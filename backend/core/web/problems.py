@@ -202,7 +202,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(DomainError)
     async def _handle_domain_error(request: Request, error: DomainError) -> JSONResponse:
-        return problem_response(request, error)
+        return problem_response(request, error, getattr(error, "fields", None))
 
     @app.exception_handler(RequestValidationError)
     async def _handle_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:

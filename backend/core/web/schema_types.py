@@ -31,7 +31,8 @@ def printable(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode()
 
 
-def _require_storable(value: str) -> str:
+def require_storable(value: str) -> str:
+    """The text, or a validation error: PostgreSQL cannot store it, and neither JSON nor YAML can carry it."""
     if not is_storable(value):
         raise PydanticCustomError(
             "text_not_storable",
@@ -52,7 +53,7 @@ def _trim(value: str) -> str:
 ShortText = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200),
-    AfterValidator(_require_storable),
+    AfterValidator(require_storable),
     AfterValidator(_trim),
 ]
 """One line of text typed by a person."""
@@ -60,7 +61,7 @@ ShortText = Annotated[
 LongText = Annotated[
     str,
     StringConstraints(min_length=1, max_length=4000),
-    AfterValidator(_require_storable),
+    AfterValidator(require_storable),
     AfterValidator(_trim),
 ]
 """Text written by a person: reasons, opinions, statements."""

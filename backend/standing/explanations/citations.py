@@ -207,6 +207,16 @@ def _build_figure(cited: Mapping[str, Any], law: StandingPolicy) -> Figure:
     )
 
 
+def describe_value(parameter: str, value: Any, unit: str | None, law: StandingPolicy) -> Bilingual | None:
+    """The value of a parameter that a trace may cite, as text; None for any other, and for a code without text."""
+    if parameter not in FIGURE_FORMATS:
+        return None
+    try:
+        return FIGURE_FORMATS[parameter][1](value, unit, law)
+    except LookupError:  # an earlier or later value may have a code that the law of this day lacks
+        return None
+
+
 def figure_value(trace: Mapping[str, Any], parameter: str) -> Any:
     """The value that a stored trace cites for a parameter; raises `LookupError`."""
     for cited in trace["figures"]:

@@ -6,6 +6,7 @@ No line contains an ID number.
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -130,17 +131,16 @@ async def _load_attendance(session: AsyncSession, student_id: UUID, names: Colle
     rows = await session.scalars(
         select(entry).where(entry.student_id == student_id, entry.id.in_(_parse_ids(names)))
     )
-    return {str(row.id): _attendance_words(row) for row in rows}
+    return {str(row.id): attendance_words(row.at, row.recorded_at, present=row.present) for row in rows}
 
 
-def _attendance_words(row: tables.AttendanceEntry) -> Bilingual:
-    at, recorded = format_instant(row.at), format_instant(row.recorded_at)
-    presence = (
-        Bilingual("在校", "present") if row.present else Bilingual("未请假缺席", "absent without leave")
-    )
+def attendance_words(at: datetime, recorded_at: datetime, *, present: bool) -> Bilingual:
+    """A counselor's record of presence or absence."""
+    moment, recorded = format_instant(at), format_instant(recorded_at)
+    presence = Bilingual("在校", "present") if present else Bilingual("未请假缺席", "absent without leave")
     return Bilingual(
-        f"学校记录：{at} {presence.zh}（{recorded} 记入）。",
-        f"The school's record: {presence.en} at {at} (entered at {recorded}).",
+        f"学校记录：{moment} {presence.zh}（{recorded} 记入）。",
+        f"The school's record: {presence.en} at {moment} (entered at {recorded}).",
     )
 
 
@@ -210,20 +210,24 @@ async def _load_edits(session: AsyncSession, student_id: UUID, names: Collection
 
 
 async def _describe_leave_days(_: AsyncSession, __: UUID, names: Collection[str]) -> FactTexts:
-    return {
-        name: Bilingual(f"本学期请假已到第 {name} 天。", f"Leave this term has reached day {name}.")
-        for name in names
-    }
+    return {name: describe_leave_day(name) for name in names}
 
 
 async def _describe_planned_leave(_: AsyncSession, __: UUID, names: Collection[str]) -> FactTexts:
-    return {
-        name: Bilingual(
-            f"连同已批准的，本学期请假共 {name} 天。",
-            f"Including approved leave, leave this term comes to {name} days.",
-        )
-        for name in names
-    }
+    return {name: describe_planned_days(name) for name in names}
+
+
+def describe_leave_day(number: str) -> Bilingual:
+    """How many days of leave were used."""
+    return Bilingual(f"本学期请假已到第 {number} 天。", f"Leave this term has reached day {number}.")
+
+
+def describe_planned_days(number: str) -> Bilingual:
+    """How many days of leave are used and approved."""
+    return Bilingual(
+        f"连同已批准的，本学期请假共 {number} 天。",
+        f"Including approved leave, leave this term comes to {number} days.",
+    )
 
 
 def _parse_ids(names: Collection[str]) -> list[UUID]:

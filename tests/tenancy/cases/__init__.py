@@ -19,6 +19,7 @@ from tests.tenancy.cases import (
     face_thresholds,
     files,
     guardians,
+    law,
     looks,
     phone_changes,
     pictures,
@@ -61,4 +62,5 @@ CASE_MODULES: tuple[CaseModule, ...] = (
     duplicates,
     guardians,
     bulk_acts,
+    law,
 )

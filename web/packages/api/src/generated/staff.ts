@@ -911,6 +911,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/clauses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Clauses
+         * @description 条款及其实现状态、代码和测试 · Every clause with its status, its code and its tests.
+         */
+        get: operations["listClauses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/colleagues": {
         parameters: {
             query?: never;
@@ -1265,6 +1285,29 @@ export interface paths {
         get: operations["listLaunchOptions"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/law-cases/evaluation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Evaluate Law Case
+         * @description 推演：给定事实，会发生什么、为什么 · What follows from the facts at each instant, and why; nothing is stored.
+         *
+         *     A fact that cannot be used is refused with a code of docs/law-cases.md and the field at fault; a place without law on
+         *     a day that matters with `absent_law`. `file` is the case for `dianming law check`.
+         */
+        post: operations["evaluateLawCase"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1863,6 +1906,48 @@ export interface paths {
          * @description 处理联系电话变更 · Approve or refuse a number as a superior of the school, or withdraw it as the school.
          */
         post: operations["decidePhoneChange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Policies In Force
+         * @description 某地某日施行的政策，含出处和沿革 · The policies in force at a place on a day, with citation and history.
+         *
+         *     Parameters without a value in force are listed under `absent`: there is no default for them.
+         */
+        get: operations["listPoliciesInForce"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies/{parameter}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Policy
+         * @description 某项政策在某地某日的取值 · One policy at a place on a day; refused with `absent_law` where it has no value.
+         */
+        get: operations["getPolicy"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3812,6 +3897,20 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AbsentPolicyOut
+         * @description A parameter without a value in force: whatever needs it is refused with `absent_law`.
+         */
+        AbsentPolicyOut: {
+            /**
+             * Parameter
+             * @example misses.consecutive
+             */
+            parameter: string;
+            /** @description 需要它的操作会得到的拒绝（absent_law） · what asks for it is refused */
+            refusal: components["schemas"]["BilingualText"];
+            title: components["schemas"]["BilingualText"];
+        };
+        /**
          * AccountOut
          * @description An account, and what the reader may do about it.
          */
@@ -3880,6 +3979,26 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+        };
+        /** AcknowledgementFact */
+        AcknowledgementFact: {
+            /** Accepted */
+            accepted: boolean;
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            /**
+             * By
+             * @default superior-1
+             */
+            by?: string;
+            /**
+             * Decision
+             * @example c1
+             */
+            decision: string;
         };
         /**
          * AcknowledgementIn
@@ -4103,10 +4222,70 @@ export interface components {
             reasons?: string | null;
         };
         /**
+         * AidFact
+         * @description An approved application; without `months`, for every month that the term touches.
+         */
+        AidFact: {
+            /**
+             * Approved
+             * @example 2025-09-15 09:00
+             */
+            approved: string;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            kind: components["schemas"]["AidKind"];
+            /**
+             * Months
+             * @default []
+             */
+            months?: string[];
+            /**
+             * Term
+             * @example c1
+             */
+            term: string;
+        };
+        /**
          * AidKind
          * @enum {string}
          */
         AidKind: "grant" | "tuition_waiver";
+        /**
+         * AidOutcomeOut
+         * @description Aid in fen.
+         */
+        AidOutcomeOut: {
+            /** Blockers */
+            blockers: components["schemas"]["BilingualOut"][];
+            /**
+             * Due Fen
+             * @example 0
+             */
+            due_fen: number;
+            /**
+             * Ineligible
+             * @description 不符合资助条件的原因 · every reason against aid
+             */
+            ineligible: components["schemas"]["BilingualOut"][];
+            /**
+             * Overpaid Fen
+             * @example 0
+             */
+            overpaid_fen: number;
+            /**
+             * Paid Fen
+             * @example 23000
+             */
+            paid_fen: number;
+            /**
+             * Withdrawn Fen
+             * @example 192000
+             */
+            withdrawn_fen: number;
+        };
         /**
          * AidPartOut
          * @description Equal unpaid instalments that would be withdrawn.
@@ -4380,6 +4559,52 @@ export interface components {
             } | null;
         };
         /**
+         * AppealFact
+         * @description An appeal against one of: a roll call's result, a change (`latest` or its number), gaokao eligibility.
+         */
+        AppealFact: {
+            /**
+             * By
+             * @default student
+             * @enum {string}
+             */
+            by?: "student" | "school";
+            /** Change */
+            change?: number | "latest" | null;
+            /** Decided */
+            decided?: string | null;
+            /**
+             * Filed
+             * @example 2025-09-15 09:00
+             */
+            filed: string;
+            /**
+             * Finding
+             * @default excused
+             * @enum {string}
+             */
+            finding?: "excused" | "present";
+            /**
+             * Gaokao
+             * @default false
+             */
+            gaokao?: boolean;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            /** Previous */
+            previous?: string | null;
+            /** Roll Call */
+            roll_call?: string | null;
+            /**
+             * Upheld
+             * @default false
+             */
+            upheld?: boolean;
+        };
+        /**
          * AppealMessageIn
          * @description A message of one side, with files.
          */
@@ -4565,6 +4790,19 @@ export interface components {
              * @example 学校已说明情况
              */
             reason?: string | null;
+        };
+        /** ApprovalFact */
+        ApprovalFact: {
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
         };
         /**
          * AreaExceptionIn
@@ -4818,6 +5056,23 @@ export interface components {
             step: "challenge" | "envelope" | "verification" | "look";
             /** Zh */
             zh: string;
+        };
+        /** AttendanceFact */
+        AttendanceFact: {
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            /** Present */
+            present: boolean;
+            /** Recorded */
+            recorded?: string | null;
         };
         /**
          * AttendanceIn
@@ -5376,6 +5631,13 @@ export interface components {
              */
             zh: string;
         };
+        /** BilingualText */
+        BilingualText: {
+            /** En */
+            en: string;
+            /** Zh */
+            zh: string;
+        };
         /**
          * BindingCodeIn
          * @description How staff checked in person who the student is.
@@ -5662,6 +5924,27 @@ export interface components {
              * @example 休学
              */
             zh: string;
+        };
+        /**
+         * ChangeOutcomeOut
+         * @description A change of standing with its cause and explanation. Its effect is at `at`.
+         */
+        ChangeOutcomeOut: {
+            after: components["schemas"]["StatusOutcomeOut"];
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            before: components["schemas"]["StatusOutcomeOut"];
+            /**
+             * Cause
+             * @enum {string}
+             */
+            cause: "decision" | "expiry" | "appeal" | "reversal" | "edit";
+            cause_words: components["schemas"]["BilingualOut"];
+            explanation: components["schemas"]["ExplanationOut"];
+            result: components["schemas"]["LabelledCodeOut"];
         };
         /**
          * ChangeRequestDetailOut
@@ -5971,6 +6254,31 @@ export interface components {
             text: string;
         };
         /**
+         * CheckOutcomeOut
+         * @description How one roll call counts: passed, missed, or out for a reason.
+         */
+        CheckOutcomeOut: {
+            /**
+             * Day
+             * Format: date
+             * @example 2025-09-08
+             */
+            day: string;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            status: components["schemas"]["CheckStatus"];
+            why: components["schemas"]["BilingualOut"] | null;
+        };
+        /**
+         * CheckStatus
+         * @description How a check counts. Only a pass resets a run of misses; an excluded check neither counts nor resets.
+         * @enum {string}
+         */
+        CheckStatus: "passed" | "missed" | "out";
+        /**
          * ChoicesOut
          * @description The outcomes and justified reasons to choose from.
          */
@@ -5982,6 +6290,67 @@ export interface components {
              * @description 正当理由目录 · the catalogue of justified reasons
              */
             reasons: components["schemas"]["LabelledCodeOut"][];
+        };
+        /**
+         * CitationOut
+         * @description The source of a value: instrument and article, the clause and the reading of the registry, and our reasons.
+         */
+        CitationOut: {
+            /**
+             * Article
+             * @example 四、1
+             */
+            article: string;
+            /**
+             * Clause
+             * @example HN334-4.1b
+             */
+            clause: string | null;
+            instrument: components["schemas"]["BilingualText"];
+            /**
+             * Rationale
+             * @example null
+             */
+            rationale: string | null;
+            /**
+             * Reading
+             * @example R1
+             */
+            reading: string | null;
+        };
+        /** Claim */
+        Claim: {
+            /**
+             * Accepted
+             * @default false
+             */
+            accepted?: boolean;
+            /** Decided */
+            decided?: string | null;
+            /**
+             * Filed
+             * @example 2025-09-15 09:00
+             */
+            filed: string;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            /** Leave */
+            leave?: string | null;
+            /** Reason */
+            reason: string;
+            /**
+             * Roll Call
+             * @example c1
+             */
+            roll_call: string;
+            /**
+             * Text
+             * @default
+             */
+            text?: string;
         };
         /**
          * ClaimDecisionIn
@@ -6210,6 +6579,93 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+        };
+        /**
+         * ClauseOut
+         * @description A clause or a reading: its source, whether the product implements it, with which code, tests and parameters.
+         */
+        ClauseOut: {
+            /**
+             * Article
+             * @example 四、1
+             */
+            article: string;
+            /**
+             * Id
+             * @example HN334-4.1b
+             */
+            id: string;
+            /**
+             * Instrument
+             * @example HN334
+             */
+            instrument: string;
+            /** @description 尚未实现的部分 · what a partial clause lacks */
+            missing: components["schemas"]["BilingualText"] | null;
+            /**
+             * Parameters
+             * @example [
+             *       "misses.consecutive"
+             *     ]
+             */
+            parameters: string[];
+            /**
+             * Source Files
+             * @example [
+             *       "backend/standing/engine/misses.py"
+             *     ]
+             */
+            source_files: string[];
+            status: components["schemas"]["Status"];
+            /**
+             * Tests
+             * @example [
+             *       "tests/law/HN334/misses.yaml::连续两次未核验：提示"
+             *     ]
+             */
+            tests: string[];
+            title: components["schemas"]["BilingualText"];
+            /**
+             * Touches
+             * @example [
+             *       "HN334-4.1c"
+             *     ]
+             */
+            touches: string[];
+        };
+        /**
+         * ClauseReportOut
+         * @description All clauses in the order of the registry.
+         */
+        ClauseReportOut: {
+            /** Clauses */
+            clauses: components["schemas"]["ClauseOut"][];
+            /** Instruments */
+            instruments: components["schemas"]["InstrumentOut"][];
+            /**
+             * Tests Scanned
+             * @description 本安装含有测试，故可列出 · whether this installation has the tests, so that they are listed
+             * @example true
+             */
+            tests_scanned: boolean;
+        };
+        /** ClosureFact */
+        ClosureFact: {
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            /**
+             * By
+             * @default superior-1
+             */
+            by?: string;
+            /**
+             * Prompt
+             * @example misses
+             */
+            prompt: string;
         };
         /**
          * ClosureIn
@@ -6490,6 +6946,22 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
+         * CountsOutcomeOut
+         * @description The misses of the term.
+         */
+        CountsOutcomeOut: {
+            /**
+             * Consecutive
+             * @example 2
+             */
+            consecutive: number;
+            /**
+             * Cumulative
+             * @example 2
+             */
+            cumulative: number;
+        };
+        /**
          * CountyIn
          * @description A county bureau to create; its city follows from the division code.
          */
@@ -6647,6 +7119,65 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+        };
+        /** DecisionFact */
+        DecisionFact: {
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            /**
+             * By
+             * @default registrar-1
+             */
+            by?: string;
+            /** Found Reason */
+            found_reason?: string | null;
+            /**
+             * Found Text
+             * @default
+             */
+            found_text?: string;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            /**
+             * Outcome
+             * @example part_time
+             */
+            outcome: string;
+            /**
+             * Prompt
+             * @example misses
+             */
+            prompt: string;
+            /**
+             * Reasons
+             * @default
+             */
+            reasons?: string;
+            /**
+             * Role
+             * @default registrar
+             * @enum {string}
+             */
+            role?: "registrar" | "superior";
+        };
+        /** Delivered */
+        Delivered: {
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            /**
+             * Prompt
+             * @example misses
+             */
+            prompt: string;
         };
         /**
          * DeliveryIn
@@ -6975,6 +7506,30 @@ export interface components {
              */
             student_name?: string | null;
         };
+        /** EditFact */
+        EditFact: {
+            /** Approval */
+            approval?: string | null;
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            /**
+             * Item
+             * @enum {string}
+             */
+            item: "standing_change" | "transfer_in" | "return_from_suspension" | "study_form" | "contact_data" | "graduation" | "death" | "restoration_by_appeal";
+            /** Standing */
+            standing?: string | null;
+            /** Study Form */
+            study_form?: ("full_time" | "part_time") | null;
+        };
         /**
          * EligibilityChangeOut
          * @description A change behind the status of the day.
@@ -7024,6 +7579,29 @@ export interface components {
              * @example 复职
              */
             reason: string;
+        };
+        /**
+         * EvidenceFact
+         * @description The superior completes the evidence of a roll call; `delivered` for the part `notice`.
+         */
+        EvidenceFact: {
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            /** Delivered */
+            delivered?: string | null;
+            /**
+             * Part
+             * @enum {string}
+             */
+            part: "notice" | "submissions";
+            /**
+             * Roll Call
+             * @example c1
+             */
+            roll_call: string;
         };
         /**
          * EvidenceOut
@@ -7265,6 +7843,30 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+        };
+        /**
+         * Fact
+         * @description One event of one kind.
+         */
+        Fact: {
+            acknowledgement?: components["schemas"]["AcknowledgementFact"] | null;
+            aid?: components["schemas"]["AidFact"] | null;
+            appeal?: components["schemas"]["AppealFact"] | null;
+            approval?: components["schemas"]["ApprovalFact"] | null;
+            attendance?: components["schemas"]["AttendanceFact"] | null;
+            closure?: components["schemas"]["ClosureFact"] | null;
+            decision?: components["schemas"]["DecisionFact"] | null;
+            edit?: components["schemas"]["EditFact"] | null;
+            evidence?: components["schemas"]["EvidenceFact"] | null;
+            leave?: components["schemas"]["Leave"] | null;
+            leave_answer?: components["schemas"]["LeaveAnswerFact"] | null;
+            outage?: components["schemas"]["OutageFact"] | null;
+            payment?: components["schemas"]["PaymentFact"] | null;
+            prompt_delivered?: components["schemas"]["Delivered"] | null;
+            reason_claim?: components["schemas"]["Claim"] | null;
+            reversal?: components["schemas"]["ReversalFact"] | null;
+            roll_call?: components["schemas"]["RollCall"] | null;
+            transfer?: components["schemas"]["TransferFact"] | null;
         };
         /**
          * FactOut
@@ -8022,6 +8624,27 @@ export interface components {
             withdrawn_fen: number;
         };
         /**
+         * InstrumentOut
+         * @description A notice, a law, or the product's own readings and figures.
+         */
+        InstrumentOut: {
+            /**
+             * En
+             * @example Henan 2022 No. 334 on regular verification of standing
+             */
+            en: string;
+            /**
+             * Id
+             * @example HN334
+             */
+            id: string;
+            /**
+             * Zh
+             * @example 教办职成〔2022〕334号（河南，学籍常态化核验）
+             */
+            zh: string;
+        };
+        /**
          * InvitationIn
          * @description The account to invite; a counselor's unit is the school.
          */
@@ -8205,6 +8828,15 @@ export interface components {
              */
             starts_at: string;
         };
+        /** LaterResult */
+        LaterResult: {
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            outcome: components["schemas"]["Outcome"];
+        };
         /**
          * LaunchedOut
          * @description The launched roll call with its frozen counts.
@@ -8370,6 +9002,193 @@ export interface components {
              * @example 所选学生中有 12 人在该时段已有上级核验，请改期或调整范围。
              */
             zh: string;
+        };
+        /**
+         * LawCaseEvaluationOut
+         * @description What follows from the facts at each instant, and the case as a file.
+         */
+        LawCaseEvaluationOut: {
+            /**
+             * File
+             * @description 事实与结果的案例文件（YAML），可用 dianming law check 核对 · facts and outcomes as a law case file
+             * @example cases:
+             *       - name: 连续两次未核验，期满未处理
+             */
+            file: string;
+            /** Outcomes */
+            outcomes: components["schemas"]["LawCaseOutcomeOut"][];
+            /**
+             * Place
+             * @example 410100
+             */
+            place: string;
+            /**
+             * Policy Version
+             * @example 3f6c…
+             */
+            policy_version: string;
+        };
+        /**
+         * LawCaseIn
+         * @description The facts of one case in the words of docs/law-cases.md, and the instants to look at.
+         */
+        LawCaseIn: {
+            /**
+             * At
+             * @example [
+             *       "2025-09-22 24:00"
+             *     ]
+             */
+            at: string[];
+            /**
+             * Facts
+             * @default []
+             * @example [
+             *       {
+             *         "roll_call": {
+             *           "id": "c1",
+             *           "on": "2025-09-08",
+             *           "outcome": "missed"
+             *         }
+             *       },
+             *       {
+             *         "roll_call": {
+             *           "id": "c2",
+             *           "on": "2025-09-15",
+             *           "outcome": "missed"
+             *         }
+             *       },
+             *       {
+             *         "prompt_delivered": {
+             *           "at": "2025-09-15 15:00",
+             *           "prompt": "misses"
+             *         }
+             *       }
+             *     ]
+             */
+            facts?: components["schemas"]["Fact"][];
+            /**
+             * Name
+             * @example 连续两次未核验，期满未处理
+             */
+            name: string;
+            /**
+             * Place
+             * @description 学校所在地；不填为本单位所在地 · the place of the school; by default that of the caller
+             * @example 410100
+             */
+            place?: string | null;
+            /**
+             * @default {
+             *       "standing": "01",
+             *       "study_form": "full_time",
+             *       "degree_track": true,
+             *       "formally_registered": true,
+             *       "compulsory_education_duplicate": false
+             *     }
+             */
+            student?: components["schemas"]["Student"];
+            /**
+             * Terms
+             * @example [
+             *       {
+             *         "code": "2025-autumn",
+             *         "from": "2025-09-01",
+             *         "to": "2026-01-18"
+             *       }
+             *     ]
+             */
+            terms: components["schemas"]["Term"][];
+        };
+        /**
+         * LawCaseOutcomeOut
+         * @description What follows at one instant.
+         */
+        LawCaseOutcomeOut: {
+            /**
+             * Absent Limit Day
+             * @example null
+             */
+            absent_limit_day: string | null;
+            /**
+             * Absent Since
+             * @example null
+             */
+            absent_since: string | null;
+            aid: components["schemas"]["AidOutcomeOut"];
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Changes */
+            changes: components["schemas"]["ChangeOutcomeOut"][];
+            /** Checks */
+            checks: components["schemas"]["CheckOutcomeOut"][];
+            counts: components["schemas"]["CountsOutcomeOut"];
+            /** Is Locked */
+            is_locked: boolean;
+            leave: components["schemas"]["LeaveOutcomeOut"];
+            /** Prompts */
+            prompts: components["schemas"]["PromptOutcomeOut"][];
+            /** Refused */
+            refused: components["schemas"]["RefusedActOut"][];
+            status: components["schemas"]["StatusOutcomeOut"];
+            /**
+             * Term
+             * @example 2025-autumn
+             */
+            term: string;
+            /** Warnings */
+            warnings: components["schemas"]["WarningOutcomeOut"][];
+        };
+        /** Leave */
+        Leave: {
+            /** Approved */
+            approved?: string | null;
+            /** Cancelled */
+            cancelled?: string | null;
+            /**
+             * Filed
+             * @example 2025-09-15 09:00
+             */
+            filed: string;
+            /**
+             * From
+             * @example 2025-09-15
+             */
+            from: string;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            /** Refused */
+            refused?: string | null;
+            /** Return Recorded */
+            return_recorded?: string | null;
+            /** Returned */
+            returned?: string | null;
+            /**
+             * To
+             * @example 2025-09-15
+             */
+            to: string;
+        };
+        /** LeaveAnswerFact */
+        LeaveAnswerFact: {
+            /** Accepted */
+            accepted: boolean;
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            /**
+             * Leave
+             * @example c1
+             */
+            leave: string;
         };
         /**
          * LeaveCancellationIn
@@ -8605,6 +9424,27 @@ export interface components {
              * @example 李明
              */
             student_name?: string | null;
+        };
+        /**
+         * LeaveOutcomeOut
+         * @description The days of leave of the term. Both numbers are null while the calendar of `missing_year` is not loaded.
+         */
+        LeaveOutcomeOut: {
+            /**
+             * Left
+             * @example 3
+             */
+            left: number | null;
+            /**
+             * Missing Year
+             * @example null
+             */
+            missing_year: number | null;
+            /**
+             * Used
+             * @example 12
+             */
+            used: number | null;
         };
         /** Page[LeaveOut] */
         LeaveOutPage: {
@@ -9289,6 +10129,33 @@ export interface components {
              */
             ends_at?: string | null;
         };
+        /** OutageFact */
+        OutageFact: {
+            /**
+             * Approved
+             * @default false
+             */
+            approved?: boolean;
+            /** Decided */
+            decided?: string | null;
+            /**
+             * Declared
+             * @example 2025-09-15 09:00
+             */
+            declared: string;
+            /**
+             * From
+             * @example 2025-09-15 09:00
+             */
+            from: string;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            /** To */
+            to?: string | null;
+        };
         /**
          * OutageIn
          * @description An outage for everyone below a unit. Without an end it is still ongoing.
@@ -9380,6 +10247,12 @@ export interface components {
              */
             next_cursor?: string | null;
         };
+        /**
+         * Outcome
+         * @description The result of one obligation.
+         * @enum {string}
+         */
+        Outcome: "present" | "missed" | "excused" | "undetermined";
         /**
          * OutcomePreviewOut
          * @description What one outcome would do if it were decided now.
@@ -9563,6 +10436,12 @@ export interface components {
             student_name?: string | null;
         };
         /**
+         * ParameterKind
+         * @description The type of a parameter's value. Each kind has a getter in `PolicyAt`.
+         * @enum {string}
+         */
+        ParameterKind: "integer" | "number" | "ratio" | "duration" | "date" | "flag" | "text" | "texts" | "integers" | "table";
+        /**
          * PartyOut
          * @description The deployment.
          */
@@ -9687,6 +10566,31 @@ export interface components {
              * @example 492039
              */
             totp?: string | null;
+        };
+        /** PaymentFact */
+        PaymentFact: {
+            /**
+             * Aid
+             * @example c1
+             */
+            aid: string;
+            /** Fen */
+            fen: number;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            /**
+             * Month
+             * @example 2025-09
+             */
+            month: string;
+            /**
+             * Paid
+             * @example 2025-09-15 09:00
+             */
+            paid: string;
         };
         /**
          * PaymentFileOut
@@ -10037,6 +10941,101 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+        };
+        /**
+         * PlaceOut
+         * @description A division of GB/T 2260; its name is its code if the policy files do not list it.
+         */
+        PlaceOut: {
+            /**
+             * Division
+             * @example 410100
+             */
+            division: string;
+            /**
+             * Name
+             * @example 郑州
+             */
+            name: string;
+        };
+        /**
+         * PolicyCatalogueOut
+         * @description Every parameter on one day at one place.
+         */
+        PolicyCatalogueOut: {
+            /** Absent */
+            absent: components["schemas"]["AbsentPolicyOut"][];
+            /**
+             * Lineage
+             * @description 从本地到全国；最近的一级优先 · from the place up to the nation; the nearest one that has a value applies
+             */
+            lineage: components["schemas"]["PlaceOut"][];
+            /**
+             * On
+             * Format: date
+             * @example 2026-03-17
+             */
+            on: string;
+            /**
+             * Places
+             * @description 政策文件列出的地区 · the places that the policy files list
+             */
+            places: components["schemas"]["PlaceOut"][];
+            /** Policies */
+            policies: components["schemas"]["PolicyOut"][];
+            /**
+             * Policy Version
+             * @example 3f6c…
+             */
+            policy_version: string;
+        };
+        /**
+         * PolicyOut
+         * @description One parameter as it is in force, with every value of the place and the places above it, the newest first.
+         */
+        PolicyOut: {
+            /**
+             * History
+             * @description 本地与上级地区的全部取值，新的在前 · every value here and above, newest first
+             */
+            history: components["schemas"]["PolicyValueOut"][];
+            in_force: components["schemas"]["PolicyValueOut"];
+            kind: components["schemas"]["ParameterKind"];
+            /**
+             * Parameter
+             * @example misses.consecutive
+             */
+            parameter: string;
+            title: components["schemas"]["BilingualText"];
+            unit: components["schemas"]["BilingualText"] | null;
+        };
+        /**
+         * PolicyValueOut
+         * @description A value with its days, both inclusive; without `until` it has no end yet.
+         */
+        PolicyValueOut: {
+            citation: components["schemas"]["CitationOut"];
+            place: components["schemas"]["PlaceOut"];
+            /**
+             * Since
+             * Format: date
+             * @example 2022-10-09
+             */
+            since: string;
+            /**
+             * Until
+             * @example null
+             */
+            until: string | null;
+            /**
+             * Value
+             * @example 2
+             */
+            value: boolean | number | string | number[] | string[] | {
+                [key: string]: boolean | number | string;
+            }[];
+            /** @description 代码的文字 · the text of a value that is made of codes */
+            words: components["schemas"]["BilingualText"] | null;
         };
         /**
          * PortraitDecisionIn
@@ -10526,6 +11525,41 @@ export interface components {
          */
         PromptKind: "misses" | "leave_over_cap" | "absence_without_leave";
         /**
+         * PromptOutcomeOut
+         * @description A prompt that the facts raise, with its deadline and its explanation.
+         */
+        PromptOutcomeOut: {
+            /** Blockers */
+            blockers: components["schemas"]["BilingualOut"][];
+            /** Closed At */
+            closed_at: string | null;
+            /** Delivered At */
+            delivered_at: string | null;
+            /**
+             * Due At
+             * @description 期限届满（不含） · the exclusive end of the deadline
+             */
+            due_at: string | null;
+            explanation: components["schemas"]["ExplanationOut"];
+            /** Grounds */
+            grounds: components["schemas"]["BilingualOut"][];
+            kind: components["schemas"]["LabelledCodeOut"];
+            /**
+             * Missing Year
+             * @example null
+             */
+            missing_year: number | null;
+            proposed: components["schemas"]["LabelledCodeOut"];
+            /**
+             * Raised At
+             * Format: date-time
+             */
+            raised_at: string;
+            /** Reminders */
+            reminders: string[];
+            state: components["schemas"]["LabelledCodeOut"];
+        };
+        /**
          * PromptPreviewOut
          * @description What each decision on a prompt would do by the facts of `at`. The decision itself uses those of its own moment.
          */
@@ -10765,6 +11799,24 @@ export interface components {
              * @example 2Zg0yWQ7mLk3v1xq9sT8bA
              */
             refresh_token: string;
+        };
+        /**
+         * RefusedActOut
+         * @description A recorded act without effect, and why.
+         */
+        RefusedActOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Fact
+             * @example edit:e1
+             */
+            fact: string;
+            /** Reasons */
+            reasons: components["schemas"]["BilingualOut"][];
         };
         /**
          * RehearsalCheckInOut
@@ -11248,6 +12300,31 @@ export interface components {
              */
             retried: number;
         };
+        /** ReversalFact */
+        ReversalFact: {
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            /**
+             * By
+             * @default superior-1
+             */
+            by?: string;
+            /**
+             * Change
+             * @default latest
+             */
+            change?: number | "latest";
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            /** Reasons */
+            reasons: string;
+        };
         /**
          * ReversalIn
          * @description Reasons for reversing an automatic execution.
@@ -11305,6 +12382,58 @@ export interface components {
              * @example 手机丢失
              */
             reason: string;
+        };
+        /**
+         * RollCall
+         * @description `on` alone means a window from 09:00 to 11:00, with the notice sent and delivered at 08:30.
+         */
+        RollCall: {
+            /** Closes */
+            closes?: string | null;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+            /**
+             * Kind
+             * @default spot_check
+             * @enum {string}
+             */
+            kind?: "spot_check" | "registration" | "rehearsal" | "school_own";
+            /**
+             * Later Results
+             * @default []
+             */
+            later_results?: components["schemas"]["LaterResult"][];
+            /** Launched */
+            launched?: string | null;
+            /**
+             * Launcher
+             * @default province
+             * @enum {string}
+             */
+            launcher?: "province" | "bureau" | "school";
+            /**
+             * Missing Evidence
+             * @default []
+             */
+            missing_evidence?: ("window" | "availability" | "submissions" | "versions")[];
+            /** Notice Delivered */
+            notice_delivered?: string | "never" | null;
+            /** Notified */
+            notified?: string | null;
+            /** On */
+            on?: string | null;
+            /** Opens */
+            opens?: string | null;
+            outcome?: components["schemas"]["Outcome"] | null;
+            /** Replaces */
+            replaces?: string | null;
+            /** Settled */
+            settled?: string | null;
+            /** Voided */
+            voided?: string | null;
         };
         /**
          * RollCallSiteOut
@@ -12666,6 +13795,11 @@ export interface components {
             text: string;
         };
         /**
+         * Status
+         * @enum {string}
+         */
+        Status: "implemented" | "partial" | "planned";
+        /**
          * StatusOnOut
          * @description The status at the end of a legal day, reproduced from the ledger.
          */
@@ -12724,6 +13858,14 @@ export interface components {
             study_form: "full_time" | "part_time";
         };
         /**
+         * StatusOutcomeOut
+         * @description Standing and study form.
+         */
+        StatusOutcomeOut: {
+            standing: components["schemas"]["LabelledCodeOut"];
+            study_form: components["schemas"]["LabelledCodeOut"];
+        };
+        /**
          * StepOut
          * @description The opinion of one level.
          */
@@ -12772,6 +13914,36 @@ export interface components {
              * @enum {string}
              */
             outcome: "agreed" | "refused" | "withdrawn";
+        };
+        /** Student */
+        Student: {
+            /**
+             * Compulsory Education Duplicate
+             * @default false
+             */
+            compulsory_education_duplicate?: boolean;
+            /**
+             * Degree Track
+             * @default true
+             */
+            degree_track?: boolean;
+            /**
+             * Formally Registered
+             * @default true
+             */
+            formally_registered?: boolean;
+            /**
+             * Standing
+             * @default 01
+             * @example 01
+             */
+            standing?: string;
+            /**
+             * Study Form
+             * @default full_time
+             * @enum {string}
+             */
+            study_form?: "full_time" | "part_time";
         };
         /**
          * StudentActivationOut
@@ -13120,6 +14292,29 @@ export interface components {
              */
             next_cursor?: string | null;
         };
+        /** Term */
+        Term: {
+            /**
+             * Code
+             * @example c1
+             */
+            code: string;
+            /**
+             * From
+             * @example 2025-09-15
+             */
+            from: string;
+            /**
+             * To
+             * @example 2025-09-15
+             */
+            to: string;
+            /**
+             * Vacations
+             * @default []
+             */
+            vacations?: components["schemas"]["Vacation"][];
+        };
         /**
          * TermIn
          * @description A term of a unit and all units below it. A unit below a unit that has the term keeps its code and may only vary
@@ -13262,6 +14457,22 @@ export interface components {
             rule: string;
         };
         /**
+         * TransferFact
+         * @description The student moves to another school of the same place (转出, 转入); what is on file goes along (reading 23).
+         */
+        TransferFact: {
+            /**
+             * At
+             * @example 2025-09-15 09:00
+             */
+            at: string;
+            /**
+             * Id
+             * @example c1
+             */
+            id: string;
+        };
+        /**
          * UnitOut
          * @description An authority or a school; `path` orders the tree, `parent_id` is null for the province.
          */
@@ -13303,6 +14514,21 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+        };
+        /** Vacation */
+        Vacation: {
+            /** Declared */
+            declared?: string | null;
+            /**
+             * From
+             * @example 2025-09-15
+             */
+            from: string;
+            /**
+             * To
+             * @example 2025-09-15
+             */
+            to: string;
         };
         /**
          * VacationIn
@@ -13570,6 +14796,14 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+        };
+        /**
+         * WarningOutcomeOut
+         * @description What will follow if nothing changes.
+         */
+        WarningOutcomeOut: {
+            explanation: components["schemas"]["ExplanationOut"];
+            warning: components["schemas"]["LabelledCodeOut"];
         };
         /**
          * WindowBoundsOut
@@ -16161,6 +17395,66 @@ export interface operations {
             };
         };
     };
+    listClauses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "tests_scanned": true,
+                     *       "instruments": [
+                     *         {
+                     *           "id": "HN334",
+                     *           "zh": "教办职成〔2022〕334号（河南，学籍常态化核验）",
+                     *           "en": "Henan 2022 No. 334 on regular verification of standing"
+                     *         }
+                     *       ],
+                     *       "clauses": [
+                     *         {
+                     *           "id": "HN334-4.1b",
+                     *           "instrument": "HN334",
+                     *           "article": "四、1",
+                     *           "title": {
+                     *             "zh": "…",
+                     *             "en": "…"
+                     *           },
+                     *           "status": "implemented",
+                     *           "missing": {
+                     *             "zh": "…",
+                     *             "en": "…"
+                     *           },
+                     *           "source_files": [
+                     *             "backend/standing/engine/misses.py"
+                     *           ],
+                     *           "tests": [
+                     *             "tests/law/HN334/misses.yaml::连续两次未核验：提示"
+                     *           ],
+                     *           "touches": [
+                     *             "HN334-4.1c"
+                     *           ],
+                     *           "parameters": [
+                     *             "misses.consecutive"
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ClauseReportOut"];
+                };
+            };
+        };
+    };
     listColleagues: {
         parameters: {
             query?: {
@@ -17007,6 +18301,416 @@ export interface operations {
                      *     ]
                      */
                     "application/json": components["schemas"]["LaunchOptionOut"][];
+                };
+            };
+        };
+    };
+    evaluateLawCase: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "连续两次未核验，期满未处理",
+                 *       "place": "410100",
+                 *       "terms": [
+                 *         {
+                 *           "code": "2025-autumn",
+                 *           "from": "2025-09-01",
+                 *           "to": "2026-01-18"
+                 *         }
+                 *       ],
+                 *       "facts": [
+                 *         {
+                 *           "roll_call": {
+                 *             "id": "c1",
+                 *             "on": "2025-09-08",
+                 *             "outcome": "missed"
+                 *           }
+                 *         },
+                 *         {
+                 *           "roll_call": {
+                 *             "id": "c2",
+                 *             "on": "2025-09-15",
+                 *             "outcome": "missed"
+                 *           }
+                 *         },
+                 *         {
+                 *           "prompt_delivered": {
+                 *             "at": "2025-09-15 15:00",
+                 *             "prompt": "misses"
+                 *           }
+                 *         }
+                 *       ],
+                 *       "at": [
+                 *         "2025-09-22 24:00"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["LawCaseIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "place": "410100",
+                     *       "policy_version": "3f6c…",
+                     *       "outcomes": [
+                     *         {
+                     *           "at": "2026-03-17T01:00:00Z",
+                     *           "term": "2025-autumn",
+                     *           "status": {
+                     *             "standing": {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             },
+                     *             "study_form": {
+                     *               "code": "part_time",
+                     *               "zh": "学习形式变更为非全日制",
+                     *               "en": "study form changed to part-time"
+                     *             }
+                     *           },
+                     *           "counts": {
+                     *             "consecutive": 2,
+                     *             "cumulative": 2
+                     *           },
+                     *           "checks": [
+                     *             {
+                     *               "id": "c1",
+                     *               "day": "2025-09-08",
+                     *               "status": "passed",
+                     *               "why": {
+                     *                 "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                 "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *               }
+                     *             }
+                     *           ],
+                     *           "leave": {
+                     *             "used": 12,
+                     *             "left": 3,
+                     *             "missing_year": null
+                     *           },
+                     *           "is_locked": true,
+                     *           "absent_since": null,
+                     *           "absent_limit_day": null,
+                     *           "prompts": [
+                     *             {
+                     *               "kind": {
+                     *                 "code": "part_time",
+                     *                 "zh": "学习形式变更为非全日制",
+                     *                 "en": "study form changed to part-time"
+                     *               },
+                     *               "state": {
+                     *                 "code": "part_time",
+                     *                 "zh": "学习形式变更为非全日制",
+                     *                 "en": "study form changed to part-time"
+                     *               },
+                     *               "grounds": [
+                     *                 {
+                     *                   "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                   "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                 }
+                     *               ],
+                     *               "proposed": {
+                     *                 "code": "part_time",
+                     *                 "zh": "学习形式变更为非全日制",
+                     *                 "en": "study form changed to part-time"
+                     *               },
+                     *               "raised_at": "2026-03-17T01:00:00Z",
+                     *               "delivered_at": "2026-03-17T01:00:00Z",
+                     *               "due_at": "2026-03-17T01:00:00Z",
+                     *               "missing_year": null,
+                     *               "reminders": [
+                     *                 "2026-03-17"
+                     *               ],
+                     *               "blockers": [
+                     *                 {
+                     *                   "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                   "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                 }
+                     *               ],
+                     *               "closed_at": "2026-03-17T01:00:00Z",
+                     *               "explanation": {
+                     *                 "title": {
+                     *                   "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                   "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                 },
+                     *                 "paragraphs": [
+                     *                   {
+                     *                     "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                     "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                   }
+                     *                 ],
+                     *                 "facts": [
+                     *                   {
+                     *                     "key": "check:01890a5d-ac96-774b-bcce-b302099a8057",
+                     *                     "words": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     }
+                     *                   }
+                     *                 ],
+                     *                 "figures": [
+                     *                   {
+                     *                     "parameter": "misses.consecutive",
+                     *                     "name": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "value": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "since": "2022-10-09",
+                     *                     "instrument": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "article": "四、1"
+                     *                   }
+                     *                 ],
+                     *                 "next_steps": [
+                     *                   {
+                     *                     "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                     "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                   }
+                     *                 ],
+                     *                 "references": [
+                     *                   {
+                     *                     "clause": "HN334-4.1b",
+                     *                     "instrument": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "article": "四、1",
+                     *                     "title": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     }
+                     *                   }
+                     *                 ]
+                     *               }
+                     *             }
+                     *           ],
+                     *           "changes": [
+                     *             {
+                     *               "at": "2026-03-17T01:00:00Z",
+                     *               "cause": "decision",
+                     *               "cause_words": {
+                     *                 "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                 "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *               },
+                     *               "result": {
+                     *                 "code": "part_time",
+                     *                 "zh": "学习形式变更为非全日制",
+                     *                 "en": "study form changed to part-time"
+                     *               },
+                     *               "before": {
+                     *                 "standing": {
+                     *                   "code": "part_time",
+                     *                   "zh": "学习形式变更为非全日制",
+                     *                   "en": "study form changed to part-time"
+                     *                 },
+                     *                 "study_form": {
+                     *                   "code": "part_time",
+                     *                   "zh": "学习形式变更为非全日制",
+                     *                   "en": "study form changed to part-time"
+                     *                 }
+                     *               },
+                     *               "after": {
+                     *                 "standing": {
+                     *                   "code": "part_time",
+                     *                   "zh": "学习形式变更为非全日制",
+                     *                   "en": "study form changed to part-time"
+                     *                 },
+                     *                 "study_form": {
+                     *                   "code": "part_time",
+                     *                   "zh": "学习形式变更为非全日制",
+                     *                   "en": "study form changed to part-time"
+                     *                 }
+                     *               },
+                     *               "explanation": {
+                     *                 "title": {
+                     *                   "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                   "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                 },
+                     *                 "paragraphs": [
+                     *                   {
+                     *                     "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                     "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                   }
+                     *                 ],
+                     *                 "facts": [
+                     *                   {
+                     *                     "key": "check:01890a5d-ac96-774b-bcce-b302099a8057",
+                     *                     "words": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     }
+                     *                   }
+                     *                 ],
+                     *                 "figures": [
+                     *                   {
+                     *                     "parameter": "misses.consecutive",
+                     *                     "name": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "value": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "since": "2022-10-09",
+                     *                     "instrument": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "article": "四、1"
+                     *                   }
+                     *                 ],
+                     *                 "next_steps": [
+                     *                   {
+                     *                     "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                     "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                   }
+                     *                 ],
+                     *                 "references": [
+                     *                   {
+                     *                     "clause": "HN334-4.1b",
+                     *                     "instrument": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "article": "四、1",
+                     *                     "title": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     }
+                     *                   }
+                     *                 ]
+                     *               }
+                     *             }
+                     *           ],
+                     *           "warnings": [
+                     *             {
+                     *               "warning": {
+                     *                 "code": "part_time",
+                     *                 "zh": "学习形式变更为非全日制",
+                     *                 "en": "study form changed to part-time"
+                     *               },
+                     *               "explanation": {
+                     *                 "title": {
+                     *                   "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                   "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                 },
+                     *                 "paragraphs": [
+                     *                   {
+                     *                     "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                     "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                   }
+                     *                 ],
+                     *                 "facts": [
+                     *                   {
+                     *                     "key": "check:01890a5d-ac96-774b-bcce-b302099a8057",
+                     *                     "words": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     }
+                     *                   }
+                     *                 ],
+                     *                 "figures": [
+                     *                   {
+                     *                     "parameter": "misses.consecutive",
+                     *                     "name": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "value": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "since": "2022-10-09",
+                     *                     "instrument": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "article": "四、1"
+                     *                   }
+                     *                 ],
+                     *                 "next_steps": [
+                     *                   {
+                     *                     "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                     "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                   }
+                     *                 ],
+                     *                 "references": [
+                     *                   {
+                     *                     "clause": "HN334-4.1b",
+                     *                     "instrument": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     },
+                     *                     "article": "四、1",
+                     *                     "title": {
+                     *                       "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                       "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                     }
+                     *                   }
+                     *                 ]
+                     *               }
+                     *             }
+                     *           ],
+                     *           "refused": [
+                     *             {
+                     *               "fact": "edit:e1",
+                     *               "at": "2026-03-17T01:00:00Z",
+                     *               "reasons": [
+                     *                 {
+                     *                   "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                   "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *                 }
+                     *               ]
+                     *             }
+                     *           ],
+                     *           "aid": {
+                     *             "due_fen": 0,
+                     *             "paid_fen": 23000,
+                     *             "withdrawn_fen": 192000,
+                     *             "overpaid_fen": 0,
+                     *             "blockers": [
+                     *               {
+                     *                 "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                 "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *               }
+                     *             ],
+                     *             "ineligible": [
+                     *               {
+                     *                 "zh": "学校已在 2026-10-12 09:00 收到提示，正在处理。",
+                     *                 "en": "The school received the prompt at 2026-10-12 09:00 and is on it."
+                     *               }
+                     *             ]
+                     *           }
+                     *         }
+                     *       ],
+                     *       "file": "cases:\n  - name: 连续两次未核验，期满未处理\n"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["LawCaseEvaluationOut"];
                 };
             };
         };
@@ -18493,6 +20197,213 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["PhoneChangeOut"];
+                };
+            };
+        };
+    };
+    listPoliciesInForce: {
+        parameters: {
+            query?: {
+                /** @description 日期；默认今天 · day; by default today */
+                on?: string | null;
+                /** @description 行政区划代码；默认本单位所在地 · division code; by default the caller's place */
+                place?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "on": "2026-03-17",
+                     *       "lineage": [
+                     *         {
+                     *           "division": "410100",
+                     *           "name": "郑州"
+                     *         }
+                     *       ],
+                     *       "places": [
+                     *         {
+                     *           "division": "410100",
+                     *           "name": "郑州"
+                     *         }
+                     *       ],
+                     *       "policy_version": "3f6c…",
+                     *       "policies": [
+                     *         {
+                     *           "parameter": "misses.consecutive",
+                     *           "title": {
+                     *             "zh": "…",
+                     *             "en": "…"
+                     *           },
+                     *           "kind": "integer",
+                     *           "unit": {
+                     *             "zh": "…",
+                     *             "en": "…"
+                     *           },
+                     *           "in_force": {
+                     *             "value": 2,
+                     *             "words": {
+                     *               "zh": "…",
+                     *               "en": "…"
+                     *             },
+                     *             "place": {
+                     *               "division": "410100",
+                     *               "name": "郑州"
+                     *             },
+                     *             "since": "2022-10-09",
+                     *             "until": null,
+                     *             "citation": {
+                     *               "instrument": {
+                     *                 "zh": "…",
+                     *                 "en": "…"
+                     *               },
+                     *               "article": "四、1",
+                     *               "clause": "HN334-4.1b",
+                     *               "reading": "R1",
+                     *               "rationale": null
+                     *             }
+                     *           },
+                     *           "history": [
+                     *             {
+                     *               "value": 2,
+                     *               "words": {
+                     *                 "zh": "…",
+                     *                 "en": "…"
+                     *               },
+                     *               "place": {
+                     *                 "division": "410100",
+                     *                 "name": "郑州"
+                     *               },
+                     *               "since": "2022-10-09",
+                     *               "until": null,
+                     *               "citation": {
+                     *                 "instrument": {
+                     *                   "zh": "…",
+                     *                   "en": "…"
+                     *                 },
+                     *                 "article": "四、1",
+                     *                 "clause": "HN334-4.1b",
+                     *                 "reading": "R1",
+                     *                 "rationale": null
+                     *               }
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "absent": [
+                     *         {
+                     *           "parameter": "misses.consecutive",
+                     *           "title": {
+                     *             "zh": "…",
+                     *             "en": "…"
+                     *           },
+                     *           "refusal": {
+                     *             "zh": "…",
+                     *             "en": "…"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PolicyCatalogueOut"];
+                };
+            };
+        };
+    };
+    getPolicy: {
+        parameters: {
+            query?: {
+                /** @description 日期；默认今天 · day; by default today */
+                on?: string | null;
+                /** @description 行政区划代码；默认本单位所在地 · division code; by default the caller's place */
+                place?: string | null;
+            };
+            header?: never;
+            path: {
+                parameter: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "parameter": "misses.consecutive",
+                     *       "title": {
+                     *         "zh": "…",
+                     *         "en": "…"
+                     *       },
+                     *       "kind": "integer",
+                     *       "unit": {
+                     *         "zh": "…",
+                     *         "en": "…"
+                     *       },
+                     *       "in_force": {
+                     *         "value": 2,
+                     *         "words": {
+                     *           "zh": "…",
+                     *           "en": "…"
+                     *         },
+                     *         "place": {
+                     *           "division": "410100",
+                     *           "name": "郑州"
+                     *         },
+                     *         "since": "2022-10-09",
+                     *         "until": null,
+                     *         "citation": {
+                     *           "instrument": {
+                     *             "zh": "…",
+                     *             "en": "…"
+                     *           },
+                     *           "article": "四、1",
+                     *           "clause": "HN334-4.1b",
+                     *           "reading": "R1",
+                     *           "rationale": null
+                     *         }
+                     *       },
+                     *       "history": [
+                     *         {
+                     *           "value": 2,
+                     *           "words": {
+                     *             "zh": "…",
+                     *             "en": "…"
+                     *           },
+                     *           "place": {
+                     *             "division": "410100",
+                     *             "name": "郑州"
+                     *           },
+                     *           "since": "2022-10-09",
+                     *           "until": null,
+                     *           "citation": {
+                     *             "instrument": {
+                     *               "zh": "…",
+                     *               "en": "…"
+                     *             },
+                     *             "article": "四、1",
+                     *             "clause": "HN334-4.1b",
+                     *             "reading": "R1",
+                     *             "rationale": null
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PolicyOut"];
                 };
             };
         };

@@ -22,6 +22,8 @@ const rollCalls = { menu: 'roll-calls', title: 'menu.rollCalls' } as const
 
 const sites = { menu: 'sites', title: 'menu.sites' } as const
 
+const accounts = { menu: 'accounts', title: 'menu.accounts' } as const
+
 const routes: RouteRecordRaw[] = [
   {
     path: '/',
@@ -130,6 +132,36 @@ const routes: RouteRecordRaw[] = [
     name: 'roster',
     component: () => import('./roster/RosterUpload.vue'),
     meta: { menu: 'roster', title: 'menu.roster', roles: ['registrar'] },
+  },
+  {
+    path: '/accounts',
+    name: 'accounts',
+    component: () => import('./accounts/AccountList.vue'),
+    meta: accounts,
+  },
+  {
+    path: '/accounts/new',
+    name: 'account-new',
+    component: () => import('./accounts/AccountNew.vue'),
+    meta: { ...accounts, title: 'accounts.new' },
+  },
+  {
+    path: '/accounts/resets',
+    name: 'account-resets',
+    component: () => import('./accounts/ResetList.vue'),
+    meta: { ...accounts, title: 'accounts.resets.title' },
+  },
+  {
+    path: '/accounts/:id',
+    name: 'account',
+    component: () => import('./accounts/AccountPage.vue'),
+    meta: accounts,
+  },
+  {
+    path: '/me',
+    name: 'own-account',
+    component: () => import('./accounts/OwnAccount.vue'),
+    meta: { title: 'accounts.own.title' },
   },
   {
     path: '/sign-in',

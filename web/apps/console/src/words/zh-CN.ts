@@ -1,7 +1,8 @@
+import { accountsZh } from './zh/accounts.ts'
 import { casesZh } from './zh/cases.ts'
 import { rollCallsZh } from './zh/roll-calls.ts'
 import { shellZh } from './zh/shell.ts'
 import { sitesZh } from './zh/sites.ts'
 import { studentsZh } from './zh/students.ts'
 
-export const zhCN = { ...casesZh, ...shellZh, ...rollCallsZh, ...sitesZh, ...studentsZh }
+export const zhCN = { ...accountsZh, ...casesZh, ...shellZh, ...rollCallsZh, ...sitesZh, ...studentsZh }

@@ -19,6 +19,7 @@ export const shellEn: typeof shellZh = {
     sites: 'Sites',
     students: 'Students',
     roster: 'Roster upload',
+    accounts: 'Accounts',
   },
   signIn: {
     title: 'Sign in',
@@ -50,6 +51,7 @@ export const shellEn: typeof shellZh = {
     totalAtLeast: 'more than {n}',
     searchSchool: 'Search a school by name or code',
     chosenSchool: 'Chosen school',
+    chosenUnit: 'chosen unit',
   },
   home: {
     waiting: 'Waiting for me',

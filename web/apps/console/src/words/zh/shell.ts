@@ -11,6 +11,7 @@ export const shellZh = {
     sites: '办学地址',
     students: '学生',
     roster: '导入花名册',
+    accounts: '账号',
   },
   signIn: {
     title: '登录',
@@ -42,6 +43,7 @@ export const shellZh = {
     totalAtLeast: '{n} 条以上',
     searchSchool: '按学校名称或代码搜索',
     chosenSchool: '已选学校',
+    chosenUnit: '所选单位',
   },
   home: {
     waiting: '等我处理',

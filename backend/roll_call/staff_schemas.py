@@ -1,14 +1,15 @@
 """Request and response schemas of roll calls in the staff API."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from backend.core.web.bulk_schemas import Ids
 from backend.core.web.schema_types import LongText, OneOf, Schema
 from backend.org.schemas import UnitKind
+from backend.roll_call.progress.series import Curve
 from backend.roll_call.reason_texts import OUTCOME_REASONS
 from backend.roll_call.rules import (
     DUTY_REASONS,
@@ -212,3 +213,74 @@ class ProgressOut(ProgressTotals):
     """The totals of a unit and of its direct children."""
 
     children: list[ProgressTotals]
+
+
+class CurvePointOut(BaseModel):
+    """The outcomes of a unit at an instant."""
+
+    at: datetime
+    present: int
+    missed: int
+    excused: int
+    undetermined: int
+
+
+class CurveOut(BaseModel):
+    """The outcomes of a unit over time, from the opening until now or the settlement."""
+
+    unit_id: UUID
+    unit_name: str = Field(examples=["郑州市"])
+    obligations: int = Field(examples=[2400])
+    step_seconds: int = Field(
+        description="相邻两点的间隔，末段可更短 · between two points; the last step may be shorter",
+        examples=[60],
+    )
+    points: list[CurvePointOut]
+    server_time: datetime
+
+    @classmethod
+    def of(cls, curve: Curve, at: datetime) -> Self:
+        """Build the response for a curve."""
+        names = ("present", "missed", "excused", "undetermined")
+        return cls(
+            unit_id=curve.unit_id,
+            unit_name=curve.unit_name,
+            obligations=curve.obligations,
+            step_seconds=int(curve.step.total_seconds()),
+            points=[
+                CurvePointOut(at=each.at, **dict(zip(names, each.counts, strict=True)))
+                for each in curve.points
+            ],
+            server_time=at,
+        )
+
+
+class UnitPlaceOut(BaseModel):
+    """The middle of the sites below a unit, in degrees (WGS-84)."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    unit_id: UUID
+    lon: float = Field(examples=[113.665])
+    lat: float = Field(examples=[34.757])
+    sites: int = Field(description="办学地址数 · number of sites", examples=[12])
+
+
+class SiteOutlineOut(BaseModel):
+    """The outline of a site as frozen for the roll call: GeoJSON in WGS-84."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    site_version_id: UUID
+    name: str = Field(examples=["主校区"])
+    geojson: dict[str, Any]
+
+
+class PlacesOut(BaseModel):
+    """Where the direct children of a unit are; for a school its outlines instead."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    unit_id: UUID
+    units: list[UnitPlaceOut]
+    outlines: list[SiteOutlineOut]

@@ -59,6 +59,7 @@ __all__ = [
     "OutcomeCount",
     "OutcomeCountPending",
     "OutcomeEntry",
+    "OutcomeMinute",
     "Refusal",
     "Reminder",
     "RollCall",
@@ -308,6 +309,26 @@ class OutcomeCountPending(Base):
     roll_call_id: Mapped[UUID]
     class_id: Mapped[UUID]
     school_id: Mapped[UUID] = mapped_column(primary_key=True)
+    minute: Mapped[datetime]
+    present: Mapped[int]
+    missed: Mapped[int]
+    excused: Mapped[int]
+    undetermined: Mapped[int]
+
+
+class OutcomeMinute(Base):
+    """How the outcomes of a school changed within one minute. Maintained by the database with `outcome_count`.
+
+    The sum over all minutes of a school is the sum of its counters. A corrected outcome counts in the minute of the
+    correction, so a number may be negative.
+    """
+
+    __tablename__ = "outcome_minute"
+    __tenancy__ = "school"
+
+    roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
+    minute: Mapped[datetime] = mapped_column(primary_key=True)
     present: Mapped[int]
     missed: Mapped[int]
     excused: Mapped[int]

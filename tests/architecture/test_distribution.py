@@ -9,7 +9,7 @@ DISTRIBUTED_TABLES = {
     name
     for name, table in METADATA.tables.items()
     if table.dialect_options["postgresql"]["partition_by"] == "LIST (term_code)"
-} | {"roll_call_school", "outcome_count", "outcome_count_pending"}
+} | {"roll_call_school", "outcome_count", "outcome_count_pending", "outcome_minute"}
 """Tables that grow with roll calls; they are distributed by school."""
 REPLICATED_TABLES = {"roll_call"}
 """Small tables with a copy on each machine."""

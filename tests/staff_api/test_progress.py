@@ -27,6 +27,7 @@ from backend.identity.sign_in.tables import StaffSession
 from backend.identity.tables import Account
 from backend.roll_call.outcomes import OutcomeDecision, write_outcome
 from backend.roll_call.progress import stream as progress_stream
+from backend.roll_call.progress.access import authorize_progress
 from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.progress.stream import ProgressStreams
 from backend.roll_call.rules import Outcome
@@ -120,18 +121,25 @@ def fast_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def open_stream(
-    scenario: RollCallScenario, roll_call: RollCall, actor: Actor, session_id: UUID | None = None
+    scenario: RollCallScenario,
+    roll_call: RollCall,
+    actor: Actor,
+    session_id: UUID | None = None,
+    wanted: str = "progress",
 ) -> AsyncIterator[Any]:
-    """The events of a stream, parsed."""
+    """The events of a stream with one name, parsed; an event that repeats the one before is left out."""
     caller = Caller(scenario.app_context, actor, session_id=session_id or actor.account_id)
     access, first = await progress._load_snapshot(caller, roll_call.id, None)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
         async with aclosing(progress._stream_events(caller, access, first)) as stream:  # type: ignore[type-var]  # it is an async generator
-            async for event in stream:
-                name, data = event.decode().removesuffix("\r\n\r\n").split("\r\n")
-                assert name == "event: progress"
-                yield json.loads(data.removeprefix("data: "))
+            last = ""
+            async for chunk in stream:
+                for event in chunk.decode().removesuffix("\r\n\r\n").split("\r\n\r\n"):
+                    name, data = event.split("\r\n")
+                    if name == f"event: {wanted}" and data != last:
+                        last = data
+                        yield json.loads(data.removeprefix("data: "))
 
     async with aclosing(events()) as plain:  # type: ignore[type-var]  # it is an async generator
         yield plain
@@ -149,6 +157,30 @@ async def test_stream_starts_immediately_and_continues_on_change(
         await mark_present(scenario, launched.roll_call, 0)
         await publish_changed(scenario.app_context.redis, launched.roll_call.id)
         assert (await following)["present"] == 1
+
+
+@pytest.mark.usefixtures("fast_stream")
+async def test_launching_side_also_gets_the_queue(scenario: RollCallScenario) -> None:
+    launched = await scenario.launch()
+    async with open_stream(scenario, launched.roll_call, scenario.bureau, wanted="verification") as stream:
+        assert (await anext(stream))["waiting"] == 0
+    at = scenario.clock()
+    async with scenario.app_context.database.transaction(scenario.registrar.scope) as session:
+        of_school = await authorize_progress(session, scenario.registrar, launched.roll_call.id, None, at)
+    assert not of_school.sees_queue
+
+
+@pytest.mark.usefixtures("fast_stream")
+async def test_queue_follows_the_submissions(
+    scenario: RollCallScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_stream, "QUEUE_SECONDS", 0.0)
+    launched = await scenario.launch()
+    student = await scenario.activate(scenario.school.students[0])
+    async with open_stream(scenario, launched.roll_call, scenario.bureau, wanted="verification") as stream:
+        assert (await anext(stream))["waiting"] == 0
+        await scenario.check_in(student, launched.roll_call.id)
+        assert (await anext(stream))["waiting"] == 1
 
 
 async def wait_for_listener(redis: RedisClient) -> None:

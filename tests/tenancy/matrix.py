@@ -362,6 +362,14 @@ STAFF: tuple[Row, ...] = (
         "ok       ok     ok        ok",
         query={"unit_id": IdOf("school")},
     ),
+    *(
+        Row(
+            f"GET /v1/roll-calls/{{roll_call_id}}/progress/{name}",
+            "ok       ok     ok        403",
+            query={"unit_id": IdOf("school")},
+        )
+        for name in ("curve", "places")
+    ),
     Row(
         "GET /v1/roll-calls/{roll_call_id}/progress/stream",
         "ok       ok     ok        ok",

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.org.queries import get_unit_in_subtree
-from backend.roll_call.access import access_roll_call, select_counselor_classes
+from backend.roll_call.access import access_roll_call, acts_for_launcher, select_counselor_classes
 from backend.roll_call.progress.totals import RollCallTotals, Unit
 
 CACHE_SECONDS = 30.0
@@ -20,12 +20,16 @@ _MAX_CACHED = 5_000
 
 @dataclass(frozen=True, slots=True)
 class ProgressAccess:
-    """A unit, or some classes of a school, that an account may see. Equal values render the same snapshot."""
+    """A unit, or some classes of a school, that an account may see. Equal values render the same snapshot.
+
+    `sees_queue`: the account acts for the launcher, and also gets the figures of the verification queue.
+    """
 
     roll_call_id: UUID
     launcher_path: str
     unit: Unit
     class_ids: frozenset[UUID] | None = None
+    sees_queue: bool = False
 
     def render(self, totals: RollCallTotals) -> str:
         """The counts of the unit and of each direct child (unit or class), as JSON."""
@@ -46,7 +50,11 @@ async def authorize_progress(
     class_ids = select_counselor_classes(actor)
     own_classes = None if class_ids is None else frozenset(await session.scalars(class_ids))
     return ProgressAccess(
-        roll_call_id, roll_call.launcher_path, Unit(unit.id, unit.kind, unit.name, unit.path), own_classes
+        roll_call_id,
+        roll_call.launcher_path,
+        Unit(unit.id, unit.kind, unit.name, unit.path),
+        own_classes,
+        acts_for_launcher(roll_call, actor),
     )
 
 

@@ -2,10 +2,11 @@
 
 A process reads the totals of a streamed roll call at most once a second, for all its units together, when a Redis
 message signals a change; without Redis it polls. Subscribers are woken in small batches, so that thousands of open
-dashboards do not delay a check-in.
+dashboards do not delay a check-in. Those who act for the launcher also get the figures of the verification queue.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,24 +16,29 @@ import structlog
 from redis.exceptions import RedisError
 
 from backend.core.app_context import AppContext
+from backend.core.tenancy import Scope
 from backend.roll_call.progress.access import ProgressAccess
 from backend.roll_call.progress.cache import TotalsCache
 from backend.roll_call.progress.changes import CHANNEL_PREFIX
 from backend.roll_call.progress.totals import RollCallTotals
+from backend.roll_call.verification.metrics import QueueMetrics, load_queue_metrics
+from backend.roll_call.verification.schemas import VerificationOut
 
 MIN_INTERVAL_SECONDS = 1.0
 """Totals of a roll call are read at most this often, however many outcomes arrive."""
 POLL_SECONDS = 10.0
 """Totals are read this often if no message arrives."""
+QUEUE_SECONDS = 5.0
+"""The queue is read at most this often for a roll call, because it reads every waiting task of the deployment."""
 WAKE_BATCH, WAKE_PAUSE_SECONDS = 16, 0.004
 """Subscribers woken at a time, and the pause after each batch."""
 
 log = structlog.get_logger()
 
 
-def as_event(snapshot: str) -> bytes:
-    """A JSON snapshot as one server-sent event named `progress`."""
-    return f"event: progress\r\ndata: {snapshot}\r\n\r\n".encode()
+def as_event(json: str, name: str = "progress") -> bytes:
+    """A JSON document as one server-sent event."""
+    return f"event: {name}\r\ndata: {json}\r\n\r\n".encode()
 
 
 @dataclass(eq=False, slots=True)
@@ -40,17 +46,16 @@ class _SharedSnapshot:
     """The latest snapshot for one access, shared by all its subscribers."""
 
     access: ProgressAccess
-    json: str
     event: bytes
     subscribers: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def update(self, totals: RollCallTotals) -> int:
+    def update(self, totals: RollCallTotals, queue_event: bytes) -> int:
         """Render again and wake the subscribers if it differs. Returns how many were woken."""
-        rendered = self.access.render(totals)
-        if rendered == self.json:
+        event = as_event(self.access.render(totals)) + (queue_event if self.access.sees_queue else b"")
+        if event == self.event:
             return 0
-        self.json, self.event = rendered, as_event(rendered)
+        self.event = event
         self.wake()
         return self.subscribers
 
@@ -67,12 +72,22 @@ class _RollCallFeed:
     snapshots: dict[ProgressAccess, _SharedSnapshot] = field(default_factory=dict)
     signalled: asyncio.Event = field(default_factory=asyncio.Event)
     reader: asyncio.Task[None] | None = None
+    queue: QueueMetrics | None = None
+    queue_event: bytes = b""
+    queue_read_at: float = 0.0
+
+    @property
+    def needs_queue(self) -> bool:
+        """Whether the figures of the queue are shown and due."""
+        is_due = time.monotonic() - self.queue_read_at >= QUEUE_SECONDS
+        return is_due and any(access.sees_queue for access in self.snapshots)
 
 
 class ProgressStreams:
     """All progress streams of a process."""
 
     def __init__(self, app_context: AppContext) -> None:
+        self._app_context = app_context
         self._redis = app_context.redis
         self._totals = app_context.service(TotalsCache)
         self._feeds: dict[UUID, _RollCallFeed] = {}
@@ -125,7 +140,8 @@ class ProgressStreams:
             self._listener = asyncio.create_task(self._run_listener())
         snapshot = feed.snapshots.get(access)
         if snapshot is None:
-            snapshot = feed.snapshots[access] = _SharedSnapshot(access, first, as_event(first))
+            event = as_event(first) + (feed.queue_event if access.sees_queue else b"")
+            snapshot = feed.snapshots[access] = _SharedSnapshot(access, event)
         return snapshot
 
     async def _detach(self, snapshot: _SharedSnapshot) -> None:
@@ -153,10 +169,20 @@ class ProgressStreams:
             feed.signalled.clear()
             try:
                 totals = await self._totals.load_current(access.roll_call_id, access.launcher_path)
+                if feed.needs_queue:
+                    await self._read_queue(feed, access.roll_call_id)
                 await _update_snapshots(feed, totals)
             except Exception as error:  # noqa: BLE001 - for example the database is down; snapshots stay as they are
                 log.warning("roll call totals could not be read", error=type(error).__name__)
             await asyncio.sleep(MIN_INTERVAL_SECONDS)
+
+    async def _read_queue(self, feed: _RollCallFeed, roll_call_id: UUID) -> None:
+        feed.queue_read_at, at = time.monotonic(), self._app_context.clock()
+        async with self._app_context.database.transaction(Scope.none()) as session:
+            metrics = await load_queue_metrics(session, roll_call_id, at)
+        if metrics != feed.queue:  # the event names the time, so an equal queue would give another event
+            feed.queue = metrics
+            feed.queue_event = as_event(VerificationOut.of(metrics, at).model_dump_json(), "verification")
 
     async def _run_listener(self) -> None:
         """Receive the signals of all roll calls on one subscription; retry while Redis is down."""
@@ -184,7 +210,7 @@ async def _update_snapshots(feed: _RollCallFeed, totals: RollCallTotals) -> None
     """Update every snapshot, pausing after each batch of woken subscribers."""
     woken = 0
     for snapshot in list(feed.snapshots.values()):
-        woken += snapshot.update(totals)
+        woken += snapshot.update(totals, feed.queue_event)
         if woken >= WAKE_BATCH:
             woken = 0
             await asyncio.sleep(WAKE_PAUSE_SECONDS)

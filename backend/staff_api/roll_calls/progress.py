@@ -16,8 +16,10 @@ from backend.org.paths import division_of
 from backend.policy.installed import policy_at
 from backend.roll_call.progress.access import AccessCache, ProgressAccess
 from backend.roll_call.progress.cache import TotalsCache
+from backend.roll_call.progress.places import load_places
+from backend.roll_call.progress.series import load_curve
 from backend.roll_call.progress.stream import ProgressStreams
-from backend.roll_call.staff_schemas import ProgressOut
+from backend.roll_call.staff_schemas import CurveOut, PlacesOut, ProgressOut
 from backend.staff_api.caller import StaffCaller
 
 router = APIRouter(prefix="/v1/roll-calls", tags=["进度 · progress"])
@@ -52,10 +54,30 @@ async def get_progress(
     return unchanged or Response(snapshot, media_type="application/json", headers={"ETag": tag})
 
 
+@router.get("/{roll_call_id}/progress/curve", responses=problem_responses(401, 403, 404, 422))
+async def get_progress_curve(
+    caller: StaffCaller, roll_call_id: UUID, unit_id: UUID | None = None
+) -> CurveOut:
+    """完成曲线：随时间的结果数 · The outcomes of a unit over time, from the opening until now or the settlement."""
+    async with caller.transaction() as session:
+        curve = await load_curve(session, caller.actor, roll_call_id, unit_id, caller.at)
+    return CurveOut.of(curve, caller.at)
+
+
+@router.get("/{roll_call_id}/progress/places", responses=problem_responses(401, 403, 404, 422))
+async def get_progress_places(
+    caller: StaffCaller, roll_call_id: UUID, unit_id: UUID | None = None
+) -> PlacesOut:
+    """地图位置：下级单位的中心；学校为核验范围 · Where the children of a unit are; for a school its frozen outlines."""
+    async with caller.transaction() as session:
+        places = await load_places(session, caller.actor, roll_call_id, unit_id, caller.at)
+    return PlacesOut.model_validate(places)
+
+
 _EVENT = {
     "type": "object",
     "properties": {
-        "event": {"const": "progress"},
+        "event": {"enum": ["progress", "verification"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 }
@@ -67,7 +89,7 @@ _EVENT = {
     responses={
         200: {
             "content": {"text/event-stream": {"schema": _EVENT}},
-            "description": "progress events",
+            "description": "events",
         },
         **problem_responses(401, 403, 404, 422),
     },
@@ -75,7 +97,10 @@ _EVENT = {
 async def stream_progress(
     caller: StaffCaller, roll_call_id: UUID, unit_id: UUID | None = None
 ) -> EventSourceResponse:
-    """进度推送（SSE，事件名 progress） · The same totals as server-sent events named `progress`."""
+    """进度推送（SSE，事件名 progress） · The same totals as server-sent events named `progress`.
+
+    发起单位及其上级另收核验队列（事件名 verification） · The launching side also gets the queue, as events named `verification`.
+    """
     access, first = await _load_snapshot(caller, roll_call_id, unit_id)
     return EventSourceResponse(_stream_events(caller, access, first), ping=15)
 

@@ -2826,6 +2826,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/roll-calls/{roll_call_id}/progress/curve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Progress Curve
+         * @description 完成曲线：随时间的结果数 · The outcomes of a unit over time, from the opening until now or the settlement.
+         */
+        get: operations["getProgressCurve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/roll-calls/{roll_call_id}/progress/places": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Progress Places
+         * @description 地图位置：下级单位的中心；学校为核验范围 · Where the children of a unit are; for a school its frozen outlines.
+         */
+        get: operations["getProgressPlaces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/roll-calls/{roll_call_id}/progress/stream": {
         parameters: {
             query?: never;
@@ -2836,6 +2876,8 @@ export interface paths {
         /**
          * Stream Progress
          * @description 进度推送（SSE，事件名 progress） · The same totals as server-sent events named `progress`.
+         *
+         *     发起单位及其上级另收核验队列（事件名 verification） · The launching side also gets the queue, as events named `verification`.
          */
         get: operations["streamProgress"];
         put?: never;
@@ -7027,6 +7069,59 @@ export interface components {
             format: "csv";
         };
         /**
+         * CurveOut
+         * @description The outcomes of a unit over time, from the opening until now or the settlement.
+         */
+        CurveOut: {
+            /**
+             * Obligations
+             * @example 2400
+             */
+            obligations: number;
+            /** Points */
+            points: components["schemas"]["CurvePointOut"][];
+            /**
+             * Server Time
+             * Format: date-time
+             */
+            server_time: string;
+            /**
+             * Step Seconds
+             * @description 相邻两点的间隔，末段可更短 · between two points; the last step may be shorter
+             * @example 60
+             */
+            step_seconds: number;
+            /**
+             * Unit Id
+             * Format: uuid
+             */
+            unit_id: string;
+            /**
+             * Unit Name
+             * @example 郑州市
+             */
+            unit_name: string;
+        };
+        /**
+         * CurvePointOut
+         * @description The outcomes of a unit at an instant.
+         */
+        CurvePointOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Excused */
+            excused: number;
+            /** Missed */
+            missed: number;
+            /** Present */
+            present: number;
+            /** Undetermined */
+            undetermined: number;
+        };
+        /**
          * Datum
          * @description A geodetic datum, named as browsers, WeChat and map vendors name it.
          * @enum {string}
@@ -10959,6 +11054,21 @@ export interface components {
             name: string;
         };
         /**
+         * PlacesOut
+         * @description Where the direct children of a unit are; for a school its outlines instead.
+         */
+        PlacesOut: {
+            /** Outlines */
+            outlines: components["schemas"]["SiteOutlineOut"][];
+            /**
+             * Unit Id
+             * Format: uuid
+             */
+            unit_id: string;
+            /** Units */
+            units: components["schemas"]["UnitPlaceOut"][];
+        };
+        /**
          * PolicyCatalogueOut
          * @description Every parameter on one day at one place.
          */
@@ -13124,6 +13234,26 @@ export interface components {
             /** Versions */
             versions: components["schemas"]["VersionOut"][];
         };
+        /**
+         * SiteOutlineOut
+         * @description The outline of a site as frozen for the roll call: GeoJSON in WGS-84.
+         */
+        SiteOutlineOut: {
+            /** Geojson */
+            geojson: {
+                [key: string]: unknown;
+            };
+            /**
+             * Name
+             * @example 主校区
+             */
+            name: string;
+            /**
+             * Site Version Id
+             * Format: uuid
+             */
+            site_version_id: string;
+        };
         /** Page[SiteOut] */
         SiteOutPage: {
             /** Items */
@@ -14514,6 +14644,33 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+        };
+        /**
+         * UnitPlaceOut
+         * @description The middle of the sites below a unit, in degrees (WGS-84).
+         */
+        UnitPlaceOut: {
+            /**
+             * Lat
+             * @example 34.757
+             */
+            lat: number;
+            /**
+             * Lon
+             * @example 113.665
+             */
+            lon: number;
+            /**
+             * Sites
+             * @description 办学地址数 · number of sites
+             * @example 12
+             */
+            sites: number;
+            /**
+             * Unit Id
+             * Format: uuid
+             */
+            unit_id: string;
         };
         /** Vacation */
         Vacation: {
@@ -24239,6 +24396,92 @@ export interface operations {
             };
         };
     };
+    getProgressCurve: {
+        parameters: {
+            query?: {
+                unit_id?: string | null;
+            };
+            header?: never;
+            path: {
+                roll_call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "unit_name": "郑州市",
+                     *       "obligations": 2400,
+                     *       "step_seconds": 60,
+                     *       "points": [
+                     *         {
+                     *           "at": "2026-03-17T01:00:00Z",
+                     *           "present": 1,
+                     *           "missed": 1,
+                     *           "excused": 1,
+                     *           "undetermined": 1
+                     *         }
+                     *       ],
+                     *       "server_time": "2026-03-17T01:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CurveOut"];
+                };
+            };
+        };
+    };
+    getProgressPlaces: {
+        parameters: {
+            query?: {
+                unit_id?: string | null;
+            };
+            header?: never;
+            path: {
+                roll_call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "units": [
+                     *         {
+                     *           "unit_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "lon": 113.665,
+                     *           "lat": 34.757,
+                     *           "sites": 12
+                     *         }
+                     *       ],
+                     *       "outlines": [
+                     *         {
+                     *           "site_version_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "name": "主校区",
+                     *           "geojson": {}
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PlacesOut"];
+                };
+            };
+        };
+    };
     streamProgress: {
         parameters: {
             query?: {
@@ -24252,7 +24495,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description progress events */
+            /** @description events */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -24260,8 +24503,8 @@ export interface operations {
                 content: {
                     "text/event-stream": {
                         data?: string;
-                        /** @constant */
-                        event?: "progress";
+                        /** @enum {unknown} */
+                        event?: "progress" | "verification";
                     };
                 };
             };

@@ -53,11 +53,13 @@ async def test_province_launches_and_watches(desktop: Visit, system: System) -> 
     await expect(page.get_by_role("heading", level=1, name="全省抽查")).to_be_visible()
     await expect(page.get_by_role("link", name="郑州")).to_be_visible()
     assert await desktop.find_barriers() == []
-    await page.get_by_role("link", name="郑州").click()
+    on_map = page.get_by_role("button", name=re.compile("^郑州：完成 0%"))
+    await expect(on_map).to_have_text("0%")
+    await on_map.click()
     await expect(page.get_by_role("heading", level=2, name="郑州")).to_be_visible()
     await page.go_back()
     await expect(page.get_by_role("heading", level=2, name="河南")).to_be_visible()
-    for tab in ("未完成名单", "结果", "核验队列"):
+    for tab in ("未完成名单", "结果", "队列与送达"):
         await page.get_by_role("tab", name=tab).click()
         await expect(page.get_by_role("tabpanel", name=tab)).to_be_visible()
         assert await desktop.find_barriers() == []

@@ -70,6 +70,26 @@ async def test_registrar_decides_a_prompt_with_its_effect_in_view(opened: Visit,
     assert decided["changes"][-1]["after"] == said["after"]
 
 
+async def test_board_shows_the_curve_and_its_numbers(opened: Visit, seeded: Seeded) -> None:
+    page, roll_call = opened.page, seeded.record("roll_call")
+    await sign_in(page, seeded.staffer("bureau"))
+    await page.goto(f"/console/roll-calls/{roll_call}")
+    await expect(page.locator(".chart svg path").first).to_be_attached()
+    await page.get_by_text("以表格显示").click()
+    numbers = page.get_by_role("table", name="完成曲线")
+    totals = (await seeded.staffer("bureau").get(f"/v1/roll-calls/{roll_call}/progress/curve")).json()
+    last = totals["points"][-1]
+    done = sum(last[name] for name in ("present", "missed", "excused", "undetermined"))
+    await expect(numbers.locator("tbody tr").last.locator("td").nth(1)).to_have_text(str(done))
+    assert await opened.find_barriers() == []
+    await page.get_by_role("tab", name="队列与送达").click()
+    await expect(page.get_by_role("table", name="通知送达")).to_be_visible()
+    assert await opened.find_barriers() == []
+    await page.get_by_role("link", name="大屏").click()
+    await expect(page.locator(".chart svg path").first).to_be_attached()
+    assert await opened.find_barriers() == []
+
+
 async def test_rows_are_worked_through_by_keyboard(opened: Visit, seeded: Seeded) -> None:
     page = opened.page
     await sign_in(page, seeded.staffer("bureau"))

@@ -8,6 +8,11 @@ export function isGoingOn(phase: Phase): boolean {
   return phase === 'announced' || phase === 'open' || phase === 'closing'
 }
 
+/** Whether the notices of a roll call went out. */
+export function isNotified(phase: Phase): boolean {
+  return phase !== 'scheduled'
+}
+
 /** Whether a roll call can still be voided and its figures still move. */
 export function isOver(phase: Phase): boolean {
   return phase === 'settled' || phase === 'voided'

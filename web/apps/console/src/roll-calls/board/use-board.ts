@@ -5,6 +5,7 @@ import { useQuery, useQueryClient } from '@tanstack/vue-query'
 import { computed, type MaybeRefOrGetter, onScopeDispose, ref, shallowRef, toValue, watch } from 'vue'
 
 import { nextPhaseReadMs } from '../phases.ts'
+import type { Queue } from './queue.ts'
 
 export type Progress = StaffSchemas['ProgressOut']
 export type Totals = StaffSchemas['ProgressTotals']
@@ -17,6 +18,7 @@ export function useBoard(id: MaybeRefOrGetter<string>, unitId: MaybeRefOrGetter<
   const session = useSession()
   const queryClient = useQueryClient()
   const streamed = shallowRef<Progress>()
+  const queue = shallowRef<Queue>()
   const connection = ref<StreamState | 'off'>('off')
   const path = computed(() => ({ roll_call_id: toValue(id) }))
   const unit = computed(() => toValue(unitId))
@@ -47,6 +49,7 @@ export function useBoard(id: MaybeRefOrGetter<string>, unitId: MaybeRefOrGetter<
     controller?.abort()
     controller = undefined
     streamed.value = undefined
+    queue.value = undefined
     connection.value = 'off'
     if (!isLive.value) return
     controller = new AbortController()
@@ -58,6 +61,7 @@ export function useBoard(id: MaybeRefOrGetter<string>, unitId: MaybeRefOrGetter<
         onState: (state) => (connection.value = state),
         onEvent: (event) => {
           if (event.name === 'progress') streamed.value = JSON.parse(event.data) as Progress
+          if (event.name === 'verification') queue.value = JSON.parse(event.data) as Queue
         },
       })
       .catch(() => {
@@ -76,6 +80,8 @@ export function useBoard(id: MaybeRefOrGetter<string>, unitId: MaybeRefOrGetter<
     rollCall: rollCall.data,
     progress: computed(() => streamed.value ?? progress.data.value),
     error: computed(() => rollCall.error.value ?? progress.error.value),
+    /** The newest figures of the verification's queue; only the launching side gets them. */
+    queue,
     connection,
     isLive,
     reload: () => Promise.all([rollCall.refetch(), progress.refetch()]),

@@ -55,13 +55,20 @@ class AidApplicationOut(BaseModel):
     id: UUID
     student_id: UUID
     student_name: str | None = Field(default=None, examples=["李明"])
+    school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
     kind: AidKind = Field(description=KIND_DESCRIPTION)
     term_code: str = Field(examples=["2026-autumn"])
+    attempt: int = Field(description="本学期第几次申请 · number of the application in its term", examples=[1])
+    filed_by: UUID = Field(description="提交账号，不得审批 · the account that filed it and cannot decide it")
+    filed_by_name: str | None = Field(default=None, examples=["李明"])
     filed_at: datetime
     state: Annotated[str, OneOf(ApplicationState)] = Field(
         description="pending, approved, refused", examples=["pending"]
     )
     reasons: str | None = Field(description="审批意见 · opinion of the decision", examples=[None])
+    decided_by: UUID | None
+    decided_by_name: str | None = Field(default=None, examples=["王老师"])
     decided_at: datetime | None
 
     @classmethod
@@ -69,11 +76,15 @@ class AidApplicationOut(BaseModel):
         return cls(
             id=view.application.id,
             student_id=view.application.student_id,
+            school_id=view.application.school_id,
             kind=AidKind(view.application.kind),
             term_code=view.application.term_code,
+            attempt=view.application.attempt,
+            filed_by=view.application.filed_by,
             filed_at=view.application.filed_at,
             state=view.state,
             reasons=view.decision.reasons if view.decision else None,
+            decided_by=view.decision.decided_by if view.decision else None,
             decided_at=view.decision.decided_at if view.decision else None,
         )
 

@@ -6,9 +6,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -35,12 +36,16 @@ from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
+from backend.core.tables import AuditEntry
 from backend.identity.tables import Account
 from backend.org.tables import OrgUnit
 from backend.people.queries import decrypt_student_number
 
 MAX_FILINGS = 5_000
 """Filings per export."""
+REQUESTED, APPROVED, DOWNLOADED = "aid.export_requested", "aid.export_approved", "aid.export_taken"
+"""The actions of the audit log."""
+_SUBJECT = "aid_export"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +103,57 @@ async def request_export(
         for view in filings
     )
     await session.flush()
-    _record(session, actor, "aid.export_requested", export, len(filings), at)
+    _record(session, actor, REQUESTED, export, len(filings), at)
     return await get_export(session, actor, export.id)
 
 
 async def get_export(session: AsyncSession, actor: Actor, export_id: UUID) -> ExportView:
     """Return an export requested by the caller's unit or a unit below it; raises `NotFound`."""
     require_aid_role(actor)
-    row = (
-        await session.execute(
-            select(AidExport, AidExportApproval, Account.display_name)
-            .outerjoin(AidExportApproval, AidExportApproval.export_id == AidExport.id)
-            .outerjoin(Account, Account.id == AidExport.requested_by)
-            .where(AidExport.id == export_id)
-        )
-    ).one_or_none()
+    row = (await session.execute(_select_exports().where(AidExport.id == export_id))).one_or_none()
     if row is None:
         raise NotFound
-    export, approval, owner = row
-    count = len(await _load_export_lines(session, export_id))
-    return ExportView(export, approval, owner or str(export.requested_by), count)
+    (view,) = await _count_filings(session, [row])
+    return view
+
+
+async def list_exports(
+    session: AsyncSession, actor: Actor, before: UUID | None, limit: int
+) -> Sequence[ExportView]:
+    """Return at most `limit` exports of the caller's unit and below with ids below `before`, newest first."""
+    require_aid_role(actor)
+    page = _select_exports().order_by(AidExport.id.desc()).limit(limit)
+    if before is not None:
+        page = page.where(AidExport.id < before)
+    return await _count_filings(session, (await session.execute(page)).all())
+
+
+def _select_exports() -> Select[*tuple[Any, ...]]:
+    return (
+        select(AidExport, AidExportApproval, Account.display_name)
+        .outerjoin(AidExportApproval, AidExportApproval.export_id == AidExport.id)
+        .outerjoin(Account, Account.id == AidExport.requested_by)
+    )
+
+
+async def _count_filings(session: AsyncSession, rows: Sequence[Any]) -> list[ExportView]:
+    """Count the filings of exports that are in the tenant scope."""
+    ids = [export.id for export, _, _ in rows]
+    counts = (
+        select(AidExportLine.export_id, func.count())
+        .where(AidExportLine.export_id.in_(ids))
+        .group_by(AidExportLine.export_id)
+    )
+    counted = {row[0]: row[1] for row in await session.execute(counts)}
+    return [
+        ExportView(export, approval, owner or str(export.requested_by), counted.get(export.id, 0))
+        for export, approval, owner in rows
+    ]
+
+
+async def load_export_acts(session: AsyncSession, export_id: UUID) -> Sequence[AuditEntry]:
+    """Return what was done about an export: requested, approved, and each download, oldest first."""
+    return await audit.load_acts(session, _SUBJECT, str(export_id), (REQUESTED, APPROVED, DOWNLOADED))
 
 
 async def _load_export_lines(session: AsyncSession, export_id: UUID) -> Sequence[AidExportLine]:
@@ -152,7 +188,7 @@ async def approve_export(session: AsyncSession, actor: Actor, export_id: UUID, a
         for line in await _load_export_lines(session, export_id)
     ]
     await session.execute(insert(AidFilingExported).on_conflict_do_nothing(), exported)
-    _record(session, actor, "aid.export_approved", found.export, len(exported), at)
+    _record(session, actor, APPROVED, found.export, len(exported), at)
     return await get_export(session, actor, export_id)
 
 
@@ -175,7 +211,7 @@ async def download_export(
     query = select_filings().where(AidFiling.id.in_(ids)).order_by(AidFiling.id)
     filings = [FilingView(*row) for row in await session.execute(query)]
     rows = await _build_rows(session, filings, keys)
-    _record(session, actor, "aid.export_taken", found.export, len(filings), at)
+    _record(session, actor, DOWNLOADED, found.export, len(filings), at)
     return ExportContent(found, rows)
 
 
@@ -214,4 +250,4 @@ def _record(
 ) -> None:
     """Audit the purpose, the owner and the number of filings; never student numbers."""
     facts = {"purpose": export.purpose, "owner": str(export.requested_by), "filings": count}
-    audit.record(session, audit.Act(action, "aid_export", str(export.id), actor.org_path, after=facts), at)
+    audit.record(session, audit.Act(action, _SUBJECT, str(export.id), actor.org_path, after=facts), at)

@@ -1,14 +1,15 @@
 """API schemas of filings and exports. Amounts are whole fen (1 yuan = 100 fen)."""
 
 from datetime import date, datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.aid.exports import ExportView
+from backend.aid.exports import APPROVED, DOWNLOADED, REQUESTED, ExportView
 from backend.aid.filings import FilingKind, FilingLine, FilingState, FilingView, describe_change
 from backend.aid.rules import AidKind
+from backend.core.tables import AuditEntry
 from backend.core.web.schema_types import OneOf, Schema, ShortText
 
 
@@ -124,8 +125,12 @@ class ExportOut(BaseModel):
     id: UUID
     purpose: str = Field(examples=["报送市资助中心办理撤回"])
     owner: str = Field(description="导出责任人", examples=["王老师"])
+    requested_by: UUID
+    requested_by_name: str | None = Field(default=None, examples=["王老师"])
     filings: int = Field(examples=[3])
     requested_at: datetime
+    approved_by: UUID | None
+    approved_by_name: str | None = Field(default=None, examples=["赵老师"])
     approved_at: datetime | None
 
     @classmethod
@@ -134,7 +139,36 @@ class ExportOut(BaseModel):
             id=view.export.id,
             purpose=view.export.purpose,
             owner=view.owner,
+            requested_by=view.export.requested_by,
             filings=view.filing_count,
             requested_at=view.export.requested_at,
+            approved_by=view.approval.approved_by if view.approval else None,
             approved_at=view.approval.at if view.approval else None,
         )
+
+
+ExportAct = Literal["requested", "approved", "downloaded"]
+
+
+class ExportActOut(BaseModel):
+    """What was done about an export, from the audit log."""
+
+    act: Annotated[str, OneOf(ExportAct)] = Field(
+        description="requested 申请、approved 批准、downloaded 下载", examples=["downloaded"]
+    )
+    acted_by: UUID | None
+    acted_by_name: str | None = Field(default=None, examples=["王老师"])
+    at: datetime
+
+    @classmethod
+    def from_entry(cls, entry: AuditEntry) -> Self:
+        return cls(act=_EXPORT_ACTS[entry.action], acted_by=entry.acting_account, at=entry.at)
+
+
+_EXPORT_ACTS: dict[str, ExportAct] = {REQUESTED: "requested", APPROVED: "approved", DOWNLOADED: "downloaded"}
+
+
+class ExportDetailOut(ExportOut):
+    """An export with everything that was done about it, oldest first."""
+
+    acts: list[ExportActOut]

@@ -73,6 +73,12 @@ async def get_application(session: AsyncSession, application_id: UUID) -> Applic
     return ApplicationView(*row)
 
 
+async def load_application(session: AsyncSession, actor: Actor, application_id: UUID) -> ApplicationView:
+    """Return one application to a registrar or an authority above the school; raises `NotFound`."""
+    require_aid_role(actor)
+    return await get_application(session, application_id)
+
+
 async def list_applications(
     session: AsyncSession, actor: Actor, search: ApplicationSearch, before: UUID | None, limit: int
 ) -> Sequence[ApplicationView]:

@@ -6,7 +6,7 @@ wait for the head of the chain.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -57,6 +57,27 @@ def _entry_row(session: AsyncSession, act: Act, at: datetime) -> dict[str, Any]:
         "before": act.before,
         "after": act.after,
     }
+
+
+async def load_acts(
+    session: AsyncSession, subject_type: str, subject_id: str, actions: Collection[str]
+) -> Sequence[AuditEntry]:
+    """The entries about one record that are in the tenant scope, oldest first."""
+    query = (
+        select(AuditEntry)
+        .where(
+            BY_PERSON_OR_NO_OUTCOME,
+            AuditEntry.subject_id == subject_id,
+            AuditEntry.subject_type == subject_type,
+            AuditEntry.action.in_(actions),
+        )
+        .order_by(AuditEntry.at, AuditEntry.id)
+    )
+    return (await session.scalars(query)).all()
+
+
+BY_PERSON_OR_NO_OUTCOME = text("(subject_type <> 'outcome' OR acting_account IS NOT NULL)")
+"""The predicate of the index by subject. It leaves out the outcomes that the system writes, by far the most entries."""
 
 
 def seal_digest(previous: bytes, entry: AuditEntry) -> bytes:

@@ -37,6 +37,8 @@ NAMED: Mapping[str, NameColumns] = {
     "deciding_unit_id": _UNIT,
     "counselor_id": _COUNSELOR,
     "stand_in_id": _COUNSELOR,
+    "acted_by": _ACCOUNT,
+    "approved_by": _ACCOUNT,
     "attested_by": _ACCOUNT,
     "decided_by": _ACCOUNT,
     "filed_by": _ACCOUNT,

@@ -1,12 +1,12 @@
-"""Endpoints of aid for staff: applications, payments, the ledger, filings and exports (HN334-4.1d, MOE15-1.2)."""
+"""Endpoints of aid for staff: applications, payments, the ledger and filings (HN334-4.1d, MOE15-1.2)."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse
 
 from backend.aid import queries as aid_queries
 from backend.aid.application_schemas import (
@@ -20,12 +20,8 @@ from backend.aid.application_schemas import (
 from backend.aid.applications import ApplyForClass, DecideAid, apply_for_class, decide_aid
 from backend.aid.eligibility import RecordDuplicate, record_duplicate
 from backend.aid.errors import AidPaymentsUnfit
-from backend.aid.export_file import Watermark, write_csv, write_workbook
-from backend.aid.exports import RequestExport, approve_export, download_export, request_export
 from backend.aid.filing_schemas import (
     AcknowledgementIn,
-    ExportIn,
-    ExportOut,
     FilingDetailOut,
     FilingLineOut,
     FilingOut,
@@ -49,6 +45,7 @@ from backend.aid.queries import (
     get_application,
     list_applications,
     list_balances,
+    load_application,
 )
 from backend.aid.schemas import BalanceOut, PaymentsIn, PaymentsOut, StudentAidOut
 from backend.core.clock import legal_day
@@ -62,7 +59,7 @@ from backend.exchange.aid_payments.schemas import PaymentFileOut
 from backend.exchange.roster.schemas import FindingOut
 from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.organisation.rosters import BINARY_BODY, MAX_FINDINGS, XLSX, DryRun, FileName
+from backend.staff_api.organisation.rosters import BINARY_BODY, MAX_FINDINGS, DryRun, FileName
 from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["资助 · aid"])
@@ -71,7 +68,6 @@ TermCode = Annotated[
     str | None,
     Query(min_length=1, max_length=50, pattern=r"^[^\x00]+$", description="学期", examples=["2026-autumn"]),
 ]
-CSV = "text/csv"
 
 # --- applications ---
 
@@ -102,6 +98,15 @@ async def list_aid_applications(
     async with caller.transaction() as session:
         rows = await list_applications(session, caller.actor, search, cursor_id(cursor), limit + 1)
     return build_page(rows, limit, AidApplicationOut.from_view, lambda row: row.application.id)
+
+
+@router.get("/aid-applications/{application_id}", responses=problem_responses(401, 403, 404, 422))
+@with_names
+async def get_aid_application(caller: StaffCaller, application_id: UUID) -> AidApplicationOut:
+    """一份资助申请 · One application with its decision."""
+    async with caller.transaction() as session:
+        view = await load_application(session, caller.actor, application_id)
+    return AidApplicationOut.from_view(view)
 
 
 @router.post(
@@ -293,56 +298,6 @@ async def acknowledge_aid_withdrawal(
         view = await acknowledge_filing(session, caller.actor, command, caller.at)
         schools = await load_schools(session, {view.filing.school_id})
     return FilingOut.from_view_at(view, schools[view.filing.school_id].path, caller.at)
-
-
-@router.post("/aid-withdrawal-exports", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
-async def request_aid_withdrawal_export(caller: StaffCaller, body: ExportIn) -> ExportOut:
-    """申请导出（谁导出、谁负责） · Request a file for the aid office, with its purpose."""
-    command = RequestExport(body.purpose, tuple(body.filing_ids))
-    async with caller.transaction() as session:
-        view = await request_export(session, caller.actor, command, caller.at)
-    return ExportOut.from_view(view)
-
-
-@router.post(
-    "/aid-withdrawal-exports/{export_id}/approval",
-    status_code=201,
-    responses=problem_responses(401, 403, 404, 409, 422),
-)
-async def approve_aid_withdrawal_export(caller: StaffCaller, export_id: UUID) -> ExportOut:
-    """批准导出（申请人不得批准） · Approve an export. The requester cannot approve it."""
-    async with caller.transaction() as session:
-        view = await approve_export(session, caller.actor, export_id, caller.at)
-    return ExportOut.from_view(view)
-
-
-@router.get(
-    "/aid-withdrawal-exports/{export_id}/file",
-    response_class=Response,
-    responses={
-        200: {"content": {XLSX: {}, CSV: {}}, "description": "xlsx, csv"},
-        **problem_responses(401, 403, 404, 409, 422),
-    },
-)
-async def download_aid_withdrawal_export(
-    caller: StaffCaller,
-    export_id: UUID,
-    file_format: Annotated[
-        Literal["xlsx", "csv"], Query(alias="format", description="文件格式 · file format")
-    ] = "xlsx",
-) -> Response:
-    """下载报送文件（每次下载留痕） · Download the file as its requester. Every download is audited."""
-    async with caller.transaction() as session:
-        content = await download_export(session, caller.actor, export_id, caller.app_context.keys, caller.at)
-    export = content.export
-    watermark = Watermark(export.export.id, export.owner, export.export.purpose)
-    headers = {
-        "Content-Disposition": f'attachment; filename="aid-{export_id}.{file_format}"',
-        "Cache-Control": "no-store",
-    }
-    if file_format == "csv":
-        return Response(write_csv(content.rows, watermark), media_type=CSV, headers=headers)
-    return Response(write_workbook(content.rows, watermark), media_type=XLSX, headers=headers)
 
 
 @router.get("/reports/aid-balance", responses=problem_responses(401, 403, 409, 422))

@@ -20,8 +20,11 @@ from backend.aid.exports import (
     RequestExport,
     approve_export,
     download_export,
+    list_exports,
+    load_export_acts,
     request_export,
 )
+from backend.aid.filing_schemas import ExportActOut
 from backend.aid.filings import (
     AcknowledgeFiling,
     FilingSearch,
@@ -224,3 +227,23 @@ async def test_student_and_registrar_are_notified(aid: AidScenario) -> None:
 async def load_notice_kinds(aid: AidScenario, actor: Actor) -> set[str]:
     async with aid.standing_scenario.transaction(actor) as session:
         return set(await session.scalars(select(NoticeMessage.kind)))
+
+
+async def test_exports_are_listed_with_their_acts(aid: AidScenario) -> None:
+    await aid.award()
+    await aid.execute_change()
+    owner, bureau = aid.standing_scenario.registrar, aid.standing_scenario.bureau
+    export = await request_file(aid, owner)
+    await approve_file(aid, bureau, export)
+    await download_file(aid, owner, export)
+    async with aid.standing_scenario.transaction(bureau) as session:
+        acts = [ExportActOut.from_entry(entry) for entry in await load_export_acts(session, export.export.id)]
+    async with aid.standing_scenario.transaction(owner) as session:
+        [view] = await list_exports(session, owner, None, 10)
+        assert await list_exports(session, owner, view.export.id, 10) == []
+    assert (view.export.id, view.filing_count) == (export.export.id, 1)
+    assert [(each.act, each.acted_by) for each in acts] == [
+        ("requested", owner.account_id),
+        ("approved", bureau.account_id),
+        ("downloaded", owner.account_id),
+    ]

@@ -18,6 +18,7 @@ router = APIRouter(prefix="/v1", tags=["人脸阈值 · face thresholds"])
 
 
 @router.get("/face-thresholds", responses=problem_responses(401, 403, 422))
+@with_names
 async def list_face_thresholds(
     caller: StaffCaller, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[FaceThresholdOut]:
@@ -32,6 +33,7 @@ async def list_face_thresholds(
     status_code=201,
     responses=problem_responses(401, 403, 404, 409, 422),
 )
+@with_names
 async def approve_face_threshold(
     caller: StaffCaller, threshold_id: UUID, body: ThresholdApprovalIn
 ) -> FaceThresholdOut:

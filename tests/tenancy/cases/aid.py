@@ -36,6 +36,7 @@ STAFF: tuple[Row, ...] = (
         "ok       ok     ok        403",
         query={"school_id": IdOf("school"), "class_id": IdOf("class")},
     ),
+    Row("GET /v1/aid-applications/{application_id}", "ok       ok     ok        403"),
     Row(
         "POST /v1/aid-applications/{application_id}/decision",
         "ok/409   ok/409 ok/409    403",
@@ -77,6 +78,8 @@ STAFF: tuple[Row, ...] = (
         "ok       ok     ok        403",
         {"purpose": "报送市资助中心办理撤回", "filing_ids": [IdOf("aid_filing")]},
     ),
+    Row("GET /v1/aid-withdrawal-exports", "ok       ok     ok        403"),
+    Row("GET /v1/aid-withdrawal-exports/{export_id}", "ok       ok     ok        403"),
     Row(
         "POST /v1/aid-withdrawal-exports/{export_id}/approval",
         "ok/409   ok/409 403       403",

@@ -115,6 +115,7 @@ class FaceThresholdOut(BaseModel):
     policy_version: str
     learned_at: datetime
     approved_by: UUID | None
+    approved_by_name: str | None = Field(default=None, examples=["赵老师"])
     approved_at: datetime | None
     approval_reasons: str | None
 

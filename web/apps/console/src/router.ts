@@ -22,6 +22,8 @@ const rollCalls = { menu: 'roll-calls', title: 'menu.rollCalls' } as const
 
 const sites = { menu: 'sites', title: 'menu.sites' } as const
 
+const aid = { menu: 'aid', title: 'menu.aid' } as const
+
 const accounts = { menu: 'accounts', title: 'menu.accounts' } as const
 
 const routes: RouteRecordRaw[] = [
@@ -132,6 +134,48 @@ const routes: RouteRecordRaw[] = [
     name: 'roster',
     component: () => import('./roster/RosterUpload.vue'),
     meta: { menu: 'roster', title: 'menu.roster', roles: ['registrar'] },
+  },
+  {
+    path: '/aid/applications',
+    name: 'aid-applications',
+    component: () => import('./aid/ApplicationList.vue'),
+    meta: aid,
+  },
+  {
+    path: '/aid/applications/:id',
+    name: 'aid-application',
+    component: () => import('./aid/ApplicationPage.vue'),
+    meta: aid,
+  },
+  {
+    path: '/aid/withdrawals',
+    name: 'aid-withdrawals',
+    component: () => import('./aid/WithdrawalList.vue'),
+    meta: aid,
+  },
+  {
+    path: '/aid/withdrawals/:id',
+    name: 'aid-withdrawal',
+    component: () => import('./aid/WithdrawalPage.vue'),
+    meta: aid,
+  },
+  {
+    path: '/aid/exports',
+    name: 'aid-exports',
+    component: () => import('./aid/ExportList.vue'),
+    meta: aid,
+  },
+  {
+    path: '/aid/exports/:id',
+    name: 'aid-export',
+    component: () => import('./aid/ExportPage.vue'),
+    meta: aid,
+  },
+  {
+    path: '/aid/balance',
+    name: 'aid-balance',
+    component: () => import('./aid/BalanceReport.vue'),
+    meta: aid,
   },
   {
     path: '/accounts',

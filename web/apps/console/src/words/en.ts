@@ -1,8 +1,17 @@
 import { accountsEn } from './en/accounts.ts'
+import { aidEn } from './en/aid.ts'
 import { casesEn } from './en/cases.ts'
 import { rollCallsEn } from './en/roll-calls.ts'
 import { shellEn } from './en/shell.ts'
 import { sitesEn } from './en/sites.ts'
 import { studentsEn } from './en/students.ts'
 
-export const en = { ...accountsEn, ...casesEn, ...shellEn, ...rollCallsEn, ...sitesEn, ...studentsEn }
+export const en = {
+  ...accountsEn,
+  ...aidEn,
+  ...casesEn,
+  ...shellEn,
+  ...rollCallsEn,
+  ...sitesEn,
+  ...studentsEn,
+}

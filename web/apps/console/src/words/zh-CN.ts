@@ -1,8 +1,17 @@
 import { accountsZh } from './zh/accounts.ts'
+import { aidZh } from './zh/aid.ts'
 import { casesZh } from './zh/cases.ts'
 import { rollCallsZh } from './zh/roll-calls.ts'
 import { shellZh } from './zh/shell.ts'
 import { sitesZh } from './zh/sites.ts'
 import { studentsZh } from './zh/students.ts'
 
-export const zhCN = { ...accountsZh, ...casesZh, ...shellZh, ...rollCallsZh, ...sitesZh, ...studentsZh }
+export const zhCN = {
+  ...accountsZh,
+  ...aidZh,
+  ...casesZh,
+  ...shellZh,
+  ...rollCallsZh,
+  ...sitesZh,
+  ...studentsZh,
+}

@@ -19,6 +19,7 @@ export const shellEn: typeof shellZh = {
     sites: 'Sites',
     students: 'Students',
     roster: 'Roster upload',
+    aid: 'Aid',
     accounts: 'Accounts',
   },
   signIn: {

@@ -11,6 +11,7 @@ export const shellZh = {
     sites: '办学地址',
     students: '学生',
     roster: '导入花名册',
+    aid: '资助',
     accounts: '账号',
   },
   signIn: {

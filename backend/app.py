@@ -76,6 +76,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.leave",
     "backend.staff_api.aid",
     "backend.staff_api.aid_exports",
+    "backend.staff_api.audit",
     "backend.staff_api.appeals",
     "backend.staff_api.standing.prompts",
     "backend.staff_api.standing.change_requests",

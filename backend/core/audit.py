@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import Boolean, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.bulk_insert import insert_rows
@@ -76,7 +76,9 @@ async def load_acts(
     return (await session.scalars(query)).all()
 
 
-BY_PERSON_OR_NO_OUTCOME = text("(subject_type <> 'outcome' OR acting_account IS NOT NULL)")
+BY_PERSON_OR_NO_OUTCOME = literal_column(
+    "(subject_type <> 'outcome' OR acting_account IS NOT NULL)", Boolean()
+)
 """The predicate of the index by subject. It leaves out the outcomes that the system writes, by far the most entries."""
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, SmallInteger
+from sqlalchemy import BigInteger, Identity, Index, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
@@ -57,6 +57,30 @@ class AuditEntry(Base):
 
     __tablename__ = "audit_entry"
     __tenancy__ = "org"
+    __table_args__ = (
+        Index("ix_audit_entry_at", "at", "id"),
+        Index("ix_audit_entry_unit", "org_path", "at", "id"),
+        Index(
+            "ix_audit_entry_subject",
+            "subject_id",
+            "at",
+            postgresql_where=text("subject_type <> 'outcome' OR acting_account IS NOT NULL"),
+        ),
+        Index(
+            "ix_audit_entry_account",
+            "acting_account",
+            "at",
+            "id",
+            postgresql_where=text("acting_account IS NOT NULL"),
+        ),
+        Index(
+            "ix_audit_entry_action",
+            "action",
+            "at",
+            "id",
+            postgresql_where=text("action <> 'outcome.write'"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     at: Mapped[datetime]

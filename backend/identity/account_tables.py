@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
@@ -26,6 +26,7 @@ class Account(Base):
             name="two_factors",
         ),
         Index("ix_account_org", "org_id", "kind"),
+        Index("ix_account_staff", "id", postgresql_where=text("kind <> 'student'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

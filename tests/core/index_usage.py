@@ -5,9 +5,33 @@ Primary keys, unique indexes and constraints are not listed: they are there for 
 
 # The user is a function of the product ("module:function"), a database function, or the row-level security of a table.
 INDEX_USES: dict[str, tuple[str, str]] = {
+    "ix_audit_entry_account": (
+        "backend.audit_search.queries:_in_own_columns",
+        "audit_entry WHERE acting_account IS NOT NULL AND acting_account = $1 ORDER BY at DESC, id DESC LIMIT 51",
+    ),
+    "ix_audit_entry_action": (
+        "backend.audit_search.queries:_in_own_columns",
+        "audit_entry WHERE action <> 'outcome.write' AND action = $1 ORDER BY at DESC, id DESC LIMIT 51",
+    ),
+    "ix_audit_entry_at": (
+        "backend.audit_search.queries:search_audit",
+        "audit_entry WHERE (at, id) < ($1, $2) ORDER BY at DESC, id DESC LIMIT 51",
+    ),
+    "ix_audit_entry_subject": (
+        "backend.core.audit:load_acts",
+        "audit_entry WHERE (subject_type <> 'outcome' OR acting_account IS NOT NULL) AND subject_id = $1",
+    ),
+    "ix_audit_entry_unit": (
+        "backend.audit_search.queries:search_audit",
+        "audit_entry WHERE org_path = $1 ORDER BY at DESC, id DESC LIMIT 51",
+    ),
     "ix_account_org": (
         "backend.identity.recipients:unit_staff",
         "account WHERE org_id = $1 AND kind = $2 AND status = 'active'",
+    ),
+    "ix_account_staff": (
+        "backend.identity.accounts.queries:load_account_page",
+        "account WHERE kind <> 'student' AND id > $1 ORDER BY id LIMIT 51",
     ),
     "ix_aid_application_school": (
         "backend.aid.queries:list_applications",

@@ -216,6 +216,13 @@ STAFF: tuple[Row, ...] = (
         "403      403    ok        404",
         {"decision": "accepted"},
     ),
+    Row("GET /v1/audit-entries", "ok       ok     ok        403", query={"student_id": IdOf("student")}),
+    Row(
+        "GET /v1/audit-entries",
+        "ok       404    404       403",
+        query={"unit_id": Computed(lambda scenario: str(scenario.world.province.id))},
+        note="of the whole province",
+    ),
     Row("GET /v1/units", "ok       ok     ok        ok"),
     Row(
         "POST /v1/schools",

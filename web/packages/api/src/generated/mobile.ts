@@ -1556,13 +1556,37 @@ export interface components {
          * @description An application and its decision.
          */
         AidApplicationOut: {
+            /**
+             * Attempt
+             * @description 本学期第几次申请 · number of the application in its term
+             * @example 1
+             */
+            attempt: number;
             /** Decided At */
             decided_at: string | null;
+            /** Decided By */
+            decided_by: string | null;
+            /**
+             * Decided By Name
+             * @example 王老师
+             */
+            decided_by_name?: string | null;
             /**
              * Filed At
              * Format: date-time
              */
             filed_at: string;
+            /**
+             * Filed By
+             * Format: uuid
+             * @description 提交账号，不得审批 · the account that filed it and cannot decide it
+             */
+            filed_by: string;
+            /**
+             * Filed By Name
+             * @example 李明
+             */
+            filed_by_name?: string | null;
             /**
              * Id
              * Format: uuid
@@ -1576,6 +1600,16 @@ export interface components {
              * @example null
              */
             reasons: string | null;
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /**
              * State
              * @description pending, approved, refused
@@ -6527,11 +6561,18 @@ export interface operations {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_name": "李明",
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "kind": "grant",
                      *           "term_code": "2026-autumn",
+                     *           "attempt": 1,
+                     *           "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "filed_by_name": "李明",
                      *           "filed_at": "2026-03-17T01:00:00Z",
                      *           "state": "pending",
                      *           "reasons": null,
+                     *           "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "decided_by_name": "王老师",
                      *           "decided_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
@@ -6617,11 +6658,18 @@ export interface operations {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_name": "李明",
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "kind": "grant",
                      *       "term_code": "2026-autumn",
+                     *       "attempt": 1,
+                     *       "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "filed_by_name": "李明",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "pending",
                      *       "reasons": null,
+                     *       "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "decided_by_name": "王老师",
                      *       "decided_at": "2026-03-17T01:00:00Z"
                      *     }
                      */

@@ -188,6 +188,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/aid-applications/{application_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Aid Application
+         * @description 一份资助申请 · One application with its decision.
+         */
+        get: operations["getAidApplication"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/aid-applications/{application_id}/decision": {
         parameters: {
             query?: never;
@@ -258,13 +278,37 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Aid Withdrawal Exports
+         * @description 导出申请（新的在前） · Exports that the own unit and the units below requested, newest first.
+         */
+        get: operations["listAidWithdrawalExports"];
         put?: never;
         /**
          * Request Aid Withdrawal Export
          * @description 申请导出（谁导出、谁负责） · Request a file for the aid office, with its purpose.
          */
         post: operations["requestAidWithdrawalExport"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/aid-withdrawal-exports/{export_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Aid Withdrawal Export
+         * @description 一次导出及其办理和下载记录 · One export with who requested, approved and downloaded it, oldest first.
+         */
+        get: operations["getAidWithdrawalExport"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -593,6 +637,26 @@ export interface paths {
          * @description 抽中复核的现场核验（仅复核单位可见） · List the sampled attestations that you may review, oldest first.
          */
         get: operations["listAttestationSamples"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit-entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Audit Entries
+         * @description 审计记录（新的在前） · Search the audit log of the own unit and below, newest first.
+         */
+        get: operations["listAuditEntries"];
         put?: never;
         post?: never;
         delete?: never;
@@ -4167,13 +4231,37 @@ export interface components {
          * @description An application and its decision.
          */
         AidApplicationOut: {
+            /**
+             * Attempt
+             * @description 本学期第几次申请 · number of the application in its term
+             * @example 1
+             */
+            attempt: number;
             /** Decided At */
             decided_at: string | null;
+            /** Decided By */
+            decided_by: string | null;
+            /**
+             * Decided By Name
+             * @example 王老师
+             */
+            decided_by_name?: string | null;
             /**
              * Filed At
              * Format: date-time
              */
             filed_at: string;
+            /**
+             * Filed By
+             * Format: uuid
+             * @description 提交账号，不得审批 · the account that filed it and cannot decide it
+             */
+            filed_by: string;
+            /**
+             * Filed By Name
+             * @example 李明
+             */
+            filed_by_name?: string | null;
             /**
              * Id
              * Format: uuid
@@ -4187,6 +4275,16 @@ export interface components {
              * @example null
              */
             reasons: string | null;
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
             /**
              * State
              * @description pending, approved, refused
@@ -5512,6 +5610,81 @@ export interface components {
              * @default []
              */
             unit_ids?: string[];
+        };
+        /**
+         * AuditEntryOut
+         * @description Who did what to which record. `acted_by` is null for the system.
+         */
+        AuditEntryOut: {
+            /**
+             * Acted By
+             * @description 办理账号，系统办理的为空 · the account; null for the system
+             */
+            acted_by: string | null;
+            /**
+             * Acted By Name
+             * @description 无权查看的账号为空 · null for an account that the reader may not see
+             * @example 王老师
+             */
+            acted_by_name?: string | null;
+            /**
+             * Action
+             * @example prompt.raised
+             */
+            action: string;
+            /** After */
+            after: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Before */
+            before: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Student Id
+             * @description 记录对象是学生或其核验结果时 · if the record is a student or a student's result
+             */
+            student_id: string | null;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
+            /**
+             * Subject Id
+             * @example 0190d3a1-8b1e-7c3a-9f00-000000000001
+             */
+            subject_id: string;
+            /**
+             * Subject Type
+             * @example prompt
+             */
+            subject_type: string;
+            /**
+             * Unit Name
+             * @example 郑州市第一职业学校
+             */
+            unit_name: string | null;
+        };
+        /** Page[AuditEntryOut] */
+        AuditEntryOutPage: {
+            /** Items */
+            items: components["schemas"]["AuditEntryOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * AvailabilityOut
@@ -7763,28 +7936,46 @@ export interface components {
             title: components["schemas"]["BilingualOut"];
         };
         /**
-         * ExportIn
-         * @description The purpose of the export and its filings; without ids, all that were never exported.
+         * ExportActOut
+         * @description What was done about an export, from the audit log.
          */
-        ExportIn: {
+        ExportActOut: {
             /**
-             * Filing Ids
-             * @default []
+             * Act
+             * @description requested 申请、approved 批准、downloaded 下载
+             * @example downloaded
+             * @enum {string}
              */
-            filing_ids?: string[];
+            act: "requested" | "approved" | "downloaded";
+            /** Acted By */
+            acted_by: string | null;
             /**
-             * Purpose
-             * @example 报送市资助中心办理撤回
+             * Acted By Name
+             * @example 王老师
              */
-            purpose: string;
+            acted_by_name?: string | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
         };
         /**
-         * ExportOut
-         * @description An export with its owner and approval.
+         * ExportDetailOut
+         * @description An export with everything that was done about it, oldest first.
          */
-        ExportOut: {
+        ExportDetailOut: {
+            /** Acts */
+            acts: components["schemas"]["ExportActOut"][];
             /** Approved At */
             approved_at: string | null;
+            /** Approved By */
+            approved_by: string | null;
+            /**
+             * Approved By Name
+             * @example 赵老师
+             */
+            approved_by_name?: string | null;
             /**
              * Filings
              * @example 3
@@ -7811,6 +8002,93 @@ export interface components {
              * Format: date-time
              */
             requested_at: string;
+            /**
+             * Requested By
+             * Format: uuid
+             */
+            requested_by: string;
+            /**
+             * Requested By Name
+             * @example 王老师
+             */
+            requested_by_name?: string | null;
+        };
+        /**
+         * ExportIn
+         * @description The purpose of the export and its filings; without ids, all that were never exported.
+         */
+        ExportIn: {
+            /**
+             * Filing Ids
+             * @default []
+             */
+            filing_ids?: string[];
+            /**
+             * Purpose
+             * @example 报送市资助中心办理撤回
+             */
+            purpose: string;
+        };
+        /**
+         * ExportOut
+         * @description An export with its owner and approval.
+         */
+        ExportOut: {
+            /** Approved At */
+            approved_at: string | null;
+            /** Approved By */
+            approved_by: string | null;
+            /**
+             * Approved By Name
+             * @example 赵老师
+             */
+            approved_by_name?: string | null;
+            /**
+             * Filings
+             * @example 3
+             */
+            filings: number;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Owner
+             * @description 导出责任人
+             * @example 王老师
+             */
+            owner: string;
+            /**
+             * Purpose
+             * @example 报送市资助中心办理撤回
+             */
+            purpose: string;
+            /**
+             * Requested At
+             * Format: date-time
+             */
+            requested_at: string;
+            /**
+             * Requested By
+             * Format: uuid
+             */
+            requested_by: string;
+            /**
+             * Requested By Name
+             * @example 王老师
+             */
+            requested_by_name?: string | null;
+        };
+        /** Page[ExportOut] */
+        ExportOutPage: {
+            /** Items */
+            items: components["schemas"]["ExportOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
         };
         /**
          * FaceReportOut
@@ -7879,6 +8157,11 @@ export interface components {
             approved_at: string | null;
             /** Approved By */
             approved_by: string | null;
+            /**
+             * Approved By Name
+             * @example 赵老师
+             */
+            approved_by_name?: string | null;
             /**
              * Demonstration
              * @description 演示参数，不得用于正式环境 · learned with the figures of a demonstration
@@ -15465,11 +15748,18 @@ export interface operations {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_name": "李明",
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "kind": "grant",
                      *           "term_code": "2026-autumn",
+                     *           "attempt": 1,
+                     *           "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "filed_by_name": "李明",
                      *           "filed_at": "2026-03-17T01:00:00Z",
                      *           "state": "pending",
                      *           "reasons": null,
+                     *           "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "decided_by_name": "王老师",
                      *           "decided_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
@@ -15530,6 +15820,48 @@ export interface operations {
             };
         };
     };
+    getAidApplication: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                application_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "kind": "grant",
+                     *       "term_code": "2026-autumn",
+                     *       "attempt": 1,
+                     *       "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "filed_by_name": "李明",
+                     *       "filed_at": "2026-03-17T01:00:00Z",
+                     *       "state": "pending",
+                     *       "reasons": null,
+                     *       "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "decided_by_name": "王老师",
+                     *       "decided_at": "2026-03-17T01:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AidApplicationOut"];
+                };
+            };
+        };
+    };
     decideAidApplication: {
         parameters: {
             query?: never;
@@ -15565,11 +15897,18 @@ export interface operations {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "student_name": "李明",
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
                      *       "kind": "grant",
                      *       "term_code": "2026-autumn",
+                     *       "attempt": 1,
+                     *       "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "filed_by_name": "李明",
                      *       "filed_at": "2026-03-17T01:00:00Z",
                      *       "state": "pending",
                      *       "reasons": null,
+                     *       "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "decided_by_name": "王老师",
                      *       "decided_at": "2026-03-17T01:00:00Z"
                      *     }
                      */
@@ -15702,6 +16041,50 @@ export interface operations {
             };
         };
     };
+    listAidWithdrawalExports: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "purpose": "报送市资助中心办理撤回",
+                     *           "owner": "王老师",
+                     *           "requested_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "requested_by_name": "王老师",
+                     *           "filings": 3,
+                     *           "requested_at": "2026-03-17T01:00:00Z",
+                     *           "approved_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "approved_by_name": "赵老师",
+                     *           "approved_at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ExportOutPage"];
+                };
+            };
+        };
+    };
     requestAidWithdrawalExport: {
         parameters: {
             query?: never;
@@ -15734,12 +16117,60 @@ export interface operations {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "purpose": "报送市资助中心办理撤回",
                      *       "owner": "王老师",
+                     *       "requested_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "requested_by_name": "王老师",
                      *       "filings": 3,
                      *       "requested_at": "2026-03-17T01:00:00Z",
+                     *       "approved_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "approved_by_name": "赵老师",
                      *       "approved_at": "2026-03-17T01:00:00Z"
                      *     }
                      */
                     "application/json": components["schemas"]["ExportOut"];
+                };
+            };
+        };
+    };
+    getAidWithdrawalExport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "purpose": "报送市资助中心办理撤回",
+                     *       "owner": "王老师",
+                     *       "requested_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "requested_by_name": "王老师",
+                     *       "filings": 3,
+                     *       "requested_at": "2026-03-17T01:00:00Z",
+                     *       "approved_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "approved_by_name": "赵老师",
+                     *       "approved_at": "2026-03-17T01:00:00Z",
+                     *       "acts": [
+                     *         {
+                     *           "act": "downloaded",
+                     *           "acted_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "acted_by_name": "王老师",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ExportDetailOut"];
                 };
             };
         };
@@ -15769,8 +16200,12 @@ export interface operations {
                      *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "purpose": "报送市资助中心办理撤回",
                      *       "owner": "王老师",
+                     *       "requested_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "requested_by_name": "王老师",
                      *       "filings": 3,
                      *       "requested_at": "2026-03-17T01:00:00Z",
+                     *       "approved_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "approved_by_name": "赵老师",
                      *       "approved_at": "2026-03-17T01:00:00Z"
                      *     }
                      */
@@ -16667,6 +17102,66 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["AttestationSampleOutPage"];
+                };
+            };
+        };
+    };
+    listAuditEntries: {
+        parameters: {
+            query?: {
+                /** @description 办理账号 · done by this account */
+                account_id?: string | null;
+                /** @description 办理事项 · the action */
+                action?: string | null;
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+                /** @description 自何时起 · from then on */
+                since?: string | null;
+                /** @description 办理对象是某学生 · about this student */
+                student_id?: string | null;
+                /** @description 记录编号 · id of the record */
+                subject_id?: string | null;
+                /** @description 某单位及下级 · of this unit and below */
+                unit_id?: string | null;
+                /** @description 至何时止（不含） · before then */
+                until?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "at": "2026-03-17T01:00:00Z",
+                     *           "action": "prompt.raised",
+                     *           "subject_type": "prompt",
+                     *           "subject_id": "0190d3a1-8b1e-7c3a-9f00-000000000001",
+                     *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
+                     *           "unit_name": "郑州市第一职业学校",
+                     *           "acted_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "acted_by_name": "王老师",
+                     *           "before": {},
+                     *           "after": {}
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditEntryOutPage"];
                 };
             };
         };
@@ -18307,6 +18802,7 @@ export interface operations {
                      *           "policy_version": "…",
                      *           "learned_at": "2026-03-17T01:00:00Z",
                      *           "approved_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "approved_by_name": "赵老师",
                      *           "approved_at": "2026-03-17T01:00:00Z",
                      *           "approval_reasons": "…"
                      *         }
@@ -18394,6 +18890,7 @@ export interface operations {
                      *       "policy_version": "…",
                      *       "learned_at": "2026-03-17T01:00:00Z",
                      *       "approved_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "approved_by_name": "赵老师",
                      *       "approved_at": "2026-03-17T01:00:00Z",
                      *       "approval_reasons": "…"
                      *     }
@@ -26790,11 +27287,18 @@ export interface operations {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "student_name": "李明",
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
                      *           "kind": "grant",
                      *           "term_code": "2026-autumn",
+                     *           "attempt": 1,
+                     *           "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "filed_by_name": "李明",
                      *           "filed_at": "2026-03-17T01:00:00Z",
                      *           "state": "pending",
                      *           "reasons": null,
+                     *           "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "decided_by_name": "王老师",
                      *           "decided_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],

@@ -1,0 +1,128 @@
+"""The search of the audit log, newest first. Actor, action, record, school and time have an index each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    ColumnElement,
+    String,
+    any_,
+    cast,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.audit_search.records import load_subjects
+from backend.core.actor import Actor
+from backend.core.audit import BY_PERSON_OR_NO_OUTCOME
+from backend.core.errors import NotPermitted
+from backend.core.ltree import Ltree
+from backend.core.tables import AuditEntry
+from backend.org.queries import get_unit_in_subtree
+from backend.org.tables import OrgUnit
+
+OUTCOME_WRITTEN = "outcome.write"
+NO_OUTCOME = literal_column("action <> 'outcome.write'", Boolean())
+"""The predicate of the index by action, as a literal, so that the planner recognises it."""
+BY_PERSON = literal_column("acting_account IS NOT NULL", Boolean())
+"""The predicate of the index by actor."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSearch:
+    """Filters of the audit log; None means any. `since` is included, `until` is not."""
+
+    student_id: UUID | None = None
+    account_id: UUID | None = None
+    unit_id: UUID | None = None
+    action: str | None = None
+    subject_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: tuple[datetime, UUID] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Entries, and the names of their units by path."""
+
+    entries: Sequence[AuditEntry]
+    unit_names: dict[str, str] = field(default_factory=dict)
+
+
+async def search_audit(session: AsyncSession, actor: Actor, search: AuditSearch, limit: int) -> AuditPage:
+    """At most `limit` entries of the actor's unit and below. Raises `NotFound` and `NotPermitted`."""
+    if actor.role not in {"registrar", "bureau", "province"}:
+        raise NotPermitted(
+            reason_zh="审计记录由学校管理员和教育行政部门查看",
+            reason_en="registrars and authorities read the audit log",
+        )
+    query = select(AuditEntry).order_by(AuditEntry.at.desc(), AuditEntry.id.desc()).limit(limit)
+    for condition in [
+        *_in_own_columns(search),
+        *await _about_records(session, search),
+        *await _in_unit(session, actor, search),
+    ]:
+        query = query.where(condition)
+    entries = (await session.scalars(query)).all()
+    return AuditPage(entries, await _load_unit_names(session, {entry.org_path for entry in entries}))
+
+
+def _in_own_columns(search: AuditSearch) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if search.account_id is not None:
+        conditions += [BY_PERSON, AuditEntry.acting_account == search.account_id]
+    if search.action is not None:
+        conditions.append(AuditEntry.action == search.action)
+        if search.action != OUTCOME_WRITTEN:
+            conditions.append(NO_OUTCOME)
+    if search.since is not None:
+        conditions.append(AuditEntry.at >= search.since)
+    if search.until is not None:
+        conditions.append(AuditEntry.at < search.until)
+    if search.before is not None:
+        key = tuple_(AuditEntry.at, AuditEntry.id)
+        conditions.append(key < tuple_(literal(search.before[0]), literal(search.before[1])))
+    return conditions
+
+
+async def _about_records(session: AsyncSession, search: AuditSearch) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if search.subject_id is not None:
+        conditions += [BY_PERSON_OR_NO_OUTCOME, AuditEntry.subject_id == search.subject_id]
+    if search.student_id is not None:
+        subjects = await load_subjects(session, search.student_id)
+        # The ids are few entries each: found by their index first, and only then sorted.
+        found = (
+            select(AuditEntry.id)
+            .where(
+                BY_PERSON_OR_NO_OUTCOME,
+                AuditEntry.subject_id == any_(literal(list(subjects), ARRAY(String()))),
+            )
+            .cte("about_student")
+            .prefix_with("MATERIALIZED", dialect="postgresql")
+        )
+        conditions.append(AuditEntry.id.in_(select(found.c.id)))
+    return conditions
+
+
+async def _in_unit(session: AsyncSession, actor: Actor, search: AuditSearch) -> list[ColumnElement[bool]]:
+    """A school's entries by equality, which its index answers; row-level security limits everything else."""
+    if search.unit_id is not None:
+        unit = await get_unit_in_subtree(session, actor, search.unit_id)
+        if unit.kind != "school":
+            return [cast(AuditEntry.org_path, Ltree()).op("<@", is_comparison=True)(cast(unit.path, Ltree()))]
+        return [AuditEntry.org_path == unit.path]
+    return [AuditEntry.org_path == actor.org_path] if actor.role == "registrar" else []
+
+
+async def _load_unit_names(session: AsyncSession, paths: set[str]) -> dict[str, str]:
+    query = select(OrgUnit.path, OrgUnit.name).where(OrgUnit.path.in_(paths))
+    return {row[0]: row[1] for row in await session.execute(query)}

@@ -86,6 +86,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.standing.outages",
     "backend.staff_api.standing.attendance",
     "backend.staff_api.standing.warnings",
+    "backend.staff_api.standing.replay",
     "backend.staff_api.law.policies",
     "backend.staff_api.law.law_cases",
     "backend.staff_api.bulk",

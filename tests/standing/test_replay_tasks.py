@@ -5,8 +5,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, text
 
+from backend.core.errors import NotPermitted
 from backend.standing.batch_assessment import SingleSchool
 from backend.standing.store import tables
+from backend.standing.store.replay_queries import list_replay_differences
+from backend.standing.store.replay_schemas import ReplayDifferenceOut
 from backend.standing.store.replay_tasks import enqueue_unreplayed, replay_school
 from tests.support.standing.replay import execute_by_expiry, tamper
 from tests.support.standing.scenario import StandingScenario
@@ -45,6 +48,25 @@ async def test_a_difference_is_noted_and_published_once(scenario: StandingScenar
     assert difference["stored"] == {"outcome": "withdrawal"}
     assert difference["replayed"] == {"outcome": "part_time"}
     assert len(await scenario.events("ReplayDifferenceFound")) == 1
+    shown = ReplayDifferenceOut.of(noted)
+    assert [(each.kind, each.row_id) for each in shown.differences] == [("entry_differs", str(entry_id))]
+
+
+async def test_a_difference_is_read_by_the_school_and_its_superiors_only(scenario: StandingScenario) -> None:
+    entry_id = await execute_by_expiry(scenario)
+    await tamper(scenario, "UPDATE standing_entry SET outcome = 'withdrawal' WHERE id = :id", id=entry_id)
+    await run_replay(scenario)
+    [noted] = await scenario.rows(tables.ReplayDifference)
+    for actor in (scenario.registrar, scenario.bureau):
+        async with scenario.transaction(actor) as session:
+            found = await list_replay_differences(session, actor, None, 100)
+            later = await list_replay_differences(session, actor, noted.id, 100)
+        assert noted.id in {each.id for each in found}
+        assert noted.id not in {each.id for each in later}
+    counselor = scenario.counselor
+    async with scenario.transaction(counselor) as session:
+        with pytest.raises(NotPermitted):
+            await list_replay_differences(session, counselor, None, 10)
 
 
 async def test_noting_a_difference_changes_nothing_else(scenario: StandingScenario) -> None:

@@ -39,6 +39,10 @@ DIFFERENCE_KINDS: Mapping[str, tuple[str, str]] = {
     "entry_without_basis": ("异动不能由事实推出", "a stored entry does not follow from the facts"),
     "entry_differs": ("异动的内容不同", "a stored entry has different content"),
     "entry_missing": ("异动不见了", "an entry is missing"),
+    "entry_before_those_stored": (
+        "应排在已存异动之前的异动",
+        "an entry belongs before those stored",
+    ),
     "entries_in_other_order": ("异动的顺序不同", "the entries are in a different order"),
     "status_differs": (
         "名册上的学籍状态与异动记录不同",

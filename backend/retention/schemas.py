@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from backend.core.web.schema_types import OneOf
 from backend.retention.tables import RetentionRun
@@ -38,3 +38,24 @@ class RetentionRunOut(BaseModel):
     def of(cls, row: RetentionRun) -> Self:
         """Built from its row, without the organisation."""
         return cls.model_validate(row, from_attributes=True)
+
+
+class KindTotalOut(BaseModel):
+    """What was deleted of one kind in the period of the summary."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: Annotated[str, OneOf([each.name for each in KINDS])] = Field(examples=["frames"])
+    runs: int = Field(examples=[720])
+    items: int = Field(examples=[1280])
+    files: int = Field(examples=[10240])
+    size_bytes: int | None = Field(examples=[524288000])
+    last_run_at: datetime
+
+
+class RetentionSummaryOut(BaseModel):
+    """When retention runs next, and what it deleted of each kind since `since`."""
+
+    next_run_at: datetime
+    since: datetime
+    kinds: list[KindTotalOut]

@@ -13,6 +13,7 @@ from backend.retention.picture_keys import PICTURE_KEYS
 from backend.retention.picture_views import PICTURE_VIEWS
 from backend.retention.positions import ATTESTER_POSITIONS, ENVELOPES
 from backend.retention.push_subscriptions import PUSH_SUBSCRIPTIONS
+from backend.retention.schedule import RUN_MINUTE
 from backend.roll_call.verification.metrics import has_pending_verifications
 
 KINDS = (
@@ -33,7 +34,7 @@ _LOWEST_PRIORITY = -1
 """Lower than the priority of every verification."""
 
 
-@job_app.periodic(cron="37 * * * *", periodic_id="delete_due")
+@job_app.periodic(cron=f"{RUN_MINUTE} * * * *", periodic_id="delete_due")
 @job_app.task(
     queue=DEFAULT, name="delete_due", pass_context=True, queueing_lock="delete_due", lock="delete_due"
 )

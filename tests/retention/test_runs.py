@@ -1,13 +1,19 @@
 """Retention runs are recorded, bounded and repeatable, and only the province can read them."""
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import select
 
+from backend.core.errors import NotPermitted
 from backend.core.tenancy import Scope
 from backend.retention import deletion
+from backend.retention.queries import sum_by_kind
+from backend.retention.schedule import next_run_after
 from backend.retention.tables import RetentionRun
 from backend.roll_call.tables import Submission, SubmissionFrame
 from tests.support.pictures import remove_pictures
+from tests.support.province import bureau_account, province_account
 from tests.support.retention import DAY, check_in_missed, has_frames, run_retention
 from tests.support.roll_call.scenario import RollCallScenario
 from tests.support.roll_call.student_phone import StudentWithPhone
@@ -63,3 +69,35 @@ async def test_only_the_province_can_read_runs(scenario: RollCallScenario) -> No
     ):
         async with scenario.app_context.database.transaction(scope) as session:
             assert (await session.scalars(select(RetentionRun))).all() == []
+
+
+async def test_summary_adds_up_the_runs_of_a_kind(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    province, always = province_account(scenario.world.province), datetime(2000, 1, 1, tzinfo=UTC)
+
+    async def frames() -> tuple[int, int, int, int]:
+        async with scenario.app_context.database.transaction(province.scope) as session:
+            totals = {each.kind: each for each in await sum_by_kind(session, province, always)}
+        total = totals["frames"]
+        return total.runs, total.items, total.files, total.size_bytes or 0
+
+    await check_in_missed(scenario, student)
+    await run_retention(scenario)
+    before = await frames()
+    run = (await run_retention(scenario, 31 * DAY))["frames"]
+    added = tuple(after - earlier for earlier, after in zip(before, await frames(), strict=True))
+    assert added == (1, run.items, run.files, run.size_bytes)
+    assert run.items > 0
+    async with scenario.app_context.database.transaction(province.scope) as session:
+        assert await sum_by_kind(session, province, datetime(2999, 1, 1, tzinfo=UTC)) == []
+    bureau = bureau_account(scenario.world.city)
+    async with scenario.app_context.database.transaction(bureau.scope) as session:
+        with pytest.raises(NotPermitted):
+            await sum_by_kind(session, bureau, always)
+
+
+@pytest.mark.parametrize(("minute", "hour_of_run"), [(0, 9), (36, 9), (37, 10), (59, 10)])
+def test_next_run_is_the_first_one_after_the_instant(minute: int, hour_of_run: int) -> None:
+    at = datetime(2026, 9, 1, 9, minute, 30, tzinfo=UTC)
+    assert next_run_after(at) == datetime(2026, 9, 1, hour_of_run, 37, tzinfo=UTC)

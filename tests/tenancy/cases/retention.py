@@ -9,6 +9,7 @@ from tests.tenancy.rows import Row
 STAFF: tuple[Row, ...] = (
     # ---------------------------- province bureau registrar counselor
     Row("GET /v1/retention-runs", "ok       403    403       403"),
+    Row("GET /v1/retention-summary", "ok       403    403       403"),
 )
 MOBILE: tuple[Row, ...] = ()
 

@@ -202,6 +202,30 @@ const routes: RouteRecordRaw[] = [
     meta: accounts,
   },
   {
+    path: '/terms',
+    name: 'terms',
+    component: () => import('./terms/TermList.vue'),
+    meta: { menu: 'terms', title: 'menu.terms' },
+  },
+  {
+    path: '/audit',
+    name: 'audit',
+    component: () => import('./audit/AuditSearch.vue'),
+    meta: { menu: 'audit', title: 'menu.audit' },
+  },
+  {
+    path: '/replay-differences',
+    name: 'replay-differences',
+    component: () => import('./audit/ReplayDifferences.vue'),
+    meta: { menu: 'home', title: 'replay.title' },
+  },
+  {
+    path: '/retention',
+    name: 'retention',
+    component: () => import('./retention/RetentionRuns.vue'),
+    meta: { menu: 'retention', title: 'menu.retention', roles: ['province'] },
+  },
+  {
     path: '/me',
     name: 'own-account',
     component: () => import('./accounts/OwnAccount.vue'),

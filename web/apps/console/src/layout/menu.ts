@@ -26,6 +26,9 @@ export const MENU: readonly MenuEntry[] = [
   { id: 'roster', route: 'roster', label: 'menu.roster', roles: ['registrar'] },
   { id: 'aid', route: 'aid-applications', label: 'menu.aid', roles: ALL },
   { id: 'accounts', route: 'accounts', label: 'menu.accounts', roles: ALL },
+  { id: 'terms', route: 'terms', label: 'menu.terms', roles: ALL },
+  { id: 'audit', route: 'audit', label: 'menu.audit', roles: ALL },
+  { id: 'retention', route: 'retention', label: 'menu.retention', roles: ['province'] },
 ]
 
 /** What a role sees of the menu. */

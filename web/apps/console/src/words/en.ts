@@ -2,6 +2,7 @@ import { accountsEn } from './en/accounts.ts'
 import { aidEn } from './en/aid.ts'
 import { casesEn } from './en/cases.ts'
 import { rollCallsEn } from './en/roll-calls.ts'
+import { runningEn } from './en/running.ts'
 import { shellEn } from './en/shell.ts'
 import { sitesEn } from './en/sites.ts'
 import { studentsEn } from './en/students.ts'
@@ -10,6 +11,7 @@ export const en = {
   ...accountsEn,
   ...aidEn,
   ...casesEn,
+  ...runningEn,
   ...shellEn,
   ...rollCallsEn,
   ...sitesEn,

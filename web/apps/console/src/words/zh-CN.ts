@@ -2,6 +2,7 @@ import { accountsZh } from './zh/accounts.ts'
 import { aidZh } from './zh/aid.ts'
 import { casesZh } from './zh/cases.ts'
 import { rollCallsZh } from './zh/roll-calls.ts'
+import { runningZh } from './zh/running.ts'
 import { shellZh } from './zh/shell.ts'
 import { sitesZh } from './zh/sites.ts'
 import { studentsZh } from './zh/students.ts'
@@ -10,6 +11,7 @@ export const zhCN = {
   ...accountsZh,
   ...aidZh,
   ...casesZh,
+  ...runningZh,
   ...shellZh,
   ...rollCallsZh,
   ...sitesZh,

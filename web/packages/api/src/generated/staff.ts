@@ -2560,6 +2560,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/replay-differences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Differences
+         * @description 推算差异（新的在前） · Students whose recorded facts give another result than the stored one, newest first.
+         */
+        get: operations["listDifferences"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/reports/aid-balance": {
         parameters: {
             query?: never;
@@ -2612,6 +2632,26 @@ export interface paths {
          * @description 到期删除的执行记录（新的在前） · Retention runs, newest first. For the province only.
          */
         get: operations["listRetentionRuns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/retention-summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Retention Summary
+         * @description 到期删除概况（近 30 天） · When retention runs next, and what it deleted of each kind in 30 days. For the province only.
+         */
+        get: operations["getRetentionSummary"];
         put?: never;
         post?: never;
         delete?: never;
@@ -7587,6 +7627,30 @@ export interface components {
             thumbprint: string;
         };
         /**
+         * DifferenceKindOut
+         * @description What differs, and in which stored row.
+         */
+        DifferenceKindOut: {
+            /** En */
+            en: string;
+            /**
+             * Kind
+             * @example prompt_differs
+             * @enum {string}
+             */
+            kind: "prompt_without_basis" | "prompt_differs" | "prompt_missing" | "step_differs" | "entry_without_basis" | "entry_differs" | "entry_missing" | "entry_before_those_stored" | "entries_in_other_order" | "status_differs" | "warning_differs" | "warning_missing" | "release_differs" | "release_missing" | "picture_missing" | "picture_altered" | "counts_differ";
+            /**
+             * Row Id
+             * @description 所存记录的编号 · id of the stored row
+             */
+            row_id: string;
+            /**
+             * Zh
+             * @example 提示的内容不同
+             */
+            zh: string;
+        };
+        /**
          * DisableIn
          * @description Why the account is disabled.
          */
@@ -9102,6 +9166,43 @@ export interface components {
              * @example 疾病
              */
             zh: string;
+        };
+        /**
+         * KindTotalOut
+         * @description What was deleted of one kind in the period of the summary.
+         */
+        KindTotalOut: {
+            /**
+             * Files
+             * @example 10240
+             */
+            files: number;
+            /**
+             * Items
+             * @example 1280
+             */
+            items: number;
+            /**
+             * Kind
+             * @example frames
+             * @enum {string}
+             */
+            kind: "frames" | "frames_not_looked_at" | "enrolment_shots" | "portraits" | "templates" | "unconfirmed_probes" | "picture_keys" | "envelopes" | "attester_positions" | "picture_views" | "guardian_links" | "push_subscriptions";
+            /**
+             * Last Run At
+             * Format: date-time
+             */
+            last_run_at: string;
+            /**
+             * Runs
+             * @example 720
+             */
+            runs: number;
+            /**
+             * Size Bytes
+             * @example 524288000
+             */
+            size_bytes: number | null;
         };
         /**
          * KmlOutline
@@ -12419,6 +12520,61 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
+         * ReplayDifferenceOut
+         * @description A student whose recorded facts give another result than the stored one. Nothing was changed.
+         */
+        ReplayDifferenceOut: {
+            /** Differences */
+            differences: components["schemas"]["DifferenceKindOut"][];
+            /**
+             * Found At
+             * Format: date-time
+             */
+            found_at: string;
+            /**
+             * Found By
+             * @description replay 每夜推算、assessment 重新计算 · by the nightly replay, or by an assessment
+             * @example replay
+             * @enum {string}
+             */
+            found_by: "replay" | "assessment";
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
+             * Student Id
+             * Format: uuid
+             */
+            student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name?: string | null;
+        };
+        /** Page[ReplayDifferenceOut] */
+        ReplayDifferenceOutPage: {
+            /** Items */
+            items: components["schemas"]["ReplayDifferenceOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
+        /**
          * RequestOptionsOut
          * @description For `PublicKeyCredential.parseRequestOptionsFromJSON()`.
          */
@@ -12681,6 +12837,24 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+        };
+        /**
+         * RetentionSummaryOut
+         * @description When retention runs next, and what it deleted of each kind since `since`.
+         */
+        RetentionSummaryOut: {
+            /** Kinds */
+            kinds: components["schemas"]["KindTotalOut"][];
+            /**
+             * Next Run At
+             * Format: date-time
+             */
+            next_run_at: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
         };
         /**
          * RetriedOut
@@ -24111,6 +24285,55 @@ export interface operations {
             };
         };
     };
+    listDifferences: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
+                     *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
+                     *           "found_by": "replay",
+                     *           "found_at": "2026-03-17T01:00:00Z",
+                     *           "differences": [
+                     *             {
+                     *               "kind": "prompt_differs",
+                     *               "zh": "提示的内容不同",
+                     *               "en": "…",
+                     *               "row_id": "…"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReplayDifferenceOutPage"];
+                };
+            };
+        };
+    };
     listAidBalances: {
         parameters: {
             query?: {
@@ -24244,6 +24467,42 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["RetentionRunOutPage"];
+                };
+            };
+        };
+    };
+    getRetentionSummary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "next_run_at": "2026-03-17T01:00:00Z",
+                     *       "since": "2026-03-17T01:00:00Z",
+                     *       "kinds": [
+                     *         {
+                     *           "kind": "frames",
+                     *           "runs": 720,
+                     *           "items": 1280,
+                     *           "files": 10240,
+                     *           "size_bytes": 524288000,
+                     *           "last_run_at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RetentionSummaryOut"];
                 };
             };
         };

@@ -21,6 +21,9 @@ export const shellEn: typeof shellZh = {
     roster: 'Roster upload',
     aid: 'Aid',
     accounts: 'Accounts',
+    terms: 'Terms and calendar',
+    audit: 'Audit log',
+    retention: 'Retention',
   },
   signIn: {
     title: 'Sign in',
@@ -69,6 +72,8 @@ export const shellEn: typeof shellZh = {
     noTrouble: 'All is well',
     failed: '“{title}”: verification failed',
     withoutCounselor: '{n} of {of} students are in classes without an active counselor',
+    yearMissing: 'The working-day calendar of {year} is missing',
+    differences: 'Students whose stored result differs from the facts',
     noStudents: 'no full-time students',
     moreSchools: '{n} more schools',
     upTo: '{n}+',

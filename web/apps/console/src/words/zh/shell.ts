@@ -13,6 +13,9 @@ export const shellZh = {
     roster: '导入花名册',
     aid: '资助',
     accounts: '账号',
+    terms: '学期与日历',
+    audit: '审计记录',
+    retention: '到期删除',
   },
   signIn: {
     title: '登录',
@@ -61,6 +64,8 @@ export const shellZh = {
     noTrouble: '一切正常',
     failed: '“{title}”核验失败',
     withoutCounselor: '{of} 名学生中 {n} 名的班级没有已激活的辅导员',
+    yearMissing: '缺少 {year} 年工作日历',
+    differences: '推算结果与存档不同的学生',
     noStudents: '没有全日制学生',
     moreSchools: '另有 {n} 所学校',
     upTo: '{n}+',

@@ -26,6 +26,8 @@ const aid = { menu: 'aid', title: 'menu.aid' } as const
 
 const accounts = { menu: 'accounts', title: 'menu.accounts' } as const
 
+const law = { menu: 'law', title: 'menu.law' } as const
+
 const routes: RouteRecordRaw[] = [
   {
     path: '/',
@@ -230,6 +232,30 @@ const routes: RouteRecordRaw[] = [
     name: 'own-account',
     component: () => import('./accounts/OwnAccount.vue'),
     meta: { title: 'accounts.own.title' },
+  },
+  {
+    path: '/law',
+    name: 'policies',
+    component: () => import('./law/PolicyList.vue'),
+    meta: law,
+  },
+  {
+    path: '/law/policy',
+    name: 'policy',
+    component: () => import('./law/PolicyPage.vue'),
+    meta: law,
+  },
+  {
+    path: '/law/clauses',
+    name: 'clauses',
+    component: () => import('./law/ClauseList.vue'),
+    meta: { ...law, title: 'law.pages.clauses' },
+  },
+  {
+    path: '/law/simulator',
+    name: 'simulator',
+    component: () => import('./law/LawSimulator.vue'),
+    meta: { ...law, title: 'law.pages.simulator' },
   },
   {
     path: '/sign-in',

@@ -29,6 +29,7 @@ export const MENU: readonly MenuEntry[] = [
   { id: 'terms', route: 'terms', label: 'menu.terms', roles: ALL },
   { id: 'audit', route: 'audit', label: 'menu.audit', roles: ALL },
   { id: 'retention', route: 'retention', label: 'menu.retention', roles: ['province'] },
+  { id: 'law', route: 'policies', label: 'menu.law', roles: ALL },
 ]
 
 /** What a role sees of the menu. */

@@ -1,3 +1,4 @@
+import { lawEn } from './en/law.ts'
 import { accountsEn } from './en/accounts.ts'
 import { aidEn } from './en/aid.ts'
 import { casesEn } from './en/cases.ts'
@@ -8,6 +9,7 @@ import { sitesEn } from './en/sites.ts'
 import { studentsEn } from './en/students.ts'
 
 export const en = {
+  ...lawEn,
   ...accountsEn,
   ...aidEn,
   ...casesEn,

@@ -1,3 +1,4 @@
+import { lawZh } from './zh/law.ts'
 import { accountsZh } from './zh/accounts.ts'
 import { aidZh } from './zh/aid.ts'
 import { casesZh } from './zh/cases.ts'
@@ -8,6 +9,7 @@ import { sitesZh } from './zh/sites.ts'
 import { studentsZh } from './zh/students.ts'
 
 export const zhCN = {
+  ...lawZh,
   ...accountsZh,
   ...aidZh,
   ...casesZh,

@@ -74,7 +74,7 @@ export const casesEn: typeof casesZh = {
     accept: 'Accept the dismissal',
     refuse: 'Refuse',
   },
-  explanation: { title: 'Explanation and sources' },
+  explanation: { title: 'Explanation and sources', figures: '{n} figures it rests on' },
   appeals: {
     views: { to_decide: 'Mine to decide', overdue: 'Overdue', all: 'All' },
     columns: {

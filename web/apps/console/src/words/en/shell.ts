@@ -24,6 +24,7 @@ export const shellEn: typeof shellZh = {
     terms: 'Terms and calendar',
     audit: 'Audit log',
     retention: 'Retention',
+    law: 'Law',
   },
   signIn: {
     title: 'Sign in',

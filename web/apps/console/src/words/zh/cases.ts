@@ -68,7 +68,7 @@ export const casesZh = {
     accept: '同意撤销',
     refuse: '不同意',
   },
-  explanation: { title: '说明与依据' },
+  explanation: { title: '说明与依据', figures: '所依据的 {n} 项数值' },
   appeals: {
     views: { to_decide: '待我决定', overdue: '已逾期', all: '全部' },
     columns: {

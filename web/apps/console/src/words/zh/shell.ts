@@ -16,6 +16,7 @@ export const shellZh = {
     terms: '学期与日历',
     audit: '审计记录',
     retention: '到期删除',
+    law: '法规',
   },
   signIn: {
     title: '登录',

@@ -35,7 +35,12 @@ export function iconFont(): Plugin {
   }
 }
 
+/** Buttons keep their name while they are loading. */
+function namedButton(name: string): string | undefined {
+  return name === 'VanButton' ? '@dianming/ui/button' : undefined
+}
+
 /** Imports each Vant component that a template uses, with its style. */
 export function vantComponents() {
-  return Components({ resolvers: [VantResolver()], dts: false })
+  return Components({ resolvers: [namedButton, VantResolver()], dts: false })
 }

@@ -5,6 +5,7 @@ import axe from 'axe-core'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { CountdownText, durationParts, ErrorScreen, PageShell } from '../src/index.ts'
+import NamedButton from '../src/NamedButton.vue'
 
 const { i18n, ready, choose } = createAppI18n({ zhCN: {}, loadEnglish: async () => ({}) })
 const global = { plugins: [i18n] }
@@ -57,6 +58,20 @@ describe('a countdown', () => {
     ])
     expect(durationParts(400)).toEqual([{ unit: 'seconds', n: 1 }])
     expect(durationParts(-5)).toEqual([{ unit: 'seconds', n: 0 }])
+  })
+})
+
+describe('a button', () => {
+  it('keeps its name while it is loading, and does nothing then', async () => {
+    const button = mount(NamedButton, { props: { loading: false }, slots: { default: '提交' } })
+    expect(button.attributes('aria-busy')).toBeUndefined()
+    await button.setProps({ loading: true })
+    expect([button.text(), button.attributes('aria-busy')]).toEqual(['提交', 'true'])
+    await button.trigger('click')
+    expect(button.findComponent({ name: 'van-button' }).emitted('click')).toBeUndefined()
+    await button.setProps({ loading: false })
+    await button.trigger('click')
+    expect(button.findComponent({ name: 'van-button' }).emitted('click')).toHaveLength(1)
   })
 })
 

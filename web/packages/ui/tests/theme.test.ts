@@ -34,4 +34,8 @@ describe('colours have enough contrast (WCAG 2.2, 1.4.3)', () => {
   it('text on a primary button', () => {
     expect(contrast(token('dm-on-primary'), token('dm-primary'))).toBeGreaterThanOrEqual(4.5)
   })
+
+  it('text on a disabled button', () => {
+    expect(contrast(token('dm-text-muted'), token('dm-disabled'))).toBeGreaterThanOrEqual(4.5)
+  })
 })

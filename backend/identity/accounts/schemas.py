@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Literal
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -47,6 +48,11 @@ class InvitationOut(BaseModel):
     account_id: UUID
     counselor_id: UUID | None
     activation_code: str = Field(examples=["ABCDEFGH23456723"])
+    activation_link: str = Field(
+        description="转交本人：打开后登录名、激活码和单位已填好 · for the invited person: opens the activation with login, code and"
+        " unit filled in. They stand after the #, so no server sees them",
+        examples=["https://dianming.example/c/activation#login=li.laoshi&code=ABCDEFGH23456723&unit=…"],
+    )
     expires_at: datetime
 
 
@@ -161,13 +167,15 @@ class StaffMeOut(BaseModel):
     counselor_id: UUID | None
 
 
-def invitation_out(invitation: Invitation) -> InvitationOut:
-    """An invitation as the API returns it."""
+def invitation_out(invitation: Invitation, unit: OrgUnit, public_url: str) -> InvitationOut:
+    """An invitation to a unit as the API returns it."""
     account = invitation.account
+    filled = {"login": account.login or "", "code": invitation.activation_code, "unit": unit.name}
     return InvitationOut(
         account_id=account.id,
         counselor_id=account.counselor_id,
         activation_code=invitation.activation_code,
+        activation_link=f"{public_url}/c/activation#{urlencode(filled, quote_via=quote)}",
         expires_at=invitation.expires_at,
     )
 

@@ -44,7 +44,8 @@ async def invite_staff_account(body: InvitationIn, caller: StaffCaller) -> Invit
     policy = province_policy(caller.app_context, caller.at)
     async with caller.transaction() as session:
         invitation = await staff_accounts.invite_account(session, caller.actor, command, policy, caller.at)
-    return invitation_out(invitation)
+        unit = await session.get_one(OrgUnit, invitation.account.org_id)
+    return invitation_out(invitation, unit, caller.app_context.settings.public_url)
 
 
 @router.get("", responses=problem_responses(401, 403, 422))
@@ -82,7 +83,8 @@ async def renew_invitation(account_id: UUID, caller: StaffCaller) -> InvitationO
         invitation = await staff_accounts.renew_invitation(
             session, caller.actor, account_id, policy, caller.at
         )
-    return invitation_out(invitation)
+        unit = await session.get_one(OrgUnit, invitation.account.org_id)
+    return invitation_out(invitation, unit, caller.app_context.settings.public_url)
 
 
 @router.post("/{account_id}/disable", responses=problem_responses(401, 403, 404, 409, 422))

@@ -1,17 +1,22 @@
 import { reactive } from 'vue'
 
-/** Whom the counselor called in this roll call: a note of this page only, so that nobody is called twice. */
+/** How the counselor tried to reach a student. */
+export type Contact = 'called' | 'urged'
+
+/** Whom the counselor reached in which roll call: a note of this page only, so that nobody is called twice. */
 const contacted = reactive(new Map<string, Set<string>>())
 
-export function useContacted(rollCallId: () => string) {
+export function useContacted(rollCallId: () => string, contact: Contact) {
+  const key = () => `${contact} ${rollCallId()}`
+
   function has(studentId: string): boolean {
-    return contacted.get(rollCallId())?.has(studentId) ?? false
+    return contacted.get(key())?.has(studentId) ?? false
   }
 
   function add(studentId: string): void {
-    const known = contacted.get(rollCallId())
+    const known = contacted.get(key())
     if (known) known.add(studentId)
-    else contacted.set(rollCallId(), new Set([studentId]))
+    else contacted.set(key(), new Set([studentId]))
   }
 
   return { has, add }

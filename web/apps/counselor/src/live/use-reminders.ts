@@ -5,6 +5,7 @@ import { reactive } from 'vue'
 import { inChunks, type RowResult } from '../composables/bulk-rows.ts'
 import type { ClassMissing, Missing } from './missing.ts'
 import { summariseRows } from './reminder-rows.ts'
+import { useContacted } from './use-contacted.ts'
 
 /** What became of reminding a class, or of reminding students one by one. */
 export interface ReminderResult {
@@ -15,9 +16,13 @@ export interface ReminderResult {
   error: ApiError | Bilingual | undefined
 }
 
-/** A reminder of classes has one result for each; one of chosen students has one for each thing that became of them. */
-export function useReminders(rollCallId: () => string) {
+/**
+ * A reminder of classes has one result for each; one of chosen students has one for each thing that became of them. Those
+ * of the `missing` who were reminded are noted as urged.
+ */
+export function useReminders(rollCallId: () => string, missing: () => readonly Missing[]) {
   const { api } = useSession()
+  const urged = useContacted(rollCallId, 'urged')
   const state = reactive({ isBusy: false, results: [] as ReminderResult[] })
   const params = () => ({ path: { roll_call_id: rollCallId() } })
 
@@ -43,6 +48,9 @@ export function useReminders(rollCallId: () => string) {
       const { students } = await content(
         api.POST('/v1/roll-calls/{roll_call_id}/urges', { params: params(), body: { class_id: id } }),
       )
+      if (students > 0) {
+        for (const each of missing()) if (each.class_id === id) urged.add(each.student_id)
+      }
       return { ...result, students }
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
@@ -59,6 +67,7 @@ export function useReminders(rollCallId: () => string) {
           const path = '/v1/roll-calls/{roll_call_id}/student-reminders'
           rows.push(...(await content(api.POST(path, { params: params(), body: { student_ids } }))).rows)
         }
+        for (const row of rows) if (row.error === null) urged.add(row.id)
         state.results = summariseRows(rows)
       } catch (error) {
         if (!(error instanceof ApiError)) throw error

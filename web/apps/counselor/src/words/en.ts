@@ -27,6 +27,7 @@ export const en: CounselorWords = {
     title: 'Activate the account',
     intro:
       'With login name and activation code of your school, set a password and link an authenticator app.',
+    unit: 'School or unit',
     login: 'Login name',
     code: 'Activation code',
     name: 'Name',

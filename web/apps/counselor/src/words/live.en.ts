@@ -50,6 +50,7 @@ export const liveEn: LiveWords = {
     sentToYou: 'Needs you',
     tries: 'sent {n}',
     called: 'called',
+    urged: 'urged',
     noPhone: 'No number',
     call: 'Call',
     callName: 'Call {name}',

@@ -44,6 +44,7 @@ export const liveZh = {
     sentToYou: '需要您',
     tries: '已提交 {n} 次',
     called: '已拨打',
+    urged: '已督促',
     noPhone: '无电话',
     call: '打电话',
     callName: '给{name}打电话',

@@ -181,6 +181,8 @@ export const tasksEn: TasksWords = {
     filedDone: 'Filed; the launching unit decides.',
   },
   prompts: {
+    accepted: 'The superior accepted the dismissal.',
+    notAccepted: 'The superior refused the dismissal.',
     kind: 'Matter',
     state: 'State',
     proposed: 'Proposed',

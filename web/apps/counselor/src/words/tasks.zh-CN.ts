@@ -169,6 +169,8 @@ export const tasksZh = {
     filedDone: '已提出，等发起单位认定。',
   },
   prompts: {
+    accepted: '上级已同意免予处理。',
+    notAccepted: '上级不同意免予处理。',
     kind: '事项',
     state: '状态',
     proposed: '建议处理',

@@ -25,6 +25,7 @@ export const zhCN = {
   activation: {
     title: '激活账号',
     intro: '用学校给您的账号和激活码，设置密码并绑定身份验证器。',
+    unit: '学校或单位',
     login: '账号',
     code: '激活码',
     name: '姓名',

@@ -11,7 +11,7 @@ from backend.appeal.queries import (
     AppealSearch,
     load_appeal,
     load_appeals_page,
-    load_deadline,
+    load_dates,
     load_message_views,
     load_messages_page,
 )
@@ -32,18 +32,36 @@ from backend.core.web.problems import problem_responses
 from backend.core.web.schema_types import Day
 from backend.identity.devices.cool_down import record_cool_down_act
 from backend.identity.names import with_names
+from backend.standing.appeal_effects import Target
 from mobile_api.caller import PhoneCaller
+
+TargetId = Annotated[
+    str | None,
+    Query(
+        max_length=36,
+        pattern=r"^[0-9a-f-]+$",
+        description="只列针对这一事项的申诉：核验或异动的 ID，或报考年度 · only those about this roll call, change or exam year",
+        examples=["2027"],
+    ),
+]
 
 router = APIRouter(prefix="/v1/me", tags=["申诉 · appeals"])
 
 
 @router.get("/appeals", responses=problem_responses(401, 403, 422))
 @with_names
-async def list_appeals(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[AppealOut]:
+async def list_appeals(
+    caller: PhoneCaller,
+    target: Annotated[Target | None, Query(description="只列这类事项 · only this kind of target")] = None,
+    target_id: TargetId = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[AppealOut]:
     """与我有关的申诉（新的在前） · Appeals about me, filed by me or by the school; newest first."""
+    search = AppealSearch(target=target, target_id=target_id)
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
     async with caller.transaction() as session:
-        rows = await load_appeals_page(session, caller.actor, AppealSearch(), caller.at, before, limit + 1)
+        rows = await load_appeals_page(session, caller.actor, search, caller.at, before, limit + 1)
     shown, at = rows[:limit], caller.at
     following = encode_cursor(str(shown[-1].filed.id)) if len(rows) > limit else None
     return Page(items=[AppealOut.of(row, at) for row in shown], next_cursor=following)
@@ -66,9 +84,9 @@ async def get_appeal(caller: PhoneCaller, appeal_id: UUID) -> AppealDetailOut:
     """查看申诉及被申诉事项 · One appeal with its subject."""
     async with caller.transaction() as session:
         appeal = await load_appeal(session, caller.actor, appeal_id)
-        deadline = await load_deadline(session, appeal, caller.actor.org_path)
+        dates = await load_dates(session, appeal, caller.actor.org_path)
         subject = await load_subject(session, appeal, caller.at)
-    return AppealDetailOut.of_detail(appeal, deadline, subject, caller.at, traces=False)
+    return AppealDetailOut.of_detail(appeal, dates, subject, caller.at, traces=False)
 
 
 @router.get("/appeals/{appeal_id}/messages", responses=problem_responses(401, 403, 404, 422))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 
 from backend.appeal.explanations import load_explanation
 from backend.appeal.filing import FileAppeal
-from backend.appeal.queries import AppealSearch, load_appeal, load_appeals_page, load_deadline
+from backend.appeal.queries import AppealSearch, load_appeal, load_appeals_page, load_dates
 from backend.appeal.schemas import AppealDetailOut, AppealMessageIn, AppealMessageOut, AppealOut
 from backend.appeal.statements import NewMessage
 from backend.appeal.subjects import load_subject
@@ -145,9 +145,9 @@ async def get_guarded_appeal(caller: GuardianCaller, appeal_id: UUID) -> AppealD
     """查看申诉及被申诉事项 · One appeal with its subject."""
     async with caller.transaction() as session:
         appeal = await load_appeal(session, caller.actor, appeal_id)
-        deadline = await load_deadline(session, appeal, caller.actor.org_path)
+        dates = await load_dates(session, appeal, caller.actor.org_path)
         subject = await load_subject(session, appeal, caller.at)
-    return AppealDetailOut.of_detail(appeal, deadline, subject, caller.at, traces=False)
+    return AppealDetailOut.of_detail(appeal, dates, subject, caller.at, traces=False)
 
 
 @router.get("/appeals/{appeal_id}/messages", responses=problem_responses(401, 403, 404, 422, 429))

@@ -23,6 +23,7 @@ from backend.org.calendar_years import get_working_calendar
 from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachmentView, load_attachments
 from backend.people.tables import GuardianLink
+from backend.standing.appeal_effects import Target
 from backend.standing.engine.ledger import Cause
 from backend.standing.store.load import policy_history
 from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn, StandingEntry
@@ -55,6 +56,14 @@ class AppealView:
     def overdue(self, at: datetime) -> bool:
         """Whether the appeal is open after its deadline. Without a computed deadline it is never overdue."""
         return self.state is AppealState.OPEN and self.due_at is not None and self.due_at <= at
+
+
+@dataclass(frozen=True, slots=True)
+class AppealDates:
+    """Until when an appeal has to be decided, and until when a rejected one can go to the next level."""
+
+    deadline: AppealDeadline
+    next_level_until: date | None
 
 
 def last_day_for_next_level(appeal: AppealView, school_path: str) -> date | None:
@@ -118,6 +127,8 @@ class AppealSearch:
     state: AppealState | None = None
     overdue: bool = False
     student_id: UUID | None = None
+    target: Target | None = None
+    target_id: str | None = None
 
 
 async def load_appeals_page(
@@ -135,6 +146,10 @@ async def load_appeals_page(
         page = page.where(IS_OPEN, AppealDue.due_at <= at)
     if search.student_id is not None:
         page = page.where(AppealFiled.student_id == search.student_id)
+    if search.target is not None:
+        page = page.where(AppealFiled.target == search.target)
+    if search.target_id is not None:
+        page = page.where(AppealFiled.target_id == search.target_id)
     if before is not None:
         page = page.where(AppealFiled.id < before)
     return [AppealView(*row) for row in await session.execute(page)]
@@ -166,6 +181,12 @@ async def load_deadline(session: AsyncSession, appeal: AppealView, school_path: 
     if appeal.due_at is not None:
         return AppealDeadline(appeal.due_at, None)
     return await compute_deadline(session, appeal.filed.filed_at, school_path)
+
+
+async def load_dates(session: AsyncSession, appeal: AppealView, school_path: str) -> AppealDates:
+    """The dates that the readers of an appeal need."""
+    deadline = await load_deadline(session, appeal, school_path)
+    return AppealDates(deadline, last_day_for_next_level(appeal, school_path))
 
 
 async def compute_deadline(session: AsyncSession, filed_at: datetime, school_path: str) -> AppealDeadline:

@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 
 from backend.appeal.filing import AgainstChange, AgainstCheck, AgainstIneligibility, AppealSubject
 from backend.appeal.gaokao import REASON_TEXTS, Eligibility
-from backend.appeal.queries import AppealView, MessageView
-from backend.appeal.rules import AppealDeadline, AppealState
+from backend.appeal.queries import AppealDates, AppealView, MessageView
+from backend.appeal.rules import AppealState
 from backend.appeal.statements import NewMessage, Side
 from backend.appeal.subjects import ChangeSubject, RollCallSubject, SubjectView
 from backend.core.web.schema_types import Day, LongText, OneOf, Schema
@@ -260,17 +260,23 @@ class AppealDetailOut(AppealOut):
         description="缺少哪一年的工作日历 · the calendar year that is missing for the deadline",
         examples=[None],
     )
+    next_level_until: date | None = Field(
+        description="被驳回后可向上一级申诉的最后一天；没有上一级或未被驳回时为空 · the last day to take a rejected appeal"
+        " to the next level; null if none is left or it was not rejected",
+        examples=[None],
+    )
     judged_on: date | None
     against: RollCallSubjectOut | ChangeSubjectOut | GaokaoEligibilityOut
 
     @classmethod
     def of_detail(
-        cls, appeal: AppealView, deadline: AppealDeadline, subject: SubjectView, at: datetime, *, traces: bool
+        cls, appeal: AppealView, dates: AppealDates, subject: SubjectView, at: datetime, *, traces: bool
     ) -> Self:
         """`traces`: whether the reader may see the trace of a roll call's result."""
         return cls(
-            **_appeal_fields(appeal, at) | {"due_at": deadline.at},
-            due_missing_year=deadline.missing_year,
+            **_appeal_fields(appeal, at) | {"due_at": dates.deadline.at},
+            due_missing_year=dates.deadline.missing_year,
+            next_level_until=dates.next_level_until,
             judged_on=appeal.case.judged_on,
             against=_subject_out(subject, traces=traces),
         )

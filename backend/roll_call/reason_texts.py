@@ -190,7 +190,7 @@ _ADVICE = {
         "您被记为未按时核验。如有正当理由，请联系辅导员或提出申诉。",
         "Counted as missed. If you have a justified reason, tell your counselor or appeal.",
     ),
-    "excused": ("您因请假或作废免于本次核验。", "You are excused from this roll call."),
+    "excused": ("您免于本次核验，不计次数。", "You are excused from this roll call. It does not count."),
     "undetermined": (
         "结果待定，将由人工认定，不计为未核验。",
         "Undetermined; a person will decide. It does not count as a miss.",

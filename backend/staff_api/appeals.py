@@ -12,7 +12,7 @@ from backend.appeal.queries import (
     AppealSearch,
     load_appeal,
     load_appeals_page,
-    load_deadline,
+    load_dates,
     load_message_views,
     load_messages_page,
 )
@@ -82,10 +82,10 @@ async def get_appeal(caller: StaffCaller, appeal_id: UUID) -> AppealDetailOut:
     async with caller.transaction() as session:
         appeal = await load_appeal(session, caller.actor, appeal_id)
         school = await session.get_one(OrgUnit, appeal.filed.school_id)
-        deadline = await load_deadline(session, appeal, school.path)
+        dates = await load_dates(session, appeal, school.path)
         subject = await load_subject(session, appeal, caller.at)
     traces = caller.actor.role != "registrar"  # a trace shows verification thresholds
-    return AppealDetailOut.of_detail(appeal, deadline, subject, caller.at, traces=traces)
+    return AppealDetailOut.of_detail(appeal, dates, subject, caller.at, traces=traces)
 
 
 @router.get("/appeals/{appeal_id}/messages", responses=problem_responses(401, 403, 404, 422))

@@ -58,7 +58,12 @@ async def serve_scenario(app_context: AppContext, owner: Database) -> AsyncItera
         app = create_app(scenario.app_context)
         # The context belongs to the fixtures, which close it: the server must not.
         config = uvicorn.Config(
-            app, port=int(url.rpartition(":")[2]), lifespan="off", log_level="warning", ws="none"
+            app,
+            port=int(url.rpartition(":")[2]),
+            lifespan="off",
+            log_level="warning",
+            ws="none",
+            date_header=False,  # a phone would believe it, but the clock of the scenario stands still
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())

@@ -6,6 +6,7 @@ export const en: SharedWords = {
     back: 'Back',
     cancel: 'Cancel',
     close: 'Close',
+    colon: ': ',
     confirm: 'OK',
     loading: 'Loading',
     retry: 'Try again',

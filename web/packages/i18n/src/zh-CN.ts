@@ -5,6 +5,7 @@ export const zhCN = {
     back: '返回',
     cancel: '取消',
     close: '关闭',
+    colon: '：',
     confirm: '确定',
     loading: '正在加载',
     retry: '再试一次',

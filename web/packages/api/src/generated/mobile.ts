@@ -1721,6 +1721,12 @@ export interface components {
              * @example 1
              */
             level: number;
+            /**
+             * Next Level Until
+             * @description 被驳回后可向上一级申诉的最后一天；没有上一级或未被驳回时为空 · the last day to take a rejected appeal to the next level; null if none is left or it was not rejected
+             * @example null
+             */
+            next_level_until: string | null;
             /** Overdue */
             overdue: boolean;
             /**
@@ -5314,6 +5320,7 @@ export interface operations {
                      *       },
                      *       "withdrawn_at": "2026-03-17T01:00:00Z",
                      *       "due_missing_year": null,
+                     *       "next_level_until": null,
                      *       "judged_on": "2026-03-17",
                      *       "against": {
                      *         "kind": "check",
@@ -6685,6 +6692,10 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 只列这类事项 · only this kind of target */
+                target?: ("check" | "change" | "gaokao") | null;
+                /** @description 只列针对这一事项的申诉：核验或异动的 ID，或报考年度 · only those about this roll call, change or exam year */
+                target_id?: string | null;
             };
             header?: {
                 /** @description 每次请求都要有；由客户端的中间件统一添加 · needed with every request; the client adds it in one place */
@@ -6871,6 +6882,7 @@ export interface operations {
                      *       },
                      *       "withdrawn_at": "2026-03-17T01:00:00Z",
                      *       "due_missing_year": null,
+                     *       "next_level_until": null,
                      *       "judged_on": "2026-03-17",
                      *       "against": {
                      *         "kind": "check",

@@ -4662,6 +4662,12 @@ export interface components {
              * @example 1
              */
             level: number;
+            /**
+             * Next Level Until
+             * @description 被驳回后可向上一级申诉的最后一天；没有上一级或未被驳回时为空 · the last day to take a rejected appeal to the next level; null if none is left or it was not rejected
+             * @example null
+             */
+            next_level_until: string | null;
             /** Overdue */
             overdue: boolean;
             /**
@@ -9133,6 +9139,12 @@ export interface components {
              * @example ABCDEFGH23456723
              */
             activation_code: string;
+            /**
+             * Activation Link
+             * @description 转交本人：打开后登录名、激活码和单位已填好 · for the invited person: opens the activation with login, code and unit filled in. They stand after the #, so no server sees them
+             * @example https://dianming.example/c/activation#login=li.laoshi&code=ABCDEFGH23456723&unit=…
+             */
+            activation_link: string;
             /** Counselor Id */
             counselor_id: string | null;
             /**
@@ -15594,6 +15606,7 @@ export interface operations {
                      *       "account_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "activation_code": "ABCDEFGH23456723",
+                     *       "activation_link": "https://dianming.example/c/activation#login=li.laoshi&code=ABCDEFGH23456723&unit=…",
                      *       "expires_at": "2026-03-17T01:00:00Z"
                      *     }
                      */
@@ -15813,6 +15826,7 @@ export interface operations {
                      *       "account_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "activation_code": "ABCDEFGH23456723",
+                     *       "activation_link": "https://dianming.example/c/activation#login=li.laoshi&code=ABCDEFGH23456723&unit=…",
                      *       "expires_at": "2026-03-17T01:00:00Z"
                      *     }
                      */
@@ -16772,6 +16786,7 @@ export interface operations {
                      *       },
                      *       "withdrawn_at": "2026-03-17T01:00:00Z",
                      *       "due_missing_year": null,
+                     *       "next_level_until": null,
                      *       "judged_on": "2026-03-17",
                      *       "against": {
                      *         "kind": "check",

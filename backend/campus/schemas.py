@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from backend.campus.outline import Outline, OutlineFormat
 from backend.campus.queries import SiteView, VersionView
 from backend.core.web.schema_types import LongText, OneOf, Schema, ShortText, Timestamp
+from backend.org.schemas import UnitOut
 from geo.datum import Datum
 from geo.site import SiteFlaw
 
@@ -215,6 +216,36 @@ class SiteDetailOut(SiteSummary):
     """A site with its filings and their outlines."""
 
     versions: list[VersionDetailOut]
+
+
+class UnitOutlineOut(UnitOut):
+    """A unit on the map, in WGS-84. Both fields are null if no approved site of it or below it is in force.
+
+    The outline of a school is its ground; that of an authority is the convex hull of its schools' grounds, not the
+    administrative boundary. Internship sites are left out.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    centroid: tuple[float, float] | None = Field(
+        description="经度、纬度：学校为场地内一点，主管部门为外包轮廓的中心 · longitude and latitude: of a school a point on"
+        " its ground, of an authority the centre of the hull",
+        examples=[[113.625, 34.755]],
+    )
+    outline: dict[str, Any] | None = Field(
+        description="GeoJSON MultiPolygon",
+        examples=[{"type": "MultiPolygon", "coordinates": [[EXAMPLE_SQUARE]]}],
+    )
+
+
+class UnitOutlinesOut(BaseModel):
+    """The units of a map, ordered by path."""
+
+    tolerance_m: int = Field(
+        description="轮廓化简的最大偏差，米 · metres by which a simplified outline differs at most",
+        examples=[11],
+    )
+    items: list[UnitOutlineOut]
 
 
 class AreaExceptionIn(Schema):

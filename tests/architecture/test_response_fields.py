@@ -65,6 +65,7 @@ OPEN_FIELDS = {
         "TermOut.code",
         "ResetOut.activation_code",
         "UnitOut.code",
+        "UnitOutlineOut.code",
     },
     "every package adds kinds of notices, and each has its title and body": {"NoticeOut.kind"},
     "names the record that caused it": {"PostingOut.cause"},

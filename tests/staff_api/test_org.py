@@ -168,3 +168,16 @@ async def test_invented_cursor_is_bad_input(client: StaffClient, world: SamplePr
     for path in ("/v1/units", "/v1/terms"):
         answer = await client.get(province_account(world.province), path, cursor=cursor)
         assert answer.status_code == 422
+
+
+async def test_unit_outlines_are_answered_once_until_they_change(
+    client: StaffClient, world: SampleProvince
+) -> None:
+    actor = bureau_account(world.city)
+    path = f"/v1/unit-outlines?unit_id={world.school.id}"
+    first = await client.send(actor, "GET", path)
+    assert [item["id"] for item in first.json()["items"]] == [str(world.school.id)]
+    again = await client.send(actor, "GET", path, headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 304
+    foreign = await client.send(actor, "GET", f"/v1/unit-outlines?unit_id={world.direct.id}")
+    assert foreign.status_code == 404

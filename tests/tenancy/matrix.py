@@ -226,6 +226,11 @@ STAFF: tuple[Row, ...] = (
     ),
     Row("GET /v1/units", "ok       ok     ok        ok"),
     Row(
+        "GET /v1/unit-outlines",
+        "ok       ok     ok        ok",
+        query={"unit_id": IdOf("school")},
+    ),
+    Row(
         "POST /v1/schools",
         "ok       ok     403       403",
         {"code": Computed(_unique_school_code), "name": "新建职业学校", "parent_id": IdOf("city")},

@@ -4,11 +4,15 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
+from backend.campus.schemas import UnitOutlineOut, UnitOutlinesOut
+from backend.campus.unit_outlines import TOLERANCE_M, load_unit_outlines
 from backend.core.pagination import Cursor, Limit, Page
+from backend.core.web.conditional import NOT_MODIFIED, IfNoneMatch, not_modified_response, weak_etag
 from backend.core.web.problems import problem_responses
 from backend.org.divisions import Divisions
-from backend.org.queries import UnitSearch, find_units
+from backend.org.queries import UnitSearch, find_units, get_unit_in_subtree
 from backend.org.schemas import CountyIn, SchoolIn, UnitKind, UnitOut
 from backend.org.service import NewCounty, NewSchool, add_county, add_school
 from backend.org.tables import OrgUnit
@@ -39,6 +43,33 @@ async def list_units(
         search = UnitSearch(kind=kind, text=q, parent_id=parent_id)
         rows = await find_units(session, caller.actor, search, cursor_key(cursor), limit + 1)
     return build_page(rows, limit, _unit_out, lambda unit: unit.path)
+
+
+@router.get(
+    "/unit-outlines",
+    response_model=UnitOutlinesOut,
+    responses={**NOT_MODIFIED, **problem_responses(401, 403, 404, 422)},
+)
+async def list_unit_outlines(
+    caller: StaffCaller,
+    unit_id: Annotated[
+        UUID | None,
+        Query(description="某单位及其下级，默认为本单位 · this unit and those below; by default the own"),
+    ] = None,
+    kind: Annotated[UnitKind | None, Query(description="只列某类机构 · only of this kind")] = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """地图上的机构 · The units on a map: a point and a simplified outline from the approved sites."""
+    async with caller.transaction() as session:
+        path = caller.actor.org_path
+        if unit_id is not None:
+            path = (await get_unit_in_subtree(session, caller.actor, unit_id)).path
+        outlines = await load_unit_outlines(session, path, kind, caller.at)
+    items = [UnitOutlineOut.model_validate(each) for each in outlines]
+    body = UnitOutlinesOut(tolerance_m=TOLERANCE_M, items=items).model_dump_json()
+    tag = weak_etag(body)
+    unchanged = not_modified_response(tag, if_none_match)
+    return unchanged or Response(body, media_type="application/json", headers={"ETag": tag})
 
 
 @router.post("/schools", status_code=201, responses=problem_responses(400, 401, 403, 404, 409, 422))

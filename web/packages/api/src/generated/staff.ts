@@ -4018,6 +4018,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/unit-outlines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Unit Outlines
+         * @description 地图上的机构 · The units on a map: a point and a simplified outline from the approved sites.
+         */
+        get: operations["listUnitOutlines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/units": {
         parameters: {
             query?: never;
@@ -15103,6 +15123,104 @@ export interface components {
              * @example p410000.c410100.s4141000001
              */
             path: string;
+        };
+        /**
+         * UnitOutlineOut
+         * @description A unit on the map, in WGS-84. Both fields are null if no approved site of it or below it is in force.
+         *
+         *     The outline of a school is its ground; that of an authority is the convex hull of its schools' grounds, not the
+         *     administrative boundary. Internship sites are left out.
+         */
+        UnitOutlineOut: {
+            /**
+             * Centroid
+             * @description 经度、纬度：学校为场地内一点，主管部门为外包轮廓的中心 · longitude and latitude: of a school a point on its ground, of an authority the centre of the hull
+             * @example [
+             *       113.625,
+             *       34.755
+             *     ]
+             */
+            centroid: [
+                number,
+                number
+            ] | null;
+            /**
+             * Code
+             * @example 4141000001
+             */
+            code: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "province" | "city" | "county" | "school";
+            /**
+             * Name
+             * @example 郑州市第一职业学校
+             */
+            name: string;
+            /**
+             * Outline
+             * @description GeoJSON MultiPolygon
+             * @example {
+             *       "coordinates": [
+             *         [
+             *           [
+             *             [
+             *               113.62,
+             *               34.75
+             *             ],
+             *             [
+             *               113.63,
+             *               34.75
+             *             ],
+             *             [
+             *               113.63,
+             *               34.76
+             *             ],
+             *             [
+             *               113.62,
+             *               34.76
+             *             ],
+             *             [
+             *               113.62,
+             *               34.75
+             *             ]
+             *           ]
+             *         ]
+             *       ],
+             *       "type": "MultiPolygon"
+             *     }
+             */
+            outline: {
+                [key: string]: unknown;
+            } | null;
+            /** Parent Id */
+            parent_id: string | null;
+            /**
+             * Path
+             * @example p410000.c410100.s4141000001
+             */
+            path: string;
+        };
+        /**
+         * UnitOutlinesOut
+         * @description The units of a map, ordered by path.
+         */
+        UnitOutlinesOut: {
+            /** Items */
+            items: components["schemas"]["UnitOutlineOut"][];
+            /**
+             * Tolerance M
+             * @description 轮廓化简的最大偏差，米 · metres by which a simplified outline differs at most
+             * @example 11
+             */
+            tolerance_m: number;
         };
         /** Page[UnitOut] */
         UnitOutPage: {
@@ -28359,6 +28477,82 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["TermOut"];
+                };
+            };
+        };
+    };
+    listUnitOutlines: {
+        parameters: {
+            query?: {
+                /** @description 只列某类机构 · only of this kind */
+                kind?: ("province" | "city" | "county" | "school") | null;
+                /** @description 某单位及其下级，默认为本单位 · this unit and those below; by default the own */
+                unit_id?: string | null;
+            };
+            header?: {
+                /** @description 上次答复的 ETag；没有变化时答复 304 · the ETag of the previous answer */
+                "if-none-match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "tolerance_m": 11,
+                     *       "items": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "kind": "province",
+                     *           "code": "4141000001",
+                     *           "name": "郑州市第一职业学校",
+                     *           "parent_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "path": "p410000.c410100.s4141000001",
+                     *           "centroid": [
+                     *             113.625,
+                     *             34.755
+                     *           ],
+                     *           "outline": {
+                     *             "coordinates": [
+                     *               [
+                     *                 [
+                     *                   [
+                     *                     113.62,
+                     *                     34.75
+                     *                   ],
+                     *                   [
+                     *                     113.63,
+                     *                     34.75
+                     *                   ],
+                     *                   [
+                     *                     113.63,
+                     *                     34.76
+                     *                   ],
+                     *                   [
+                     *                     113.62,
+                     *                     34.76
+                     *                   ],
+                     *                   [
+                     *                     113.62,
+                     *                     34.75
+                     *                   ]
+                     *                 ]
+                     *               ]
+                     *             ],
+                     *             "type": "MultiPolygon"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UnitOutlinesOut"];
                 };
             };
         };

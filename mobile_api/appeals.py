@@ -27,6 +27,7 @@ from backend.appeal.schemas import (
 from backend.appeal.statements import mark_messages_read, post_message
 from backend.appeal.subjects import load_subject
 from backend.core.clock import legal_day
+from backend.core.listing.pages import PageRequest
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import problem_responses
 from backend.core.web.schema_types import Day
@@ -59,12 +60,10 @@ async def list_appeals(
 ) -> Page[AppealOut]:
     """与我有关的申诉（新的在前） · Appeals about me, filed by me or by the school; newest first."""
     search = AppealSearch(target=target, target_id=target_id)
-    before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
+    at = caller.at
     async with caller.transaction() as session:
-        rows = await load_appeals_page(session, caller.actor, search, caller.at, before, limit + 1)
-    shown, at = rows[:limit], caller.at
-    following = encode_cursor(str(shown[-1].filed.id)) if len(rows) > limit else None
-    return Page(items=[AppealOut.of(row, at) for row in shown], next_cursor=following)
+        page = await load_appeals_page(session, caller.actor, search, at, PageRequest(limit, cursor))
+    return page.render(lambda row: AppealOut.of(row, at))
 
 
 @router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
+from backend.core.listing.pages import PageRequest
+from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
 from backend.identity.devices.cool_down import record_cool_down_act
 from backend.identity.names import with_names
@@ -46,12 +47,9 @@ async def submit_reason_claim(caller: PhoneCaller, roll_call_id: UUID, body: Cla
 @with_names
 async def list_reason_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[ClaimOut]:
     """我提出的理由（新的在前） · My claims, newest first."""
-    before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
     async with caller.transaction() as session:
-        rows = await load_claims_page(session, caller.actor, ClaimSearch(), before, limit + 1)
-    shown = rows[:limit]
-    following = encode_cursor(str(shown[-1].claim.id)) if len(rows) > limit else None
-    return Page(items=[ClaimOut.of(view) for view in shown], next_cursor=following)
+        page = await load_claims_page(session, caller.actor, ClaimSearch(), PageRequest(limit, cursor))
+    return page.render(ClaimOut.of)
 
 
 @router.get("/reason-claims/{claim_id}", responses=problem_responses(401, 404, 422))

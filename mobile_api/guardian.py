@@ -12,12 +12,12 @@ from backend.appeal.queries import AppealSearch, load_appeal, load_appeals_page,
 from backend.appeal.schemas import AppealDetailOut, AppealMessageIn, AppealMessageOut, AppealOut
 from backend.appeal.statements import NewMessage
 from backend.appeal.subjects import load_subject
+from backend.core.listing.pages import PageRequest
 from backend.core.pagination import (
     Cursor,
     Limit,
     Page,
     decode_cursor,
-    decode_time_cursor,
     encode_cursor,
     parse_id,
 )
@@ -97,13 +97,10 @@ async def list_guarded_prompts(
     caller: GuardianCaller, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[PromptOut]:
     """提示（新的在前） · Prompts about the student, newest first."""
-    before = decode_time_cursor(cursor)
+    request = PageRequest(limit, cursor)
     async with caller.transaction() as session:
-        rows = await load_prompts_page(session, caller.actor, PromptSearch(), caller.at, before, limit + 1)
-    shown = rows[:limit]
-    last = shown[-1].prompt if len(rows) > limit else None
-    next_cursor = encode_cursor(last.raised_at.isoformat(), str(last.id)) if last else None
-    return Page(items=[PromptOut.of(row) for row in shown], next_cursor=next_cursor)
+        page = await load_prompts_page(session, caller.actor, PromptSearch(), caller.at, request)
+    return page.render(PromptOut.of)
 
 
 @router.get("/prompts/{prompt_id}", responses=problem_responses(401, 404, 422, 429))
@@ -131,12 +128,10 @@ async def list_guarded_appeals(
     caller: GuardianCaller, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[AppealOut]:
     """申诉（新的在前） · Appeals about the student, newest first."""
-    before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
+    at = caller.at
     async with caller.transaction() as session:
-        rows = await load_appeals_page(session, caller.actor, AppealSearch(), caller.at, before, limit + 1)
-    shown, at = rows[:limit], caller.at
-    following = encode_cursor(str(shown[-1].filed.id)) if len(rows) > limit else None
-    return Page(items=[AppealOut.of(row, at) for row in shown], next_cursor=following)
+        page = await load_appeals_page(session, caller.actor, AppealSearch(), at, PageRequest(limit, cursor))
+    return page.render(lambda row: AppealOut.of(row, at))
 
 
 @router.get("/appeals/{appeal_id}", responses=problem_responses(401, 404, 422, 429))

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
+from backend.core.listing.pages import PageRequest
+from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
 from backend.core.web.schema_types import Day
 from backend.identity.names import with_names
@@ -29,12 +30,11 @@ async def list_leave_requests(
     caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[LeaveOut]:
     """我的请假（新的在前） · My requests, newest first."""
-    before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
+    request = PageRequest(limit, cursor)
     async with caller.transaction() as session:
-        rows = await load_leaves_page(session, caller.actor, LeaveSearch(), caller.at, before, limit + 1)
-        items = await leaves_out(session, caller.app_context.keys, rows[:limit], caller.at)
-    next_cursor = encode_cursor(str(items[-1].id)) if len(rows) > limit else None
-    return Page(items=items, next_cursor=next_cursor)
+        page = await load_leaves_page(session, caller.actor, LeaveSearch(), caller.at, request)
+        items = await leaves_out(session, caller.app_context.keys, page.rows, caller.at)
+    return Page(items=items, next_cursor=page.next_cursor)
 
 
 @router.post("/leave-requests", status_code=201, responses=problem_responses(401, 403, 409, 422))

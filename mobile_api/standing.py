@@ -4,7 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.listing.pages import PageRequest
+from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
 from backend.identity.devices.cool_down import record_cool_down_act
 from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
@@ -37,13 +38,10 @@ async def list_terms(caller: PhoneCaller) -> list[TermHistoryOut]:
 @router.get("/me/prompts", responses=problem_responses(401, 403, 422))
 async def list_prompts(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[PromptOut]:
     """我的提示（新的在前） · Prompts about me, newest first."""
-    before = decode_time_cursor(cursor)
+    request = PageRequest(limit, cursor)
     async with caller.transaction() as session:
-        rows = await load_prompts_page(session, caller.actor, PromptSearch(), caller.at, before, limit + 1)
-    shown = rows[:limit]
-    last = shown[-1].prompt if len(rows) > limit else None
-    next_cursor = encode_cursor(last.raised_at.isoformat(), str(last.id)) if last else None
-    return Page(items=[PromptOut.of(row) for row in shown], next_cursor=next_cursor)
+        page = await load_prompts_page(session, caller.actor, PromptSearch(), caller.at, request)
+    return page.render(PromptOut.of)
 
 
 @router.get("/me/prompts/{prompt_id}", responses=problem_responses(401, 403, 404, 422))

@@ -24,7 +24,10 @@ from backend.aid.tables import (
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.org.paths import division_of
+from backend.org.queries import is_of_schools, load_school_scope
 from backend.org.tables import OrgUnit
 from backend.people.queries import classes_of_counselor
 from backend.people.tables import Student
@@ -55,6 +58,12 @@ class ApplicationSearch:
     term_code: str | None = None
     class_id: UUID | None = None
     school_id: UUID | None = None
+    unit_id: UUID | None = None
+
+
+ApplicationSort = Literal["filed_at", "-filed_at"]
+APPLICATION_SORTS = ListSorts(AidApplication.id, {"filed_at": AidApplication.id}, default="-filed_at")
+"""An id begins with the time."""
 
 
 def _select_applications() -> Select[*tuple[Any, ...]]:
@@ -80,11 +89,12 @@ async def load_application(session: AsyncSession, actor: Actor, application_id: 
 
 
 async def list_applications(
-    session: AsyncSession, actor: Actor, search: ApplicationSearch, before: UUID | None, limit: int
-) -> Sequence[ApplicationView]:
-    """Return at most `limit` applications, newest first, with ids below `before`."""
+    session: AsyncSession, actor: Actor, search: ApplicationSearch, request: PageRequest
+) -> ListPage[ApplicationView]:
+    """A page of the applications. Raises `NotFound` for a unit of others."""
     require_aid_role(actor)
-    page = _select_applications().order_by(AidApplication.id.desc()).limit(limit)
+    schools = await load_school_scope(session, actor, search.unit_id)
+    page = _select_applications().where(is_of_schools(AidApplication.school_id, schools))
     if search.state == "pending":
         page = page.where(AidDecision.application_id.is_(None))
     elif search.state is not None:
@@ -96,9 +106,8 @@ async def list_applications(
     if search.class_id is not None:
         in_class = select(Student.id).where(Student.class_id == search.class_id)
         page = page.where(AidApplication.student_id.in_(in_class))
-    if before is not None:
-        page = page.where(AidApplication.id < before)
-    return [ApplicationView(*row) for row in await session.execute(page)]
+    found = await load_page(session, page, APPLICATION_SORTS, request)
+    return found.with_rows([ApplicationView(*row) for row in found.rows])
 
 
 # --- one student ---

@@ -6,11 +6,11 @@ appeal that does not exist and one that is not visible give the same answer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, DateTime, Select, and_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.appeal.policy import AppealPolicy
@@ -19,7 +19,10 @@ from backend.appeal.tables import AppealCase, AppealDue, AppealMessage, AppealMe
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.org.calendar_years import get_working_calendar
+from backend.org.queries import is_of_schools, load_school_scope
 from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachmentView, load_attachments
 from backend.people.tables import GuardianLink
@@ -127,15 +130,27 @@ class AppealSearch:
     state: AppealState | None = None
     overdue: bool = False
     student_id: UUID | None = None
+    unit_id: UUID | None = None
     target: Target | None = None
     target_id: str | None = None
 
 
+_NOT_DUE = literal(datetime(9000, 1, 1, tzinfo=UTC), DateTime(timezone=True))
+AppealSort = Literal["filed_at", "-filed_at", "due_at", "-due_at"]
+APPEAL_SORTS = ListSorts(
+    AppealFiled.id,
+    {"filed_at": AppealFiled.id, "due_at": func.coalesce(AppealDue.due_at, _NOT_DUE)},
+    default="-filed_at",
+)
+"""An id begins with the time. Appeals without a computed deadline count as due last."""
+
+
 async def load_appeals_page(
-    session: AsyncSession, actor: Actor, search: AppealSearch, at: datetime, before: UUID | None, limit: int
-) -> Sequence[AppealView]:
-    """At most `limit` readable appeals, newest first, older than the id `before`."""
-    page = _select_readable_appeals(actor).order_by(AppealFiled.id.desc()).limit(limit)
+    session: AsyncSession, actor: Actor, search: AppealSearch, at: datetime, request: PageRequest
+) -> ListPage[AppealView]:
+    """A page of the readable appeals. Raises `NotFound` for a unit of others."""
+    schools = await load_school_scope(session, actor, search.unit_id)
+    page = _select_readable_appeals(actor).where(is_of_schools(AppealFiled.school_id, schools))
     if search.to_decide:
         page = page.where(AppealCase.unit_id == actor.org_id, IS_OPEN)
     if search.filed_by_school:
@@ -150,9 +165,8 @@ async def load_appeals_page(
         page = page.where(AppealFiled.target == search.target)
     if search.target_id is not None:
         page = page.where(AppealFiled.target_id == search.target_id)
-    if before is not None:
-        page = page.where(AppealFiled.id < before)
-    return [AppealView(*row) for row in await session.execute(page)]
+    found = await load_page(session, page, APPEAL_SORTS, request)
+    return found.with_rows([AppealView(*row) for row in found.rows])
 
 
 def _select_readable_appeals(actor: Actor) -> Select[*tuple[Any, ...]]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import Select, exists, func, or_, select
@@ -11,7 +12,12 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.campus.tables import CampusSite, SiteDecision, SiteVersion
+from backend.core.actor import Actor
 from backend.core.errors import NotFound
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts, by_name
+from backend.org.queries import is_of_schools, load_school_scope
+from backend.org.tables import OrgUnit
 
 
 def effective_versions(
@@ -78,15 +84,32 @@ class SiteSearch:
 
     school_id: UUID | None = None
     status: str | None = None
+    unit_id: UUID | None = None
+    text: str | None = None
+    """Part of the name of the site or of its school."""
+
+
+SiteSort = Literal["created_at", "-created_at", "name", "-name", "school_name", "-school_name"]
+SITE_SORTS = ListSorts(
+    CampusSite.id,
+    {"created_at": CampusSite.id, "name": by_name(CampusSite.name), "school_name": by_name(OrgUnit.name)},
+    default="created_at",
+)
 
 
 async def load_site_page(
-    session: AsyncSession, search: SiteSearch, at: datetime, after: UUID | None, limit: int
-) -> Sequence[SiteView]:
-    """At most `limit` sites of the scope after the id `after`."""
-    page = select(CampusSite).order_by(CampusSite.id).limit(limit)
-    if after is not None:
-        page = page.where(CampusSite.id > after)
+    session: AsyncSession, actor: Actor, search: SiteSearch, at: datetime, request: PageRequest
+) -> ListPage[SiteView]:
+    """A page of the sites of the scope. Raises `NotFound` for a unit of others."""
+    schools = await load_school_scope(session, actor, search.unit_id)
+    page = (
+        select(CampusSite)
+        .join(OrgUnit, OrgUnit.id == CampusSite.school_id)
+        .where(is_of_schools(CampusSite.school_id, schools))
+    )
+    if search.text is not None:
+        in_site = CampusSite.name.contains(search.text, autoescape=True)
+        page = page.where(or_(in_site, OrgUnit.name.contains(search.text, autoescape=True)))
     if search.school_id is not None:
         page = page.where(CampusSite.school_id == search.school_id)
     if search.status is not None:
@@ -95,8 +118,8 @@ async def load_site_page(
         page = page.where(
             has_one.select_from(SiteVersion.__table__.outerjoin(SiteDecision.__table__)).correlate(CampusSite)
         )
-    sites = (await session.scalars(page)).all()
-    return await _build_views(session, sites, at)
+    found = await load_page(session, page, SITE_SORTS, request)
+    return found.with_rows(await _build_views(session, [site for (site,) in found.rows], at))
 
 
 async def _build_views(

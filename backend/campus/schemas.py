@@ -218,6 +218,22 @@ class SiteDetailOut(SiteSummary):
     versions: list[VersionDetailOut]
 
 
+class SchoolOut(BaseModel):
+    """A school with its superior unit, the students on its roll, its classes and its sites in force."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    code: str = Field(examples=["4141000001"])
+    name: str = Field(examples=["郑州市第一职业学校"])
+    path: str = Field(examples=["p410000.c410100.s4141000001"])
+    parent_id: UUID
+    parent_name: str = Field(examples=["郑州市"])
+    classes: int = Field(examples=[50])
+    students: int = Field(examples=[2400])
+    sites: int = Field(description="现行有效的办学地址数 · sites in force", examples=[1])
+
+
 class UnitOutlineOut(UnitOut):
     """A unit on the map, in WGS-84. Both fields are null if no approved site of it or below it is in force.
 

@@ -21,7 +21,7 @@ MAX_PAGE = 200
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="每页条数 · items per page")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=400, description="上一页返回的 next_cursor · the next_cursor of the previous page"),
+    Query(max_length=1500, description="上一页返回的 next_cursor · the next_cursor of the previous page"),
 ]
 
 
@@ -51,7 +51,7 @@ async def count_ids(session: AsyncSession, ids: Select[UUID]) -> int:
 
 def encode_cursor(*keys: str) -> str:
     """The cursor of the page after the row with these sort keys."""
-    return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps(keys, ensure_ascii=False).encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, parts: int) -> list[str]:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound
+from backend.core.listing.pages import PageRequest
 from backend.core.pagination import MAX_PAGE
 from backend.org.errors import TermNotSet
 from backend.org.tables import OrgUnit
@@ -64,8 +65,8 @@ async def load_misses(session: AsyncSession, actor: Actor, at: datetime) -> Sequ
     views = await load_student_roll_calls(session, actor.student_id, at, None, MAX_PAGE)
     missed = [view for view in views if view.roll_call.term_code == term.code and _is_miss(view)]
     positions = await load_positions(session, [actor.student_id])
-    claims = await load_claims_page(session, actor, ClaimSearch(), None, MAX_PAGE)
-    newest_last = reversed(claims)
+    claims = await load_claims_page(session, actor, ClaimSearch(), PageRequest(MAX_PAGE))
+    newest_last = reversed(claims.rows)
     states = {view.claim.roll_call_id: view.state for view in newest_last}
     return [
         Miss(

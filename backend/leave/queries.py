@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import (
@@ -26,6 +26,8 @@ from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.database import equals_any
 from backend.core.errors import NotFound
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.identity.recipients import responsible_counselor_ids
 from backend.leave import rules
 from backend.leave.policy import leave_policy
@@ -39,6 +41,7 @@ from backend.leave.tables import (
     LeaveStandInEnded,
 )
 from backend.org.calendar_years import get_working_calendar
+from backend.org.queries import is_of_schools, load_school_scope
 from backend.org.tables import OrgUnit
 from backend.org.terms import TermView, get_term
 from backend.people.queries import classes_of_counselor
@@ -153,6 +156,12 @@ class LeaveSearch:
     student_id: UUID | None = None
 
 
+LeaveSort = Literal["filed_at", "-filed_at", "starts_at", "-starts_at"]
+LEAVE_SORTS = ListSorts(
+    LeaveRequest.id, {"filed_at": LeaveRequest.id, "starts_at": LeaveRequest.starts_at}, default="-filed_at"
+)
+"""An id begins with the time."""
+
 _STATE_CONDITIONS: dict[LeaveState, ColumnElement[bool]] = {
     LeaveState.CANCELLED: LeaveCancellation.leave_id.is_not(None),
     LeaveState.REFUSED: and_(LeaveCancellation.leave_id.is_(None), LeaveDecision.outcome == "declined"),
@@ -187,20 +196,19 @@ async def load_leaves_page(
     actor: Actor,
     search: LeaveSearch,
     at: datetime,
-    before: UUID | None,
-    limit: int,
-) -> Sequence[Leave]:
-    """At most `limit` visible requests, newest first, with ids below `before`."""
-    page = _select_visible_leaves(actor, at).order_by(LeaveRequest.id.desc()).limit(limit)
+    request: PageRequest,
+) -> ListPage[Leave]:
+    """A page of the visible requests."""
+    schools = await load_school_scope(session, actor)
+    page = _select_visible_leaves(actor, at).where(is_of_schools(LeaveRequest.school_id, schools))
     if search.state is not None:
         page = page.where(_STATE_CONDITIONS[search.state])
     if search.class_id is not None:
         page = page.where(Student.class_id == search.class_id)
     if search.student_id is not None:
         page = page.where(LeaveRequest.student_id == search.student_id)
-    if before is not None:
-        page = page.where(LeaveRequest.id < before)
-    return [Leave(*row) for row in await session.execute(page)]
+    found = await load_page(session, page, LEAVE_SORTS, request)
+    return found.with_rows([Leave(*row) for row in found.rows])
 
 
 async def require_student_access(session: AsyncSession, actor: Actor, student_id: UUID, at: datetime) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, cast, or_, select
+from sqlalchemy import ColumnElement, Select, cast, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from backend.core.actor import Actor
+from backend.core.database import equals_any
 from backend.core.errors import NotFound
 from backend.core.ltree import Ltree
 from backend.core.pagination import CursorInvalid
@@ -44,6 +46,30 @@ async def get_unit_in_subtree(session: AsyncSession, actor: Actor, unit_id: UUID
     if unit is None:
         raise NotFound
     return unit
+
+
+async def load_school_scope(
+    session: AsyncSession, actor: Actor, unit_id: UUID | None = None
+) -> Sequence[UUID] | None:
+    """The schools whose rows a list shows: those of the actor's unit, or of a unit below it. None stands for all schools.
+
+    Row-level security hides the others anyway, but only a condition on the column finds the rows by an index. Raises
+    `NotFound` for a unit that is neither the actor's own nor below it.
+    """
+    if unit_id is None:
+        if actor.school_id is not None:
+            return [actor.school_id]
+        if actor.role == "province":
+            return None
+    path = actor.org_path if unit_id is None else (await get_unit_in_subtree(session, actor, unit_id)).path
+    return (await session.scalars(schools_below(path))).all()
+
+
+def is_of_schools(
+    school_id: InstrumentedAttribute[UUID], schools: Sequence[UUID] | None
+) -> ColumnElement[bool]:
+    """SQL condition: the row belongs to one of the schools; true for None."""
+    return true() if schools is None else equals_any(school_id, schools)
 
 
 async def list_superiors(session: AsyncSession, school_id: UUID) -> Sequence[OrgUnit]:

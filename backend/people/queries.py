@@ -3,9 +3,9 @@
 Row-level security hides other schools; the queries here also limit a counselor to their own classes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, false, func, or_, select, true
@@ -14,7 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.keys import KeyRing
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts, by_name
 from backend.core.match_keys import id_key, name_key
+from backend.org.queries import is_of_schools, load_school_scope
 from backend.people.identifiers import mask
 from backend.people.tables import ClassCounselor, Counselor, SchoolClass, Student
 
@@ -80,10 +83,25 @@ class ClassRow:
     counselor: Counselor | None
 
 
+@dataclass(frozen=True, slots=True)
+class ClassSearch:
+    """A filter on classes. `text` is part of a name, `unit_id` the own unit or one below it."""
+
+    school_id: UUID | None = None
+    unit_id: UUID | None = None
+    text: str | None = None
+
+
+ClassSort = Literal["name", "-name", "created_at", "-created_at"]
+CLASS_SORTS = ListSorts(
+    SchoolClass.id, {"created_at": SchoolClass.id, "name": by_name(SchoolClass.name)}, default="created_at"
+)
+
+
 async def load_class_page(
-    session: AsyncSession, actor: Actor, school_id: UUID | None, after: UUID | None, limit: int
-) -> Sequence[ClassRow]:
-    """At most `limit` classes after the id `after`, optionally of one school."""
+    session: AsyncSession, actor: Actor, search: ClassSearch, request: PageRequest
+) -> ListPage[ClassRow]:
+    """A page of classes. Raises `NotFound` for a unit of others."""
     students = select(func.count()).where(Student.class_id == SchoolClass.id).scalar_subquery()
     page = (
         select(SchoolClass, students, Counselor)
@@ -91,15 +109,17 @@ async def load_class_page(
             ClassCounselor, (ClassCounselor.class_id == SchoolClass.id) & ClassCounselor.until.is_(None)
         )
         .outerjoin(Counselor, Counselor.id == ClassCounselor.counselor_id)
-        .where(_visible_classes(actor, SchoolClass.id.expression))
-        .order_by(SchoolClass.id)
-        .limit(limit)
+        .where(
+            _visible_classes(actor, SchoolClass.id.expression),
+            is_of_schools(SchoolClass.school_id, await load_school_scope(session, actor, search.unit_id)),
+        )
     )
-    if school_id is not None:
-        page = page.where(SchoolClass.school_id == school_id)
-    if after is not None:
-        page = page.where(SchoolClass.id > after)
-    return [ClassRow(*row) for row in await session.execute(page)]
+    if search.school_id is not None:
+        page = page.where(SchoolClass.school_id == search.school_id)
+    if search.text is not None:
+        page = page.where(SchoolClass.name.contains(search.text, autoescape=True))
+    found = await load_page(session, page, CLASS_SORTS, request)
+    return found.with_rows([ClassRow(*row) for row in found.rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +129,12 @@ class StudentSearch:
     school_id: UUID | None = None
     class_id: UUID | None = None
     text: str | None = None
+    unit_id: UUID | None = None
+    """The own unit or one below it."""
+
+
+StudentSort = Literal["name", "-name"]
+STUDENT_SORTS = ListSorts(Student.id, {"name": by_name(Student.name)}, default="name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +164,19 @@ async def load_student_page(
     actor: Actor,
     keys: KeyRing,
     search: StudentSearch,
-    after: UUID | None,
-    limit: int,
-) -> Sequence[StudentRow]:
-    """At most `limit` students after the id `after`."""
-    page = _select_students(actor).order_by(Student.id).limit(limit)
+    request: PageRequest,
+) -> ListPage[StudentRow]:
+    """A page of students. Raises `NotFound` for a unit of others."""
+    schools = await load_school_scope(session, actor, search.unit_id)
+    page = _select_students(actor).where(is_of_schools(Student.school_id, schools))
     if search.school_id is not None:
         page = page.where(Student.school_id == search.school_id)
     if search.class_id is not None:
         page = page.where(Student.class_id == search.class_id)
     if search.text is not None:
         page = page.where(matches_search(search.text, keys))
-    if after is not None:
-        page = page.where(Student.id > after)
-    return [_student_row(student, name, keys) for student, name in await session.execute(page)]
+    found = await load_page(session, page, STUDENT_SORTS, request)
+    return found.with_rows([_student_row(student, name, keys) for student, name in found.rows])
 
 
 async def load_student(session: AsyncSession, actor: Actor, keys: KeyRing, student_id: UUID) -> StudentRow:

@@ -76,6 +76,8 @@ class Student(Base):
             "uq_student_enrolled", "id_number_index", unique=True, postgresql_where=text(ENROLLED_CONDITION)
         ),
         Index("ix_student_class", "class_id"),
+        Index("ix_student_enrolled_school", "school_id", "id", postgresql_where=text(ENROLLED_CONDITION)),
+        Index("ix_student_name", "name", "id"),  # in the collation of `by_name`, see the migration
         CheckConstraint("study_form IN ('full_time', 'part_time')", name="study_form"),
         CheckConstraint(
             "(student_number_sealed IS NULL) = (student_number_index IS NULL)", name="student_number"

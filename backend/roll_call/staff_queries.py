@@ -1,14 +1,18 @@
 """What staff see of roll calls: the list, what happened to them, and overdue registration checks."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from backend.core.actor import Actor
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts, by_name
 from backend.org.queries import is_in_subtree
 from backend.org.tables import OrgUnit
 from backend.roll_call import rules
@@ -22,11 +26,32 @@ def _is_visible(actor: Actor, at: datetime) -> ColumnElement[bool]:
     return or_(RollCall.notify_at <= at, launched_below)
 
 
+@dataclass(frozen=True, slots=True)
+class RollCallSearch:
+    """Filters of the list; None does not filter. `text` is part of the title, `launcher_id` the launching unit."""
+
+    text: str | None = None
+    kind: str | None = None
+    launcher_id: UUID | None = None
+
+
+RollCallSort = Literal["opens_at", "-opens_at", "title", "-title"]
+ROLL_CALL_SORTS = ListSorts(
+    RollCall.id, {"opens_at": RollCall.opens_at, "title": by_name(RollCall.title)}, default="-opens_at"
+)
+
+
 async def load_roll_calls_page(
-    session: AsyncSession, actor: Actor, at: datetime, after: tuple[datetime, UUID] | None, limit: int
-) -> Sequence[RollCall]:
-    """A page of the roll calls that the caller may see, newest first."""
+    session: AsyncSession, actor: Actor, search: RollCallSearch, at: datetime, request: PageRequest
+) -> ListPage[RollCall]:
+    """A page of the roll calls that the caller may see."""
     statement = select(RollCall).where(_is_visible(actor, at))
+    if search.text is not None:
+        statement = statement.where(RollCall.title.contains(search.text, autoescape=True))
+    if search.kind is not None:
+        statement = statement.where(RollCall.kind == search.kind)
+    if search.launcher_id is not None:
+        statement = statement.where(RollCall.launcher_id == search.launcher_id)
     counselor_classes = select_counselor_classes(actor)
     if counselor_classes is not None:
         has_own_class = exists().where(
@@ -36,11 +61,8 @@ async def load_roll_calls_page(
             RollCallClass.class_id.in_(counselor_classes),
         )
         statement = statement.where(has_own_class)
-    if after is not None:
-        statement = statement.where(tuple_(RollCall.opens_at, RollCall.id) < after)
-    newest_first = statement.order_by(RollCall.opens_at.desc(), RollCall.id.desc())
-    rows = await session.scalars(newest_first.limit(limit))
-    return rows.all()
+    found = await load_page(session, statement, ROLL_CALL_SORTS, request)
+    return found.with_rows([roll_call for (roll_call,) in found.rows])
 
 
 async def load_steps(

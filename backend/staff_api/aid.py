@@ -40,6 +40,7 @@ from backend.aid.filings import (
 from backend.aid.payments import PaymentLine, record_payments, require_payment_recorder
 from backend.aid.queries import (
     ApplicationSearch,
+    ApplicationSort,
     ApplicationState,
     BalanceSearch,
     get_application,
@@ -49,6 +50,7 @@ from backend.aid.queries import (
 )
 from backend.aid.schemas import BalanceOut, PaymentsIn, PaymentsOut, StudentAidOut
 from backend.core.clock import legal_day
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import problem_response, problem_responses
 from backend.core.web.request_checks import refuse_form
@@ -60,7 +62,7 @@ from backend.exchange.roster.schemas import FindingOut
 from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.organisation.rosters import BINARY_BODY, MAX_FINDINGS, DryRun, FileName
-from backend.staff_api.pagination import build_page, cursor_id
+from backend.staff_api.pagination import UnitFilter, build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["资助 · aid"])
 
@@ -82,7 +84,7 @@ async def submit_aid_applications(caller: StaffCaller, body: AidApplicationsIn) 
     return AidApplicationsOut.from_result(result)
 
 
-@router.get("/aid-applications", responses=problem_responses(401, 403, 422))
+@router.get("/aid-applications", responses=problem_responses(401, 403, 404, 422))
 @with_names
 async def list_aid_applications(
     caller: StaffCaller,
@@ -90,14 +92,18 @@ async def list_aid_applications(
     term_code: TermCode = None,
     class_id: UUID | None = None,
     school_id: UUID | None = None,
+    unit_id: UnitFilter = None,
+    sort: ApplicationSort = "-filed_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[AidApplicationOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[AidApplicationOut]:
     """资助申请（新的在前） · Applications, newest first."""
-    search = ApplicationSearch(state, term_code, class_id, school_id)
+    search = ApplicationSearch(state, term_code, class_id, school_id, unit_id)
     async with caller.transaction() as session:
-        rows = await list_applications(session, caller.actor, search, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, AidApplicationOut.from_view, lambda row: row.application.id)
+        page = await list_applications(session, caller.actor, search, PageRequest(limit, cursor, sort, total))
+    return page.render_counted(AidApplicationOut.from_view)
 
 
 @router.get("/aid-applications/{application_id}", responses=problem_responses(401, 403, 404, 422))

@@ -10,6 +10,7 @@ from backend.appeal.filing import FileAppeal, appeal_to_next_level, file_appeal,
 from backend.appeal.gaokao import load_eligibility
 from backend.appeal.queries import (
     AppealSearch,
+    AppealSort,
     load_appeal,
     load_appeals_page,
     load_dates,
@@ -30,6 +31,7 @@ from backend.appeal.schemas import (
 from backend.appeal.statements import mark_messages_read, post_message
 from backend.appeal.subjects import load_subject
 from backend.core.clock import legal_day
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
 from backend.core.web.schema_types import Day
@@ -37,12 +39,12 @@ from backend.identity.names import with_names
 from backend.leave.queries import require_student_access
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import build_page, cursor_id
+from backend.staff_api.pagination import UnitFilter, build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["申诉 · appeals"])
 
 
-@router.get("/appeals", responses=problem_responses(401, 403, 422))
+@router.get("/appeals", responses=problem_responses(401, 403, 404, 422))
 @with_names
 async def list_appeals(
     caller: StaffCaller,
@@ -54,15 +56,20 @@ async def list_appeals(
     state: AppealState | None = None,
     overdue: Annotated[bool, Query(description="逾期未决定的 · open appeals past their deadline")] = False,
     student_id: UUID | None = None,
+    unit_id: UnitFilter = None,
+    sort: AppealSort = "-filed_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[AppealOut]:
+    total: WithTotal = False,
+) -> CountedPage[AppealOut]:
     """申诉列表（新的在前） · Appeals of the own school or of the schools below; newest first."""
-    search = AppealSearch(to_decide, filed_by_school, state, overdue, student_id)
+    search = AppealSearch(to_decide, filed_by_school, state, overdue, student_id, unit_id)
     async with caller.transaction() as session:
-        rows = await load_appeals_page(session, caller.actor, search, caller.at, cursor_id(cursor), limit + 1)
+        page = await load_appeals_page(
+            session, caller.actor, search, caller.at, PageRequest(limit, cursor, sort, total)
+        )
     at = caller.at
-    return build_page(rows, limit, lambda row: AppealOut.of(row, at), lambda row: row.filed.id)
+    return page.render_counted(lambda row: AppealOut.of(row, at))
 
 
 @router.post("/appeals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))

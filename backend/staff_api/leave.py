@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy import select
 
 from backend.core.errors import NotPermitted
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
 from backend.core.pagination import Cursor, Limit, Page, encode_cursor
 from backend.core.web.problems import problem_responses
 from backend.core.web.schema_types import Day
@@ -14,6 +15,7 @@ from backend.identity.names import with_names
 from backend.leave.queries import (
     ExemptionCriteria,
     LeaveSearch,
+    LeaveSort,
     load_late_leave_page,
     load_leave,
     load_leave_balance,
@@ -50,16 +52,21 @@ async def list_leave_requests(
     state: LeaveState | None = None,
     class_id: UUID | None = None,
     student_id: UUID | None = None,
+    sort: LeaveSort = "-filed_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[LeaveOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[LeaveOut]:
     """请假申请（新的在前） · Requests of the counselor's classes or the registrar's school, newest first."""
     _require_school_staff(caller)
     search = LeaveSearch(state, class_id, student_id)
     async with caller.transaction() as session:
-        rows = await load_leaves_page(session, caller.actor, search, caller.at, cursor_id(cursor), limit + 1)
-        items = await leaves_out(session, caller.app_context.keys, rows, caller.at)
-    return build_page(items, limit, lambda item: item, lambda item: item.id)
+        page = await load_leaves_page(
+            session, caller.actor, search, caller.at, PageRequest(limit, cursor, sort, total)
+        )
+        items = await leaves_out(session, caller.app_context.keys, page.rows, caller.at)
+    return page.with_rows(items).render_counted(lambda item: item)
 
 
 def _require_school_staff(caller: StaffCaller) -> None:

@@ -22,6 +22,14 @@ SearchText = Annotated[
     ),
 ]
 
+UnitFilter = Annotated[
+    UUID | None,
+    Query(
+        description="只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or"
+        " one below"
+    ),
+]
+
 
 def cursor_key(cursor: str | None) -> str | None:
     """The sort key in a cursor."""

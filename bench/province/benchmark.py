@@ -35,6 +35,7 @@ from sqlalchemy import func, select, text
 
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
+from backend.core.listing.pages import PageRequest
 from backend.core.process.gc_tuning import freeze_startup_objects
 from backend.core.tenancy import Scope
 from backend.devstack.services import Stack
@@ -242,7 +243,7 @@ async def measure_reads(app_context: AppContext, roll_call: RollCall) -> list[La
 
     async def prompts(actor: Actor) -> None:
         async with app_context.database.transaction(actor.scope) as session:
-            await load_prompts_page(session, actor, PromptSearch(open_only=True), SETTLED_AT, None, 51)
+            await load_prompts_page(session, actor, PromptSearch(open_only=True), SETTLED_AT, PageRequest(51))
 
     totals_cache = TotalsCache(app_context)
 

@@ -25,6 +25,7 @@ from backend.appeal.tables import AppealImpartiality
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
+from backend.core.listing.pages import PageRequest
 from backend.identity.tables import Account
 from backend.org.calendar import official_calendar
 from backend.roll_call.outcomes import find_current_outcome
@@ -376,7 +377,7 @@ async def load_views(appeals: AppealScenario) -> list[AppealView]:
     async with appeals.standing_scenario.transaction(appeals.province) as session:
         at = appeals.standing_scenario.at
         search = AppealSearch(student_id=appeals.standing_scenario.pupil.id)
-        return list(await load_appeals_page(session, appeals.province, search, at, None, 10))
+        return list((await load_appeals_page(session, appeals.province, search, at, PageRequest(10))).rows)
 
 
 @pytest.fixture

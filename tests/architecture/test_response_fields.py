@@ -64,6 +64,7 @@ OPEN_FIELDS = {
         "PreviewSchoolOut.code",
         "TermOut.code",
         "ResetOut.activation_code",
+        "SchoolOut.code",
         "UnitOut.code",
         "UnitOutlineOut.code",
     },

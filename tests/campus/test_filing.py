@@ -19,6 +19,7 @@ from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.core.listing.pages import PageRequest
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
 from backend.org.queries import schools_below
@@ -340,9 +341,14 @@ async def test_sites_are_listed_by_status_and_a_student_sees_none(
         await file_new_site(database, world.school),
     )
     await decide(database, bureau_account(world.city), approved)
-    async with database.transaction(bureau_account(world.city).scope) as session:
+    bureau = bureau_account(world.city)
+    async with database.transaction(bureau.scope) as session:
         pages = {
-            status: await load_site_page(session, SiteSearch(world.school.id, status), now(), None, 200)
+            status: (
+                await load_site_page(
+                    session, bureau, SiteSearch(world.school.id, status), now(), PageRequest(200)
+                )
+            ).rows
             for status in ("filed", "approved", None)
         }
     sites = {status: {view.site.id for view in views} for status, views in pages.items()}
@@ -351,7 +357,7 @@ async def test_sites_are_listed_by_status_and_a_student_sees_none(
     assert sites["filed"] | sites["approved"] <= sites[None]
     student = student_account(world.school, world.school.students[0])
     async with database.transaction(student.scope) as session:
-        assert await load_site_page(session, SiteSearch(), now(), None, 200) == []
+        assert (await load_site_page(session, student, SiteSearch(), now(), PageRequest(200))).rows == []
 
 
 async def test_filings_and_decisions_are_audited(database: Database, world: SampleProvince) -> None:

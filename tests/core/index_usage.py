@@ -278,11 +278,11 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "portrait WHERE student_id = $1 ORDER BY submitted_at DESC LIMIT 1",
     ),
     "ix_prompt_raised_at": (
-        "backend.standing.prompts.queries:_select_page_ids",
+        "backend.standing.prompts.queries:load_prompts_page",
         "prompt WHERE (raised_at, id) < ($1, $2) ORDER BY raised_at DESC, id DESC LIMIT 51",
     ),
     "ix_prompt_school": (
-        "backend.standing.prompts.queries:_select_page_ids",
+        "backend.standing.prompts.queries:_select_ids",
         "prompt WHERE school_id = $1 ORDER BY raised_at DESC LIMIT 51",
     ),
     "ix_prompt_student": (
@@ -403,6 +403,17 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "standing_warning WHERE student_id = ANY ($1) ORDER BY at",
     ),
     "ix_student_class": ("backend.people.queries:load_class_page", "student WHERE class_id = $1"),
+    "ix_student_enrolled_school": (
+        "backend.campus.schools:load_school_page",
+        (
+            "student WHERE school_id = ANY ($1)"
+            " AND standing NOT IN ('03', '07', '08', '09', '10', '11', '14', '99') GROUP BY school_id"
+        ),
+    ),
+    "ix_student_name": (
+        "backend.people.queries:load_student_page",
+        'student ORDER BY name COLLATE "zh-x-icu", id LIMIT 51',
+    ),
     "ix_student_id_number_index": (
         "backend.people.queries:matches_search",
         "student WHERE id_number_index = $1",

@@ -12,6 +12,7 @@ from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
+from backend.core.listing.pages import PageRequest
 from backend.core.tenancy import Scope
 from backend.exchange.roster.importer import ImportReport, RosterImport, import_roster
 from backend.exchange.roster.issues import RowIssue
@@ -177,9 +178,9 @@ async def test_student_is_found_by_any_spelling_of_name_and_number(
             f"g{number}",
         ):
             search = StudentSearch(text=text)
-            found = await load_student_page(session, actor, app_context.keys, search, None, 10)
+            found = (await load_student_page(session, actor, app_context.keys, search, PageRequest(10))).rows
             assert [row.name for row in found] == ["阿卜杜拉•买买提"], text
         search = StudentSearch(text="\u200b")
-        assert await load_student_page(session, actor, app_context.keys, search, None, 10) == []
+        assert (await load_student_page(session, actor, app_context.keys, search, PageRequest(10))).rows == []
         [student] = await session.scalars(select(Student).where(Student.name == "阿卜杜拉•买买提"))
         assert decrypt_id_number(student, app_context.keys) == number

@@ -13,6 +13,7 @@ from backend.core.actor import Actor
 from backend.core.database import Database
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.core.listing.pages import PageRequest
 from backend.core.tables import AuditEntry
 from backend.leave.errors import (
     LeaveAlreadyDecided,
@@ -278,10 +279,14 @@ async def test_list_filters_by_the_state_of_the_rules(scenario: LeaveScenario) -
     registrar = scenario.roll_call_scenario.registrar
     async with scenario.transaction(registrar) as session:
         for state, leave in made.items():
-            page = await load_leaves_page(session, registrar, LeaveSearch(state), scenario.at, None, 50)
+            page = (
+                await load_leaves_page(session, registrar, LeaveSearch(state), scenario.at, PageRequest(50))
+            ).rows
             assert [row.request.id for row in page] == [leave.request.id]
             assert page[0].state(scenario.at) is state
-        everything = await load_leaves_page(session, registrar, LeaveSearch(), scenario.at, None, 50)
+        everything = (
+            await load_leaves_page(session, registrar, LeaveSearch(), scenario.at, PageRequest(50))
+        ).rows
     assert len(everything) == len(made)
 
 

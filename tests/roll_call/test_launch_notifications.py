@@ -7,11 +7,12 @@ import pytest
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
+from backend.core.listing.pages import PageRequest
 from backend.events import deliver
 from backend.people.tables import Student
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.settlement.tasks import run_due_steps
-from backend.roll_call.staff_queries import load_roll_calls_page
+from backend.roll_call.staff_queries import RollCallSearch, load_roll_calls_page
 from backend.roll_call.student_queries import load_student_roll_call, load_student_roll_calls
 from backend.roll_call.tables import RollCall
 from tests.support.province import registrar_account, student_account
@@ -29,7 +30,12 @@ async def visibility(scenario: RollCallScenario, actor: Actor, roll_call: RollCa
             views = await load_student_roll_calls(session, actor.student_id, at, None, 50)
             listed = {view.roll_call.id for view in views}
         else:
-            listed = {row.id for row in await load_roll_calls_page(session, actor, at, None, 50)}
+            listed = {
+                row.id
+                for row in (
+                    await load_roll_calls_page(session, actor, RollCallSearch(), at, PageRequest(50))
+                ).rows
+            }
         try:
             if actor.role == "student":
                 await load_student_roll_call(session, actor, roll_call.id, at)

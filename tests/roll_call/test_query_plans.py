@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.database import Database
+from backend.core.listing.pages import PageRequest
 from backend.core.tenancy import Scope
 from backend.org.tables import OrgUnit
 from backend.roll_call.access import access_roll_call
@@ -33,7 +34,7 @@ from backend.roll_call.progress.access import authorize_progress
 from backend.roll_call.reminders import send_reminder
 from backend.roll_call.results import MissingSearch, ResultFilter, load_missing_page, load_results_page
 from backend.roll_call.settlement.service import settle_roll_call
-from backend.roll_call.staff_queries import load_roll_calls_page
+from backend.roll_call.staff_queries import RollCallSearch, load_roll_calls_page
 from backend.roll_call.student_queries import (
     load_refusals,
     load_student_roll_call,
@@ -238,7 +239,9 @@ async def verification(here: Province, session: AsyncSession) -> None:
 
 
 async def staff_view(here: Province, session: AsyncSession) -> None:
-    assert await load_roll_calls_page(session, here.registrar, SETTLED, None, 21)
+    assert (
+        await load_roll_calls_page(session, here.registrar, RollCallSearch(), SETTLED, PageRequest(21))
+    ).rows
     await access_roll_call(session, here.registrar, here.roll_call.id, SETTLED)
     await load_attempt_history(session, here.registrar, here.roll_call.id, here.student_id, SETTLED)
 
@@ -277,7 +280,7 @@ async def reminders(here: Province, session: AsyncSession) -> None:
 
 
 async def prompts(here: Province, session: AsyncSession) -> None:
-    await load_prompts_page(session, here.registrar, PromptSearch(open_only=True), SETTLED, None, 51)
+    await load_prompts_page(session, here.registrar, PromptSearch(open_only=True), SETTLED, PageRequest(51))
 
 
 async def progress(here: Province, session: AsyncSession) -> None:

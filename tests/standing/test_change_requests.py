@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
+from backend.core.listing.pages import PageRequest
 from backend.core.tables import AuditEntry
 from backend.people.tables import Student
 from backend.standing.change_requests.errors import (
@@ -294,7 +295,9 @@ async def test_a_closed_request_notifies_the_student_and_no_level(changes: Chang
 
 async def list_waiting_requests(changes: ChangeRequestScenario, actor: Actor) -> list[ChangeRequestView]:
     async with changes.scenario.transaction(actor) as session:
-        found = await load_requests_page(session, actor, ChangeRequestSearch(waiting=True), None, 50)
+        found = (
+            await load_requests_page(session, actor, ChangeRequestSearch(waiting=True), PageRequest(50))
+        ).rows
     mine = {pupil.id for pupil in changes.scenario.school.students}
     return [view for view in found if view.request.student_id in mine]
 
@@ -331,7 +334,9 @@ async def test_the_list_filter_agrees_with_the_state_of_each_request(
     await changes.withdraw(await changes.file("11", third))
     await changes.file("11", fourth)
     async with changes.scenario.transaction(changes.registrar) as session:
-        found = await load_requests_page(
-            session, changes.registrar, ChangeRequestSearch(state=state), None, 50
-        )
+        found = (
+            await load_requests_page(
+                session, changes.registrar, ChangeRequestSearch(state=state), PageRequest(50)
+            )
+        ).rows
     assert [view.state for view in found] == [state]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from backend.core.actor import Actor
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.core.listing.pages import PageRequest
 from backend.leave.kinds import LeaveKind
 from backend.leave.service import DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.notice.tables import Notice, NoticeMessage
@@ -229,7 +230,7 @@ async def test_claims_are_visible_only_to_student_school_and_superiors(
     for name, actor in (readers | strangers).items():
         async with scenario.transaction(actor) as session:
             search = ClaimSearch("open", missed.id, scenario.pupil.id)
-            page = await load_claims_page(session, actor, search, None, 10)
+            page = (await load_claims_page(session, actor, search, PageRequest(10))).rows
             assert [view.claim.id for view in page] == ([filed.claim.id] if name in readers else []), name
             if name in strangers:
                 with pytest.raises(NotFound):

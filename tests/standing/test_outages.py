@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.core.listing.pages import PageRequest
 from backend.core.tables import ServiceHeartbeat
 from backend.roll_call.tables import RollCall
 from backend.staff_api.standing.outages import router
@@ -273,7 +274,9 @@ async def test_an_outage_is_visible_to_units_above_and_below(scenario: StandingS
     }
     for name, (actor, expected) in seen.items():
         async with scenario.transaction(actor) as session:
-            found = await load_outages_page(session, actor, OutageSearch(state="waiting"), None, 100)
+            found = (
+                await load_outages_page(session, actor, OutageSearch(state="waiting"), PageRequest(100))
+            ).rows
             ids = {view.outage.id for view in found} & {of_school.outage.id, of_city.outage.id}
             assert ids == {view.outage.id for view in expected}, name
             if of_school not in expected:

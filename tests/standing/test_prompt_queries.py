@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from backend.core.actor import Actor
+from backend.core.listing.pages import PageRequest
 from backend.staff_api.standing.prompts import router
 from backend.standing.prompts.queries import PromptSearch, load_prompts_page
 from backend.standing.student_view.queries import OwnStanding, load_own_standing
@@ -31,7 +32,7 @@ async def client(scenario: StandingScenario) -> AsyncIterator[StaffClient]:
 async def list_prompt_ids(scenario: StandingScenario, actor: Actor, **narrowed: Any) -> list[UUID]:
     search = PromptSearch(**narrowed)
     async with scenario.transaction(actor) as session:
-        rows = await load_prompts_page(session, actor, search, scenario.at, None, 50)
+        rows = (await load_prompts_page(session, actor, search, scenario.at, PageRequest(50))).rows
     return [row.prompt.id for row in rows]
 
 

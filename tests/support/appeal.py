@@ -26,6 +26,7 @@ from backend.appeal.gaokao import Eligibility, load_eligibility
 from backend.appeal.queries import AppealSearch, AppealView, load_appeals_page, load_messages_page
 from backend.appeal.statements import NewMessage, mark_messages_read, post_message
 from backend.core.actor import Actor
+from backend.core.listing.pages import PageRequest
 from backend.identity.tables import Account
 from backend.notice.tables import Notice, NoticeMessage
 from backend.roll_call.tables import RollCall
@@ -118,9 +119,11 @@ class AppealScenario:
 
     async def list_ids(self, actor: Actor, **search: Any) -> list[UUID]:
         async with self.standing_scenario.transaction(actor) as session:
-            rows = await load_appeals_page(
-                session, actor, AppealSearch(**search), self.standing_scenario.at, None, 100
-            )
+            rows = (
+                await load_appeals_page(
+                    session, actor, AppealSearch(**search), self.standing_scenario.at, PageRequest(100)
+                )
+            ).rows
         return [row.filed.id for row in rows]
 
     async def load_eligibility(self, on: date, actor: Actor | None = None) -> Eligibility:

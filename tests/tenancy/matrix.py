@@ -225,6 +225,7 @@ STAFF: tuple[Row, ...] = (
         note="of the whole province",
     ),
     Row("GET /v1/units", "ok       ok     ok        ok"),
+    Row("GET /v1/schools", "ok       ok     ok        ok"),
     Row(
         "GET /v1/unit-outlines",
         "ok       ok     ok        ok",

@@ -12,7 +12,7 @@ from backend.core.web.problems import Problem, problem_responses
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 EXAMPLE_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
-_PAGE = re.compile(r"\bPage_(\w+)_$")
+_PAGE = re.compile(r"\b(?:Counted)?Page_(\w+)_$")
 _VALIDATION = ("HTTPValidationError", "ValidationError")
 
 

@@ -1,6 +1,7 @@
 """The counselors of one's school, by name: for naming a stand-in."""
 
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import select
@@ -8,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotPermitted
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts, by_name
 from backend.identity.tables import Account
 from backend.people.tables import Counselor
 
@@ -20,10 +23,14 @@ class Colleague:
     name: str
 
 
+ColleagueSort = Literal["name", "-name"]
+COLLEAGUE_SORTS = ListSorts(Counselor.id, {"name": by_name(Counselor.name)}, default="name")
+
+
 async def load_colleagues_page(
-    session: AsyncSession, actor: Actor, after: UUID | None, limit: int
-) -> list[Colleague]:
-    """At most `limit` active counselors of the caller's school other than the caller, after the id `after`.
+    session: AsyncSession, actor: Actor, text: str | None, request: PageRequest
+) -> ListPage[Colleague]:
+    """A page of the active counselors of the caller's school other than the caller. `text` is part of a name.
 
     Raises `NotPermitted` for staff of other units.
     """
@@ -40,9 +47,8 @@ async def load_colleagues_page(
             Account.status == "active",
             Account.id != actor.account_id,
         )
-        .order_by(Counselor.id)
-        .limit(limit)
     )
-    if after is not None:
-        page = page.where(Counselor.id > after)
-    return [Colleague(*row) for row in await session.execute(page)]
+    if text is not None:
+        page = page.where(Counselor.name.contains(text, autoescape=True))
+    found = await load_page(session, page, COLLEAGUE_SORTS, request)
+    return found.with_rows([Colleague(*row) for row in found.rows])

@@ -1,6 +1,7 @@
 """Queries on staff accounts: the own one, a list of those of the own unit and below, and one of them."""
 
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import Select, or_, select, text
@@ -8,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.identity.rules import Unit, may_manage, may_reset_authenticator
 from backend.identity.tables import Account
 from backend.org.tables import OrgUnit
@@ -43,16 +46,19 @@ async def load_own_account(session: AsyncSession, actor: Actor) -> tuple[Account
     return account, unit
 
 
+AccountSort = Literal["created_at", "-created_at"]
+ACCOUNT_SORTS = ListSorts(Account.id, {"created_at": Account.id}, default="created_at")
+"""An id begins with the time."""
+
+
 async def load_account_page(
-    session: AsyncSession, actor: Actor, search: AccountSearch, after: UUID | None, limit: int
-) -> list[AccountView]:
-    """At most `limit` accounts of the actor's unit and below after the id `after`; not for counselors."""
+    session: AsyncSession, actor: Actor, search: AccountSearch, request: PageRequest
+) -> ListPage[AccountView]:
+    """A page of the accounts of the actor's unit and below; not for counselors."""
     if actor.role == "counselor":
         raise NotPermitted(reason_zh="辅导员不管理账号", reason_en="a counselor does not manage accounts")
-    query = _filter(_with_units(), search).order_by(Account.id).limit(limit)
-    if after is not None:
-        query = query.where(Account.id > after)
-    return [view_account(actor, account, unit) for account, unit in await session.execute(query)]
+    found = await load_page(session, _filter(_with_units(), search), ACCOUNT_SORTS, request)
+    return found.with_rows([view_account(actor, account, unit) for account, unit in found.rows])
 
 
 async def load_account(session: AsyncSession, actor: Actor, account_id: UUID) -> AccountView:

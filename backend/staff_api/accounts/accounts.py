@@ -5,10 +5,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from backend.core.pagination import Cursor, Limit, Page
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.identity.accounts import authenticator_resets, staff_accounts
-from backend.identity.accounts.queries import AccountSearch, load_account, load_account_page, view_account
+from backend.identity.accounts.queries import (
+    AccountSearch,
+    AccountSort,
+    load_account,
+    load_account_page,
+    view_account,
+)
 from backend.identity.accounts.reset_schemas import reset_out
 from backend.identity.accounts.schemas import (
     AccountKind,
@@ -27,7 +34,7 @@ from backend.identity.names import with_names
 from backend.identity.policy import province_policy
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import SearchText, build_page, cursor_id
+from backend.staff_api.pagination import SearchText
 
 router = APIRouter(prefix="/v1/accounts", tags=["账号 · accounts"])
 
@@ -57,14 +64,16 @@ async def list_accounts(
     q: SearchText = None,
     *,
     staff_only: StaffOnly = False,
-    cursor: Cursor = None,
+    sort: AccountSort = "created_at",
     limit: Limit = 50,
-) -> Page[AccountOut]:
+    cursor: Cursor = None,
+    total: WithTotal = False,
+) -> CountedPage[AccountOut]:
     """账号列表 · List the accounts of the own unit and below. `q` finds staff by name or login."""
     search = AccountSearch(kind, status, org_id, q, staff_only)
     async with caller.transaction() as session:
-        views = await load_account_page(session, caller.actor, search, cursor_id(cursor), limit + 1)
-    return build_page(views, limit, account_out, lambda view: view.account.id)
+        page = await load_account_page(session, caller.actor, search, PageRequest(limit, cursor, sort, total))
+    return page.render_counted(account_out)
 
 
 @router.get("/{account_id}", responses=problem_responses(401, 403, 404, 422))

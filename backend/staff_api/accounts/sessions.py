@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from backend.core.pagination import Cursor, Limit, Page
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.client import ClientDep
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import AppContextDep
@@ -21,7 +22,7 @@ from backend.identity.accounts.schemas import (
     staff_me_out,
 )
 from backend.identity.sign_in import staff_sign_in
-from backend.identity.sign_in.log import SignInSearch, load_own_sign_ins, load_sign_ins
+from backend.identity.sign_in.log import SignInSearch, SignInSort, load_own_sign_ins, load_sign_ins
 from backend.identity.sign_in.schemas import (
     RefreshIn,
     SessionOut,
@@ -39,7 +40,6 @@ from backend.identity.sign_in.sessions import (
     load_own_sessions,
 )
 from backend.staff_api.caller import COOKIE, StaffCaller, StaffSignIn, clear_cookie
-from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1", tags=["登录 · sign-in"])
 
@@ -107,12 +107,17 @@ async def sign_out_session(session_id: UUID, caller: StaffCaller) -> Response:
 
 @router.get("/me/sign-ins", responses=problem_responses(401, 422))
 async def list_own_sign_ins(
-    caller: StaffCaller, cursor: Cursor = None, limit: Limit = 50
-) -> Page[SignInEventOut]:
+    caller: StaffCaller,
+    sort: SignInSort = "-at",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    *,
+    total: WithTotal = False,
+) -> CountedPage[SignInEventOut]:
     """我的登录日志 · List the sign-ins to the own account, the failed ones included, newest first."""
     async with caller.transaction() as session:
-        rows = await load_own_sign_ins(session, caller.actor, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, sign_in_event_out, lambda row: row[0].id)
+        page = await load_own_sign_ins(session, caller.actor, PageRequest(limit, cursor, sort, total))
+    return page.render_counted(sign_in_event_out)
 
 
 @router.get("/sign-ins", responses=problem_responses(401, 403, 422))
@@ -120,14 +125,17 @@ async def list_sign_ins(
     caller: StaffCaller,
     outcome: OutcomeFilter = None,
     account_id: AccountFilter = None,
-    cursor: Cursor = None,
+    sort: SignInSort = "-at",
     limit: Limit = 50,
-) -> Page[SignInEventOut]:
+    cursor: Cursor = None,
+    *,
+    total: WithTotal = False,
+) -> CountedPage[SignInEventOut]:
     """登录日志 · List the sign-ins of the own unit and below; those of unknown login names are the province's."""
     search = SignInSearch(outcome, account_id)
     async with caller.transaction() as session:
-        rows = await load_sign_ins(session, caller.actor, search, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, sign_in_event_out, lambda row: row[0].id)
+        page = await load_sign_ins(session, caller.actor, search, PageRequest(limit, cursor, sort, total))
+    return page.render_counted(sign_in_event_out)
 
 
 @router.post("/activations", status_code=201, responses=problem_responses(401, 422, 429))

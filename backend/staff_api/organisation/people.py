@@ -5,10 +5,19 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from backend.core.pagination import Cursor, Limit, Page
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
-from backend.people.queries import StudentSearch, load_class_page, load_student, load_student_page
+from backend.people.queries import (
+    ClassSearch,
+    ClassSort,
+    StudentSearch,
+    StudentSort,
+    load_class_page,
+    load_student,
+    load_student_page,
+)
 from backend.people.schemas import (
     ClassOut,
     StudentDetailOut,
@@ -18,7 +27,7 @@ from backend.people.schemas import (
     student_out,
 )
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import SearchText, build_page, cursor_id
+from backend.staff_api.pagination import SearchText, UnitFilter
 
 router = APIRouter(prefix="/v1", tags=["名册 · roll"])
 
@@ -26,34 +35,47 @@ SchoolFilter = Annotated[UUID | None, Query(description="只列某校 · only of
 ClassFilter = Annotated[UUID | None, Query(description="只列某班 · only of this class")]
 
 
-@router.get("/classes", responses=problem_responses(401, 403, 422))
+@router.get("/classes", responses=problem_responses(401, 403, 404, 422))
 @with_names
 async def list_classes(
-    caller: StaffCaller, school_id: SchoolFilter = None, limit: Limit = 50, cursor: Cursor = None
-) -> Page[ClassOut]:
-    """班级 · List classes; a counselor sees their own."""
+    caller: StaffCaller,
+    school_id: SchoolFilter = None,
+    unit_id: UnitFilter = None,
+    q: SearchText = None,
+    sort: ClassSort = "created_at",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    *,
+    total: WithTotal = False,
+) -> CountedPage[ClassOut]:
+    """班级 · List classes, found by part of a name; a counselor sees their own."""
+    search = ClassSearch(school_id, unit_id, q)
     async with caller.transaction() as session:
-        rows = await load_class_page(session, caller.actor, school_id, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, class_out, lambda row: row.school_class.id)
+        page = await load_class_page(session, caller.actor, search, PageRequest(limit, cursor, sort, total))
+    return page.render_counted(class_out)
 
 
-@router.get("/students", responses=problem_responses(401, 403, 422))
+@router.get("/students", responses=problem_responses(401, 403, 404, 422))
 @with_names
 async def list_students(
     caller: StaffCaller,
     school_id: SchoolFilter = None,
     class_id: ClassFilter = None,
+    unit_id: UnitFilter = None,
     q: SearchText = None,
+    sort: StudentSort = "name",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[StudentOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[StudentOut]:
     """学生 · Find students by part of a name, student number or whole ID number; a counselor's own classes only."""
-    search = StudentSearch(school_id=school_id, class_id=class_id, text=q)
+    search = StudentSearch(school_id=school_id, class_id=class_id, text=q, unit_id=unit_id)
     async with caller.transaction() as session:
-        rows = await load_student_page(
-            session, caller.actor, caller.app_context.keys, search, cursor_id(cursor), limit + 1
+        page = await load_student_page(
+            session, caller.actor, caller.app_context.keys, search, PageRequest(limit, cursor, sort, total)
         )
-    return build_page(rows, limit, student_out, lambda row: row.id)
+    return page.render_counted(student_out)
 
 
 @router.get("/students/{student_id}", responses=problem_responses(401, 403, 404, 422))

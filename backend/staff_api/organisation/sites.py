@@ -15,7 +15,7 @@ from backend.campus.area_exceptions import (
 )
 from backend.campus.errors import SiteRefused
 from backend.campus.outline import Outline, ParsedOutline, parse_outline
-from backend.campus.queries import SiteSearch, VersionView, load_site, load_site_page
+from backend.campus.queries import SiteSearch, SiteSort, VersionView, load_site, load_site_page
 from backend.campus.schemas import (
     AreaExceptionIn,
     AreaExceptionOut,
@@ -37,14 +37,15 @@ from backend.campus.schemas import (
     version_out,
 )
 from backend.campus.service import Filing, FilingDecision, NewSite, decide_filing, file_site, file_version
-from backend.core.pagination import Cursor, Limit, Page
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
 from backend.core.web.schema_types import printable
 from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.organisation.outline_files import convert_outline
-from backend.staff_api.pagination import build_page, cursor_id
+from backend.staff_api.pagination import SearchText, UnitFilter
 
 router = APIRouter(prefix="/v1", tags=["备案办学地址 · filed sites"])
 
@@ -62,7 +63,7 @@ async def _filing(caller: Caller, body: FilingIn, at: datetime) -> Filing:
     return Filing(parsed, body.valid_from, body.valid_to, body.note)
 
 
-@router.get("/sites", responses=problem_responses(401, 403, 422))
+@router.get("/sites", responses=problem_responses(401, 403, 404, 422))
 @with_names
 async def list_sites(
     caller: StaffCaller,
@@ -70,14 +71,21 @@ async def list_sites(
     status: Annotated[
         FilingStatus | None, Query(description="只列有此状态备案的地址 · with a filing of this status")
     ] = None,
+    unit_id: UnitFilter = None,
+    q: SearchText = None,
+    sort: SiteSort = "created_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[SiteOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[SiteOut]:
     """备案办学地址 · List the filed sites of the caller's school, or of the schools below the caller."""
-    search = SiteSearch(school_id=school_id, status=status)
+    search = SiteSearch(school_id, status, unit_id, q)
     async with caller.transaction() as session:
-        rows = await load_site_page(session, search, caller.at, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, site_out, lambda view: view.site.id)
+        page = await load_site_page(
+            session, caller.actor, search, caller.at, PageRequest(limit, cursor, sort, total)
+        )
+    return page.render_counted(site_out)
 
 
 @router.post("/sites", status_code=201, responses=problem_responses(400, 401, 403, 409, 422))

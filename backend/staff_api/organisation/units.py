@@ -6,8 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from backend.campus.schemas import UnitOutlineOut, UnitOutlinesOut
+from backend.campus.schemas import SchoolOut, UnitOutlineOut, UnitOutlinesOut
+from backend.campus.schools import SchoolSearch, SchoolSort, load_school_page
 from backend.campus.unit_outlines import TOLERANCE_M, load_unit_outlines
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.conditional import NOT_MODIFIED, IfNoneMatch, not_modified_response, weak_etag
 from backend.core.web.problems import problem_responses
@@ -18,7 +20,7 @@ from backend.org.service import NewCounty, NewSchool, add_county, add_school
 from backend.org.tables import OrgUnit
 from backend.policy.installed import installed_policy
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import SearchText, build_page, cursor_key
+from backend.staff_api.pagination import SearchText, UnitFilter, build_page, cursor_key
 
 router = APIRouter(prefix="/v1", tags=["机构 · units"])
 
@@ -43,6 +45,29 @@ async def list_units(
         search = UnitSearch(kind=kind, text=q, parent_id=parent_id)
         rows = await find_units(session, caller.actor, search, cursor_key(cursor), limit + 1)
     return build_page(rows, limit, _unit_out, lambda unit: unit.path)
+
+
+@router.get("/schools", responses=problem_responses(401, 403, 404, 422))
+async def list_schools(
+    caller: StaffCaller,
+    unit_id: UnitFilter = None,
+    has_site: Annotated[
+        bool | None, Query(description="是否有现行有效的办学地址 · with or without a site in force")
+    ] = None,
+    q: SearchText = None,
+    sort: SchoolSort = "code",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    *,
+    total: WithTotal = False,
+) -> CountedPage[SchoolOut]:
+    """本单位及下级的学校，按名称或代码开头查找 · Schools of the own unit, found by part of a name or the beginning of a code."""
+    search = SchoolSearch(q, unit_id, has_site)
+    async with caller.transaction() as session:
+        page = await load_school_page(
+            session, caller.actor, search, caller.at, PageRequest(limit, cursor, sort, total)
+        )
+    return page.render_counted(SchoolOut.model_validate)
 
 
 @router.get(

@@ -6,14 +6,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
 from backend.core.pagination import (
     Cursor,
     Limit,
     Page,
     decode_cursor,
-    decode_time_cursor,
     encode_cursor,
     parse_id,
 )
@@ -23,6 +24,7 @@ from backend.core.web.requests import Caller
 from backend.identity.names import with_names
 from backend.identity.passkeys.confirmation import confirm_act
 from backend.org.paths import division_of
+from backend.org.queries import get_unit_in_subtree
 from backend.org.terms import get_term
 from backend.people.queries import matches_search
 from backend.policy.installed import policy_at
@@ -42,6 +44,7 @@ from backend.roll_call.launch.schemas import (
 from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.reason_texts import explain_refusal
 from backend.roll_call.reminders import send_reminder
+from backend.roll_call.rules import RollCallKind
 from backend.roll_call.staff_schemas import (
     AttemptOut,
     AttemptReasonOut,
@@ -57,7 +60,7 @@ from backend.roll_call.staff_schemas import (
 )
 from backend.roll_call.tables import Refusal, RollCall, RollCallStep
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import SearchText, build_page, cursor_id
+from backend.staff_api.pagination import SearchText, UnitFilter, build_page, cursor_id
 from backend.standing.student_view.counting import MissCounting, judge_miss, load_positions
 
 router = APIRouter(prefix="/v1", tags=["点名核验 · roll calls"])
@@ -119,19 +122,25 @@ def _to_roll_call_out(roll_call: RollCall, steps: dict[str, RollCallStep], at: d
 @router.get("/roll-calls", responses=problem_responses(401, 403, 422))
 @with_names
 async def list_roll_calls(
-    caller: StaffCaller, limit: Limit = 20, cursor: Cursor = None
-) -> Page[StaffRollCallOut]:
-    """可见的点名核验（新的在前） · Roll calls that the caller may see, newest first."""
+    caller: StaffCaller,
+    kind: RollCallKind | None = None,
+    launcher_id: Annotated[UUID | None, Query(description="发起单位 · the launching unit")] = None,
+    q: SearchText = None,
+    sort: staff_queries.RollCallSort = "-opens_at",
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    *,
+    total: WithTotal = False,
+) -> CountedPage[StaffRollCallOut]:
+    """可见的点名核验（新的在前） · Roll calls that the caller may see, found by part of the title; newest first."""
     at = caller.at
+    search = staff_queries.RollCallSearch(q, kind, launcher_id)
     async with caller.transaction() as session:
-        rows = await staff_queries.load_roll_calls_page(
-            session, caller.actor, at, decode_time_cursor(cursor), limit + 1
+        page = await staff_queries.load_roll_calls_page(
+            session, caller.actor, search, at, PageRequest(limit, cursor, sort, total)
         )
-        steps = await staff_queries.load_steps(session, [row.id for row in rows])
-    page = rows[:limit]
-    last = page[-1] if len(rows) > limit else None
-    next_cursor = encode_cursor(last.opens_at.isoformat(), str(last.id)) if last else None
-    return Page(items=[_to_roll_call_out(row, steps[row.id], at) for row in page], next_cursor=next_cursor)
+        steps = await staff_queries.load_steps(session, [row.id for row in page.rows])
+    return page.render_counted(lambda row: _to_roll_call_out(row, steps[row.id], at))
 
 
 @router.get("/roll-calls/{roll_call_id}", responses=problem_responses(401, 403, 404, 422))
@@ -178,6 +187,7 @@ async def list_missing_students(
     caller: StaffCaller,
     roll_call_id: UUID,
     class_id: UUID | None = None,
+    unit_id: UnitFilter = None,
     q: SearchText = None,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -187,14 +197,20 @@ async def list_missing_students(
     if cursor is not None:
         school, class_name, student = decode_cursor(cursor, 3)
         after = (parse_id(school), class_name, parse_id(student))
-    search = results.MissingSearch(class_id, _matching(caller, q))
     async with caller.transaction() as session:
+        path = await _find_path(session, caller, unit_id)
+        search = results.MissingSearch(class_id, _matching(caller, q), path)
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
         rows = await results.load_missing_page(session, caller.actor, roll_call, search, after, limit + 1)
     page = rows[:limit]
     last = page[-1] if len(rows) > limit else None
     next_cursor = encode_cursor(*map(str, last.position)) if last else None
     return Page(items=[_to_missing_out(row) for row in page], next_cursor=next_cursor)
+
+
+async def _find_path(session: AsyncSession, caller: Caller, unit_id: UUID | None) -> str | None:
+    """The path of the unit to which a list is limited; None without a filter."""
+    return None if unit_id is None else (await get_unit_in_subtree(session, caller.actor, unit_id)).path
 
 
 def _matching(caller: Caller, text: str | None) -> ColumnElement[bool] | None:
@@ -229,13 +245,15 @@ async def list_results(
     outcome: Outcome = None,
     class_id: UUID | None = None,
     school_id: UUID | None = None,
+    unit_id: UnitFilter = None,
     q: SearchText = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[ResultOut]:
     """核验结果 · All students of the audience with the current outcome."""
-    filters = results.ResultFilter(outcome, class_id, school_id, _matching(caller, q))
     async with caller.transaction() as session:
+        path = await _find_path(session, caller, unit_id)
+        filters = results.ResultFilter(outcome, class_id, school_id, _matching(caller, q), path)
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
         rows = await results.load_results_page(
             session, caller.actor, roll_call, filters, cursor_id(cursor), limit + 1

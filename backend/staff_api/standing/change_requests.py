@@ -5,16 +5,18 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from backend.core.pagination import Cursor, Limit, Page
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
 from backend.people.attachments import load_attachments
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import build_page, cursor_id
+from backend.staff_api.pagination import UnitFilter
 from backend.standing.change_requests.policy import RequestState
 from backend.standing.change_requests.queries import (
     CHANGE_REQUEST,
     ChangeRequestSearch,
+    RequestSort,
     load_change_kinds,
     load_change_request,
     load_open_prompt_ids,
@@ -47,7 +49,7 @@ async def list_change_kinds(caller: StaffCaller) -> list[ChangeKindOut]:
     return [ChangeKindOut.of(each) for each in kinds]
 
 
-@router.get("/change-requests", responses=problem_responses(401, 403, 422))
+@router.get("/change-requests", responses=problem_responses(401, 403, 404, 422))
 @with_names
 async def list_change_requests(
     caller: StaffCaller,
@@ -57,14 +59,20 @@ async def list_change_requests(
     ] = None,
     school_id: UUID | None = None,
     student_id: UUID | None = None,
+    unit_id: UnitFilter = None,
+    sort: RequestSort = "-filed_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[ChangeRequestOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[ChangeRequestOut]:
     """学籍异动申请（新的在前） · Requests of the caller's schools, newest first."""
-    search = ChangeRequestSearch(state, waiting_for == "me", school_id, student_id)
+    search = ChangeRequestSearch(state, waiting_for == "me", school_id, student_id, unit_id)
     async with caller.transaction() as session:
-        rows = await load_requests_page(session, caller.actor, search, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, ChangeRequestOut.of, lambda view: view.request.id)
+        page = await load_requests_page(
+            session, caller.actor, search, PageRequest(limit, cursor, sort, total)
+        )
+    return page.render_counted(ChangeRequestOut.of)
 
 
 @router.get("/change-requests/{request_id}", responses=problem_responses(401, 403, 404, 422))

@@ -4,13 +4,15 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.pagination import Cursor, Limit, Page
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import build_page, cursor_id
+from backend.staff_api.pagination import UnitFilter
 from backend.standing.claims.queries import (
     ClaimSearch,
+    ClaimSort,
     ClaimState,
     load_claim,
     load_claims_page,
@@ -47,21 +49,25 @@ async def file_reason_claim(caller: StaffCaller, roll_call_id: UUID, body: Claim
     return ClaimOut.of(view)
 
 
-@router.get("/reason-claims", responses=problem_responses(401, 422))
+@router.get("/reason-claims", responses=problem_responses(401, 404, 422))
 @with_names
 async def list_reason_claims(
     caller: StaffCaller,
     state: ClaimState | None = None,
     roll_call_id: UUID | None = None,
     student_id: UUID | None = None,
+    unit_id: UnitFilter = None,
+    sort: ClaimSort = "-filed_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[ClaimOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[ClaimOut]:
     """未核验理由（新的在前） · Claims of the schools below, of the own school or of the own classes; newest first."""
-    search = ClaimSearch(state, roll_call_id, student_id)
+    search = ClaimSearch(state, roll_call_id, student_id, unit_id)
     async with caller.transaction() as session:
-        rows = await load_claims_page(session, caller.actor, search, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, ClaimOut.of, lambda view: view.claim.id)
+        page = await load_claims_page(session, caller.actor, search, PageRequest(limit, cursor, sort, total))
+    return page.render_counted(ClaimOut.of)
 
 
 @router.get("/reason-claims/{claim_id}", responses=problem_responses(401, 404, 422))

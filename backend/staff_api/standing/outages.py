@@ -5,16 +5,17 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from backend.core.availability import measure_availability
-from backend.core.pagination import Cursor, Limit, Page
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.facts_for_standing import tolerated_gap
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import build_page, cursor_id
 from backend.standing.outages import service as outage_service
 from backend.standing.outages.queries import (
     OutageSearch,
+    OutageSort,
     OutageState,
     load_outage,
     load_outages_page,
@@ -51,14 +52,17 @@ async def list_outages(
     caller: StaffCaller,
     state: OutageState | None = None,
     org_id: UUID | None = None,
+    sort: OutageSort = "-declared_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[OutageOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[OutageOut]:
     """中断申报（新的在前） · Outages of the units below and of the units above; newest first."""
     search = OutageSearch(state, org_id)
     async with caller.transaction() as session:
-        rows = await load_outages_page(session, caller.actor, search, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, OutageOut.of, lambda view: view.outage.id)
+        page = await load_outages_page(session, caller.actor, search, PageRequest(limit, cursor, sort, total))
+    return page.render_counted(OutageOut.of)
 
 
 @router.get("/outages/{outage_id}", responses=problem_responses(401, 404, 422))

@@ -7,9 +7,11 @@ from fastapi import APIRouter, Query
 
 from backend.aid.preview import preview_effects
 from backend.aid.preview_schemas import PromptPreviewOut
-from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.staff_api.caller import StaffCaller
+from backend.staff_api.pagination import UnitFilter
 from backend.standing.engine.prompts import PromptKind, PromptState
 from backend.standing.prompts import decisions, evidence
 from backend.standing.prompts.decisions import (
@@ -34,7 +36,7 @@ from backend.standing.prompts.evidence_schemas import (
     LateLeaveAnswerIn,
     NoticeDeliveryIn,
 )
-from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
+from backend.standing.prompts.queries import PromptSearch, PromptSort, load_prompt_detail, load_prompts_page
 from backend.standing.prompts.schemas import (
     DeliveryIn,
     DismissalAnswerIn,
@@ -52,7 +54,7 @@ Overdue = Annotated[
 ]
 
 
-@router.get("/prompts", responses=problem_responses(401, 403, 422))
+@router.get("/prompts", responses=problem_responses(401, 403, 404, 422))
 async def list_prompts(
     caller: StaffCaller,
     state: PromptState | None = None,
@@ -62,23 +64,32 @@ async def list_prompts(
     class_id: UUID | None = None,
     student_id: UUID | None = None,
     overdue: Overdue = None,
+    unit_id: UnitFilter = None,
+    sort: PromptSort = "-raised_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[StaffPromptOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[StaffPromptOut]:
     """提示列表（新的在前） · Prompts of the own school, the own classes or the schools below; newest first.
 
     查看不等于签收 · Reading a prompt is not a receipt: use POST /v1/prompts/{id}/receipt.
     """
     search = PromptSearch(
-        state, kind, school_id, class_id, student_id, open_only=bool(open_only), overdue=bool(overdue)
+        state,
+        kind,
+        school_id,
+        class_id,
+        student_id,
+        open_only=bool(open_only),
+        overdue=bool(overdue),
+        unit_id=unit_id,
     )
-    before = decode_time_cursor(cursor)
     async with caller.transaction() as session:
-        rows = await load_prompts_page(session, caller.actor, search, caller.at, before, limit + 1)
-    shown = rows[:limit]
-    last = shown[-1].prompt if len(rows) > limit else None
-    following = encode_cursor(last.raised_at.isoformat(), str(last.id)) if last else None
-    return Page(items=[StaffPromptOut.of(row) for row in shown], next_cursor=following)
+        page = await load_prompts_page(
+            session, caller.actor, search, caller.at, PageRequest(limit, cursor, sort, total)
+        )
+    return page.render_counted(StaffPromptOut.of)
 
 
 @router.get("/prompts/{prompt_id}", responses=problem_responses(401, 403, 404, 422))

@@ -5,12 +5,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from backend.core.pagination import Cursor, Limit, Page
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import build_page, cursor_id
-from backend.standing.transfers.queries import QuarantineSearch, load_quarantine_page, load_quarantined
+from backend.standing.transfers.queries import (
+    QuarantineSearch,
+    QuarantineSort,
+    load_quarantine_page,
+    load_quarantined,
+)
 from backend.standing.transfers.rules import QuarantineState
 from backend.standing.transfers.schemas import QuarantineDecisionIn, QuarantinedEnrolmentOut
 from backend.standing.transfers.service import DecideQuarantine, decide_quarantine
@@ -29,14 +34,19 @@ async def list_quarantined_enrolments(
     caller: StaffCaller,
     state: StateFilter = None,
     school_id: SchoolFilter = None,
+    sort: QuarantineSort = "-imported_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[QuarantinedEnrolmentOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[QuarantinedEnrolmentOut]:
     """重复学籍待核（新的在前） · List rows that are not enrolled until the authority above both schools decides."""
     search = QuarantineSearch(state, school_id)
     async with caller.transaction() as session:
-        rows = await load_quarantine_page(session, caller.actor, search, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, QuarantinedEnrolmentOut.of, lambda view: view.row.id)
+        page = await load_quarantine_page(
+            session, caller.actor, search, PageRequest(limit, cursor, sort, total)
+        )
+    return page.render_counted(QuarantinedEnrolmentOut.of)
 
 
 @router.get("/quarantined-enrolments/{quarantine_id}", responses=problem_responses(401, 403, 404, 422))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, String, and_, cast, exists, func, select
@@ -11,7 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.org.paths import division_of
+from backend.org.queries import is_of_schools, load_school_scope
 from backend.org.tables import OrgUnit
 from backend.policy.installed import policy_at
 from backend.standing.change_requests.policy import (
@@ -57,6 +61,12 @@ class ChangeRequestSearch:
     waiting: bool = False
     school_id: UUID | None = None
     student_id: UUID | None = None
+    unit_id: UUID | None = None
+
+
+RequestSort = Literal["filed_at", "-filed_at"]
+REQUEST_SORTS = ListSorts(ChangeRequest.id, {"filed_at": ChangeRequest.id}, default="-filed_at")
+"""An id begins with the time."""
 
 
 async def load_change_kinds(session: AsyncSession, actor: Actor, at: datetime) -> list[ChangeKind]:
@@ -85,11 +95,12 @@ async def find_open_request(session: AsyncSession, student_id: UUID) -> ChangeRe
 
 
 async def load_requests_page(
-    session: AsyncSession, actor: Actor, search: ChangeRequestSearch, before: UUID | None, limit: int
-) -> Sequence[ChangeRequestView]:
-    """At most `limit` requests of the tenant scope, newest first, older than the id `before`."""
+    session: AsyncSession, actor: Actor, search: ChangeRequestSearch, request: PageRequest
+) -> ListPage[ChangeRequestView]:
+    """A page of the requests of the tenant scope. Raises `NotFound` for a unit of others."""
     _require_reviewing_role(actor)
-    page = select(ChangeRequest).order_by(ChangeRequest.id.desc()).limit(limit)
+    schools = await load_school_scope(session, actor, search.unit_id)
+    page = select(ChangeRequest).where(is_of_schools(ChangeRequest.school_id, schools))
     if search.state is not None:
         page = page.where(_is_in_state(search.state))
     if search.waiting:
@@ -98,9 +109,8 @@ async def load_requests_page(
         page = page.where(ChangeRequest.school_id == search.school_id)
     if search.student_id is not None:
         page = page.where(ChangeRequest.student_id == search.student_id)
-    if before is not None:
-        page = page.where(ChangeRequest.id < before)
-    return await _load_views(session, (await session.scalars(page)).all())
+    found = await load_page(session, page, REQUEST_SORTS, request)
+    return found.with_rows(await _load_views(session, [row for (row,) in found.rows]))
 
 
 async def load_open_prompt_ids(session: AsyncSession, student_id: UUID) -> list[UUID]:

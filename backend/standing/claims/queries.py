@@ -12,7 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.org.paths import division_of
+from backend.org.queries import is_of_schools, load_school_scope
 from backend.people.attachments import AttachmentView, load_attachments
 from backend.people.tables import GuardianLink
 from backend.policy.installed import policy_at
@@ -48,7 +51,12 @@ class ClaimSearch:
     state: ClaimState | None = None
     roll_call_id: UUID | None = None
     student_id: UUID | None = None
+    unit_id: UUID | None = None
 
+
+ClaimSort = Literal["filed_at", "-filed_at"]
+CLAIM_SORTS = ListSorts(ReasonClaimRecord.id, {"filed_at": ReasonClaimRecord.id}, default="-filed_at")
+"""An id begins with the time."""
 
 _STATES = {
     "open": ClaimDecision.claim_id.is_(None),
@@ -66,19 +74,19 @@ async def load_claim(session: AsyncSession, actor: Actor, claim_id: UUID) -> Cla
 
 
 async def load_claims_page(
-    session: AsyncSession, actor: Actor, search: ClaimSearch, before: UUID | None, limit: int
-) -> Sequence[ClaimView]:
-    """At most `limit` visible claims, newest first, older than the id `before`."""
-    page = _select_visible_claims(actor).order_by(ReasonClaimRecord.id.desc()).limit(limit)
+    session: AsyncSession, actor: Actor, search: ClaimSearch, request: PageRequest
+) -> ListPage[ClaimView]:
+    """A page of the visible claims. Raises `NotFound` for a unit of others."""
+    schools = await load_school_scope(session, actor, search.unit_id)
+    page = _select_visible_claims(actor).where(is_of_schools(ReasonClaimRecord.school_id, schools))
     if search.state is not None:
         page = page.where(_STATES[search.state])
     if search.roll_call_id is not None:
         page = page.where(ReasonClaimRecord.roll_call_id == search.roll_call_id)
     if search.student_id is not None:
         page = page.where(ReasonClaimRecord.student_id == search.student_id)
-    if before is not None:
-        page = page.where(ReasonClaimRecord.id < before)
-    return await _load_views(session, page)
+    found = await load_page(session, page, CLAIM_SORTS, request)
+    return found.with_rows(await _build_views(session, found.rows))
 
 
 def select_open_claim_ids(actor: Actor) -> Select[UUID]:
@@ -97,7 +105,10 @@ def _select_visible_claims(actor: Actor) -> Select[*tuple[Any, ...]]:
 
 
 async def _load_views(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list[ClaimView]:
-    rows = (await session.execute(query)).all()
+    return await _build_views(session, (await session.execute(query)).all())
+
+
+async def _build_views(session: AsyncSession, rows: Sequence[Any]) -> list[ClaimView]:
     files = await load_attachments(session, "reason_claim", [claim.id for claim, _, _, _ in rows])
     return [
         ClaimView(claim, roll_call, decision, files[claim.id], guardian)

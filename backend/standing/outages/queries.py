@@ -1,6 +1,5 @@
 """Queries on outages: those of the units below the caller, and those of units above, which affect the caller too."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -11,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.org.paths import superior_paths
 from backend.standing.store.tables import OutageDecision, OutageEnded, OutageRecord
 
@@ -45,6 +46,13 @@ class OutageSearch:
     org_id: UUID | None = None
 
 
+OutageSort = Literal["declared_at", "-declared_at", "starts_at", "-starts_at"]
+OUTAGE_SORTS = ListSorts(
+    OutageRecord.id,
+    {"declared_at": OutageRecord.id, "starts_at": OutageRecord.starts_at},
+    default="-declared_at",
+)
+
 _STATES = {
     "waiting": OutageDecision.outage_id.is_(None),
     "approved": OutageDecision.approved.is_(True),
@@ -62,17 +70,16 @@ async def load_outage(session: AsyncSession, actor: Actor, outage_id: UUID) -> O
 
 
 async def load_outages_page(
-    session: AsyncSession, actor: Actor, search: OutageSearch, before: UUID | None, limit: int
-) -> Sequence[OutageView]:
-    """At most `limit` visible outages, newest first, older than the id `before`."""
-    page = _select_visible_outages(actor).order_by(OutageRecord.id.desc()).limit(limit)
+    session: AsyncSession, actor: Actor, search: OutageSearch, request: PageRequest
+) -> ListPage[OutageView]:
+    """A page of the visible outages."""
+    page = _select_visible_outages(actor)
     if search.state is not None:
         page = page.where(_STATES[search.state])
     if search.org_id is not None:
         page = page.where(OutageRecord.org_id == search.org_id)
-    if before is not None:
-        page = page.where(OutageRecord.id < before)
-    return [OutageView(*row) for row in await session.execute(page)]
+    found = await load_page(session, page, OUTAGE_SORTS, request)
+    return found.with_rows([OutageView(*row) for row in found.rows])
 
 
 async def has_declared_overlap(session: AsyncSession, row: OutageRecord) -> bool:

@@ -5,18 +5,20 @@ Reading a prompt is not a receipt; that is a separate act (`deliveries.receive_p
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, select, true, tuple_
+from sqlalchemy import DateTime, Select, func, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
-from backend.core.pagination import MAX_COUNT
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.leave.tables import LeaveRequest
+from backend.org.queries import is_of_schools, load_school_scope
 from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachmentView, load_attachments
 from backend.people.tables import GuardianLink, SchoolClass, Student
@@ -73,6 +75,7 @@ class PromptSearch:
     student_id: UUID | None = None
     open_only: bool = False
     overdue: bool = False
+    unit_id: UUID | None = None
 
 
 _LATEST_STEP = (
@@ -84,6 +87,15 @@ _LATEST_STEP = (
 )
 _STEP = aliased(PromptStep, _LATEST_STEP)
 """The step in effect, read by the primary key."""
+
+_NOT_DUE = literal(datetime(9000, 1, 1, tzinfo=UTC), DateTime(timezone=True))
+PromptSort = Literal["raised_at", "-raised_at", "due_at", "-due_at"]
+PROMPT_SORTS = ListSorts(
+    PromptRecord.id,
+    {"raised_at": PromptRecord.raised_at, "due_at": func.coalesce(_STEP.due_at, _NOT_DUE)},
+    default="-raised_at",
+)
+"""Prompts without a deadline count as due last."""
 
 
 def _select_prompt_rows(actor: Actor) -> Select[*tuple[Any, ...]]:
@@ -105,40 +117,34 @@ async def load_prompts_page(
     actor: Actor,
     search: PromptSearch,
     at: datetime,
-    before: tuple[datetime, UUID] | None,
-    limit: int,
-) -> Sequence[PromptRow]:
-    """At most `limit` visible prompts, newest first, older than `before` (raised_at, id).
+    request: PageRequest,
+) -> ListPage[PromptRow]:
+    """A page of the visible prompts, by `raised_at` or the deadline. Raises `NotFound` for a unit of others.
 
     The ids are selected first and joined to names afterwards: otherwise PostgreSQL joins the names of all the
     thousands of prompts of a province before it applies the limit.
     """
-    ids = (await session.scalars(_select_page_ids(actor, search, at, before, limit))).all()
-    rows = [
-        PromptRow(*row)
+    schools = await load_school_scope(session, actor, search.unit_id)
+    query = _select_ids(actor, search, at).where(is_of_schools(PromptRecord.school_id, schools))
+    found = await load_page(session, query, PROMPT_SORTS, request)
+    ids = [prompt_id for (prompt_id,) in found.rows]
+    rows = {
+        row[0].id: PromptRow(*row)
         for row in await session.execute(_select_prompt_rows(actor).where(PromptRecord.id.in_(ids)))
-    ]
-    return sorted(rows, key=lambda row: (row.prompt.raised_at, row.prompt.id), reverse=True)
+    }
+    return found.with_rows([rows[prompt_id] for prompt_id in ids])
 
 
 def select_open_prompt_ids(actor: Actor, at: datetime) -> Select[UUID]:
     """The visible open prompts."""
-    return _select_page_ids(actor, PromptSearch(open_only=True), at, None, MAX_COUNT)
+    return _select_ids(actor, PromptSearch(open_only=True), at)
 
 
-def _select_page_ids(
-    actor: Actor,
-    search: PromptSearch,
-    at: datetime,
-    before: tuple[datetime, UUID] | None,
-    limit: int,
-) -> Select[UUID]:
+def _select_ids(actor: Actor, search: PromptSearch, at: datetime) -> Select[UUID]:
     page = (
         select(PromptRecord.id)
         .join(_STEP, true())
         .where(visible_students(actor, PromptRecord.student_id.expression))
-        .order_by(PromptRecord.raised_at.desc(), PromptRecord.id.desc())
-        .limit(limit)
     )
     if actor.school_id is not None:
         page = page.where(PromptRecord.school_id == actor.school_id)
@@ -157,8 +163,6 @@ def _select_page_ids(
         page = page.where(PromptRecord.student_id.in_(students))
     if search.student_id is not None:
         page = page.where(PromptRecord.student_id == search.student_id)
-    if before is not None:
-        page = page.where(tuple_(PromptRecord.raised_at, PromptRecord.id) < before)
     return page
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import cast, func, select
@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotPermitted
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts, by_name
 from backend.people.tables import SchoolClass, Student
 from backend.standing.access import visible_students
 from backend.standing.store.tables import StudentStanding
@@ -27,10 +29,14 @@ class WarnedStudent:
     warnings: Sequence[Mapping[str, Any]]
 
 
+WarningSort = Literal["name", "-name"]
+WARNING_SORTS = ListSorts(Student.id, {"name": by_name(Student.name)}, default="name")
+
+
 async def load_warned_students(
-    session: AsyncSession, actor: Actor, class_id: UUID | None, after: UUID | None, limit: int
-) -> Sequence[WarnedStudent]:
-    """At most `limit` warned students that the caller sees, by id. Raises `NotPermitted` for superiors of schools."""
+    session: AsyncSession, actor: Actor, class_id: UUID | None, request: PageRequest
+) -> ListPage[WarnedStudent]:
+    """A page of the warned students that the caller sees. Raises `NotPermitted` for superiors of schools."""
     if actor.school_id is None:
         raise NotPermitted(reason_zh="由学校查阅", reason_en="this is for the school")
     warnings = cast(StudentStanding.assessment["warnings"], JSONB)
@@ -43,11 +49,8 @@ async def load_warned_students(
             func.jsonb_array_length(func.coalesce(warnings, cast([], JSONB))) > 0,
             visible_students(actor, Student.id.expression),
         )
-        .order_by(Student.id)
-        .limit(limit)
     )
     if class_id is not None:
         page = page.where(Student.class_id == class_id)
-    if after is not None:
-        page = page.where(Student.id > after)
-    return [WarnedStudent(*row) for row in await session.execute(page)]
+    found = await load_page(session, page, WARNING_SORTS, request)
+    return found.with_rows([WarnedStudent(*row) for row in found.rows])

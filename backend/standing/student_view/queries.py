@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
+from backend.core.listing.pages import PageRequest
 from backend.leave.queries import load_leave_balance
 from backend.leave.rules import LeaveBalance
 from backend.org.calendar import CalendarYearMissing
@@ -64,7 +65,7 @@ async def load_own_standing(session: AsyncSession, actor: Actor, at: datetime) -
         leave=await _load_leave_balance(session, actor, at) if term_code else None,
         locked=bool(stored and stored.locked_by),
         warnings=assessment.get("warnings", []),
-        prompts=await load_prompts_page(session, actor, open_prompts, at, None, OPEN_PROMPTS),
+        prompts=(await load_prompts_page(session, actor, open_prompts, at, PageRequest(OPEN_PROMPTS))).rows,
     )
 
 

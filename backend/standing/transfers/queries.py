@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Select, or_, select
@@ -10,6 +11,8 @@ from sqlalchemy.orm import aliased
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.org.paths import common_superior_path
 from backend.org.tables import OrgUnit
 from backend.people.tables import QuarantinedEnrolment, Student
@@ -39,19 +42,25 @@ class QuarantineSearch:
     school_id: UUID | None = None
 
 
+QuarantineSort = Literal["imported_at", "-imported_at"]
+QUARANTINE_SORTS = ListSorts(
+    QuarantinedEnrolment.id, {"imported_at": QuarantinedEnrolment.id}, default="-imported_at"
+)
+"""An id begins with the time."""
+
+
 async def load_quarantine_page(
-    session: AsyncSession, actor: Actor, search: QuarantineSearch, before: UUID | None, limit: int
-) -> Sequence[QuarantineView]:
-    """At most `limit` rows of the tenant scope, newest first, older than the id `before`."""
+    session: AsyncSession, actor: Actor, search: QuarantineSearch, request: PageRequest
+) -> ListPage[QuarantineView]:
+    """A page of the rows of the tenant scope."""
     row = QuarantinedEnrolment
-    page = _select(actor).order_by(row.id.desc()).limit(limit)
+    page = _select(actor)
     if search.state is not None:
         page = page.where(row.state == search.state)
     if search.school_id is not None:
         page = page.where(or_(row.school_id == search.school_id, row.holder_school_id == search.school_id))
-    if before is not None:
-        page = page.where(row.id < before)
-    return await _load_views(session, actor, page)
+    found = await load_page(session, page, QUARANTINE_SORTS, request)
+    return found.with_rows(await _build_views(session, actor, found.rows))
 
 
 async def load_quarantined(session: AsyncSession, actor: Actor, quarantine_id: UUID) -> QuarantineView:
@@ -81,7 +90,10 @@ def _select(actor: Actor) -> Select[QuarantinedEnrolment, OrgUnit, OrgUnit, str 
 async def _load_views(
     session: AsyncSession, actor: Actor, query: Select[QuarantinedEnrolment, OrgUnit, OrgUnit, str | None]
 ) -> list[QuarantineView]:
-    rows = (await session.execute(query)).all()
+    return await _build_views(session, actor, (await session.execute(query)).all())
+
+
+async def _build_views(session: AsyncSession, actor: Actor, rows: Sequence[Any]) -> list[QuarantineView]:
     paths = {common_superior_path(school.path, holder.path) for _, school, holder, _ in rows}
     units = {
         unit.path: unit for unit in await session.scalars(select(OrgUnit).where(OrgUnit.path.in_(paths)))

@@ -964,7 +964,7 @@ export interface paths {
         };
         /**
          * List Classes
-         * @description 班级 · List classes; a counselor sees their own.
+         * @description 班级 · List classes, found by part of a name; a counselor sees their own.
          */
         get: operations["listClasses"];
         put?: never;
@@ -2669,7 +2669,7 @@ export interface paths {
         };
         /**
          * List Roll Calls
-         * @description 可见的点名核验（新的在前） · Roll calls that the caller may see, newest first.
+         * @description 可见的点名核验（新的在前） · Roll calls that the caller may see, found by part of the title; newest first.
          */
         get: operations["listRollCalls"];
         put?: never;
@@ -3281,7 +3281,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Schools
+         * @description 本单位及下级的学校，按名称或代码开头查找 · Schools of the own unit, found by part of a name or the beginning of a code.
+         */
+        get: operations["listSchools"];
         put?: never;
         /**
          * Create School
@@ -4136,7 +4140,7 @@ export interface components {
              */
             status: "invited" | "active" | "disabled";
         };
-        /** Page[AccountOut] */
+        /** CountedPage[AccountOut] */
         AccountOutPage: {
             /** Items */
             items: components["schemas"]["AccountOut"][];
@@ -4145,6 +4149,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /** AcknowledgementFact */
         AcknowledgementFact: {
@@ -4368,7 +4374,7 @@ export interface components {
              */
             term_code: string;
         };
-        /** Page[AidApplicationOut] */
+        /** CountedPage[AidApplicationOut] */
         AidApplicationOutPage: {
             /** Items */
             items: components["schemas"]["AidApplicationOut"][];
@@ -4377,6 +4383,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * AidApplicationsIn
@@ -4970,7 +4978,7 @@ export interface components {
             /** Withdrawn At */
             withdrawn_at: string | null;
         };
-        /** Page[AppealOut] */
+        /** CountedPage[AppealOut] */
         AppealOutPage: {
             /** Items */
             items: components["schemas"]["AppealOut"][];
@@ -4979,6 +4987,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * AppealState
@@ -6424,7 +6434,7 @@ export interface components {
             /** @description 当前审核单位 · the level that gives the next opinion */
             waiting_for: components["schemas"]["LevelOut"] | null;
         };
-        /** Page[ChangeRequestOut] */
+        /** CountedPage[ChangeRequestOut] */
         ChangeRequestOutPage: {
             /** Items */
             items: components["schemas"]["ChangeRequestOut"][];
@@ -6433,6 +6443,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * ChangeRequestWithdrawalIn
@@ -6751,7 +6763,7 @@ export interface components {
              */
             text: string;
         };
-        /** Page[ClaimOut] */
+        /** CountedPage[ClaimOut] */
         ClaimOutPage: {
             /** Items */
             items: components["schemas"]["ClaimOut"][];
@@ -6760,6 +6772,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * ClassAttestationLimitOut
@@ -6851,7 +6865,7 @@ export interface components {
              */
             students: number;
         };
-        /** Page[ClassOut] */
+        /** CountedPage[ClassOut] */
         ClassOutPage: {
             /** Items */
             items: components["schemas"]["ClassOut"][];
@@ -6860,6 +6874,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * ClauseOut
@@ -6999,7 +7015,7 @@ export interface components {
              */
             name: string;
         };
-        /** Page[ColleagueOut] */
+        /** CountedPage[ColleagueOut] */
         ColleagueOutPage: {
             /** Items */
             items: components["schemas"]["ColleagueOut"][];
@@ -7008,6 +7024,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * ConfirmedLaunchIn
@@ -9957,7 +9975,7 @@ export interface components {
              */
             used: number | null;
         };
-        /** Page[LeaveOut] */
+        /** CountedPage[LeaveOut] */
         LeaveOutPage: {
             /** Items */
             items: components["schemas"]["LeaveOut"][];
@@ -9966,6 +9984,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * LeaveReturnIn
@@ -10748,7 +10768,7 @@ export interface components {
              */
             what: string;
         };
-        /** Page[OutageOut] */
+        /** CountedPage[OutageOut] */
         OutageOutPage: {
             /** Items */
             items: components["schemas"]["OutageOut"][];
@@ -10757,6 +10777,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * Outcome
@@ -12217,7 +12239,7 @@ export interface components {
             school: components["schemas"]["QuarantineUnitOut"];
             state: components["schemas"]["QuarantineState"];
         };
-        /** Page[QuarantinedEnrolmentOut] */
+        /** CountedPage[QuarantinedEnrolmentOut] */
         QuarantinedEnrolmentOutPage: {
             /** Items */
             items: components["schemas"]["QuarantinedEnrolmentOut"][];
@@ -12226,6 +12248,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * QuarantineState
@@ -13283,6 +13307,70 @@ export interface components {
             parent_id: string;
         };
         /**
+         * SchoolOut
+         * @description A school with its superior unit, the students on its roll, its classes and its sites in force.
+         */
+        SchoolOut: {
+            /**
+             * Classes
+             * @example 50
+             */
+            classes: number;
+            /**
+             * Code
+             * @example 4141000001
+             */
+            code: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Name
+             * @example 郑州市第一职业学校
+             */
+            name: string;
+            /**
+             * Parent Id
+             * Format: uuid
+             */
+            parent_id: string;
+            /**
+             * Parent Name
+             * @example 郑州市
+             */
+            parent_name: string;
+            /**
+             * Path
+             * @example p410000.c410100.s4141000001
+             */
+            path: string;
+            /**
+             * Sites
+             * @description 现行有效的办学地址数 · sites in force
+             * @example 1
+             */
+            sites: number;
+            /**
+             * Students
+             * @example 2400
+             */
+            students: number;
+        };
+        /** CountedPage[SchoolOut] */
+        SchoolOutPage: {
+            /** Items */
+            items: components["schemas"]["SchoolOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
+        };
+        /**
          * SecondFactorIn
          * @description A code of the authenticator app, or an assertion by a passkey that the account has.
          */
@@ -13531,7 +13619,7 @@ export interface components {
              */
             user_agent: string | null;
         };
-        /** Page[SignInEventOut] */
+        /** CountedPage[SignInEventOut] */
         SignInEventOutPage: {
             /** Items */
             items: components["schemas"]["SignInEventOut"][];
@@ -13540,6 +13628,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * SignInIn
@@ -13743,7 +13833,7 @@ export interface components {
              */
             site_version_id: string;
         };
-        /** Page[SiteOut] */
+        /** CountedPage[SiteOut] */
         SiteOutPage: {
             /** Items */
             items: components["schemas"]["SiteOut"][];
@@ -13752,6 +13842,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * SkippedStudentOut
@@ -14077,7 +14169,7 @@ export interface components {
             term_code: string;
             withdrawn_because: components["schemas"]["LabelledCodeOut"] | null;
         };
-        /** Page[StaffPromptOut] */
+        /** CountedPage[StaffPromptOut] */
         StaffPromptOutPage: {
             /** Items */
             items: components["schemas"]["StaffPromptOut"][];
@@ -14086,6 +14178,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * StaffRollCallOut
@@ -14165,7 +14259,7 @@ export interface components {
             /** Void Reason */
             void_reason: string | null;
         };
-        /** Page[StaffRollCallOut] */
+        /** CountedPage[StaffRollCallOut] */
         StaffRollCallOutPage: {
             /** Items */
             items: components["schemas"]["StaffRollCallOut"][];
@@ -14174,6 +14268,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * StandingEntryOut
@@ -14804,7 +14900,7 @@ export interface components {
              */
             study_form: "full_time" | "part_time";
         };
-        /** Page[StudentOut] */
+        /** CountedPage[StudentOut] */
         StudentOutPage: {
             /** Items */
             items: components["schemas"]["StudentOut"][];
@@ -14813,6 +14909,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * StudentRemindersIn
@@ -15053,6 +15151,22 @@ export interface components {
              * @default Bearer
              */
             token_type?: string;
+        };
+        /**
+         * Total
+         * @description How many rows the filters find. If not `is_exact`, there are more than `count`.
+         */
+        Total: {
+            /**
+             * Count
+             * @example 1234
+             */
+            count: number;
+            /**
+             * Is Exact
+             * @example true
+             */
+            is_exact: boolean;
         };
         /**
          * TraceRefOut
@@ -15531,7 +15645,7 @@ export interface components {
             /** Warnings */
             warnings: components["schemas"]["StandingWarningOut"][];
         };
-        /** Page[WarnedStudentOut] */
+        /** CountedPage[WarnedStudentOut] */
         WarnedStudentOutPage: {
             /** Items */
             items: components["schemas"]["WarnedStudentOut"][];
@@ -15540,6 +15654,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * WarningOutcomeOut
@@ -15646,10 +15762,13 @@ export interface operations {
                 org_id?: string | null;
                 /** @description 查找内容 · the text to search for */
                 q?: string | null;
+                sort?: "created_at" | "-created_at";
                 /** @description 不列学生账号 · without the accounts of students */
                 staff_only?: boolean;
                 /** @description 账号状态 · status of the account */
                 status?: ("invited" | "active" | "disabled") | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -15680,7 +15799,8 @@ export interface operations {
                      *           "may_reset": true
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["AccountOutPage"];
@@ -16031,9 +16151,14 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 school_id?: string | null;
+                sort?: "filed_at" | "-filed_at";
                 state?: ("pending" | "approved" | "refused") | null;
                 /** @description 学期 */
                 term_code?: string | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -16069,7 +16194,8 @@ export interface operations {
                      *           "decided_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["AidApplicationOutPage"];
@@ -16719,10 +16845,15 @@ export interface operations {
                 limit?: number;
                 /** @description 逾期未决定的 · open appeals past their deadline */
                 overdue?: boolean;
+                sort?: "filed_at" | "-filed_at" | "due_at" | "-due_at";
                 state?: components["schemas"]["AppealState"] | null;
                 student_id?: string | null;
                 /** @description 由本单位决定且未决定的 · open appeals that the own unit decides */
                 to_decide?: boolean;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -16772,7 +16903,8 @@ export interface operations {
                      *           "withdrawn_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["AppealOutPage"];
@@ -17935,8 +18067,13 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 school_id?: string | null;
+                sort?: "filed_at" | "-filed_at";
                 state?: components["schemas"]["RequestState"] | null;
                 student_id?: string | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
                 /** @description 只列待我审核的 · only those that wait for the caller's unit */
                 waiting_for?: "me" | null;
             };
@@ -17996,7 +18133,8 @@ export interface operations {
                      *           "filed_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["ChangeRequestOutPage"];
@@ -18316,8 +18454,15 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
                 /** @description 只列某校 · only of this school */
                 school_id?: string | null;
+                sort?: "name" | "-name" | "created_at" | "-created_at";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -18346,7 +18491,8 @@ export interface operations {
                      *           "counselor_name": "李老师"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["ClassOutPage"];
@@ -18421,6 +18567,11 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
+                sort?: "name" | "-name";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -18442,7 +18593,8 @@ export interface operations {
                      *           "name": "李老师"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["ColleagueOutPage"];
@@ -19684,8 +19836,11 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                sort?: "filed_at" | "-filed_at" | "starts_at" | "-starts_at";
                 state?: components["schemas"]["LeaveState"] | null;
                 student_id?: string | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -19729,7 +19884,8 @@ export interface operations {
                      *           "returned_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["LeaveOutPage"];
@@ -20530,6 +20686,9 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                sort?: "at" | "-at";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -20559,7 +20718,8 @@ export interface operations {
                      *           "delayed_until": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["SignInEventOutPage"];
@@ -20725,7 +20885,10 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 org_id?: string | null;
+                sort?: "declared_at" | "-declared_at" | "starts_at" | "-starts_at";
                 state?: ("waiting" | "approved" | "refused") | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -20759,7 +20922,8 @@ export interface operations {
                      *           }
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["OutageOutPage"];
@@ -21799,8 +21963,13 @@ export interface operations {
                 /** @description 只列已过处理期限而未结束的 · only open prompts past their deadline */
                 overdue?: boolean | null;
                 school_id?: string | null;
+                sort?: "raised_at" | "-raised_at" | "due_at" | "-due_at";
                 state?: components["schemas"]["PromptState"] | null;
                 student_id?: string | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -21860,7 +22029,8 @@ export interface operations {
                      *           "school_name": "郑州市某职业学校"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["StaffPromptOutPage"];
@@ -23811,8 +23981,11 @@ export interface operations {
                 limit?: number;
                 /** @description 只列涉及某校的 · only those that this school imported or holds */
                 school_id?: string | null;
+                sort?: "imported_at" | "-imported_at";
                 /** @description 只列某状态 · only in this state */
                 state?: components["schemas"]["QuarantineState"] | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -23854,7 +24027,8 @@ export interface operations {
                      *           "reasons": "…"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["QuarantinedEnrolmentOutPage"];
@@ -24020,8 +24194,13 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 roll_call_id?: string | null;
+                sort?: "filed_at" | "-filed_at";
                 state?: ("open" | "accepted" | "refused") | null;
                 student_id?: string | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -24070,7 +24249,8 @@ export interface operations {
                      *           }
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["ClaimOutPage"];
@@ -24645,8 +24825,16 @@ export interface operations {
             query?: {
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
                 cursor?: string | null;
+                kind?: ("spot_check" | "registration" | "rehearsal" | "school_own") | null;
+                /** @description 发起单位 · the launching unit */
+                launcher_id?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
+                sort?: "opens_at" | "-opens_at" | "title" | "-title";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -24682,7 +24870,8 @@ export interface operations {
                      *           "server_time": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["StaffRollCallOutPage"];
@@ -25160,6 +25349,8 @@ export interface operations {
                 limit?: number;
                 /** @description 查找内容 · the text to search for */
                 q?: string | null;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path: {
@@ -25568,6 +25759,8 @@ export interface operations {
                 /** @description 查找内容 · the text to search for */
                 q?: string | null;
                 school_id?: string | null;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path: {
@@ -26140,6 +26333,59 @@ export interface operations {
             };
         };
     };
+    listSchools: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 是否有现行有效的办学地址 · with or without a site in force */
+                has_site?: boolean | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
+                sort?: "name" | "-name" | "code" | "-code";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "code": "4141000001",
+                     *           "name": "郑州市第一职业学校",
+                     *           "path": "p410000.c410100.s4141000001",
+                     *           "parent_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "parent_name": "郑州市",
+                     *           "classes": 50,
+                     *           "students": 2400,
+                     *           "sites": 1
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "total": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SchoolOutPage"];
+                };
+            };
+        };
+    };
     createSchool: {
         parameters: {
             query?: never;
@@ -26591,6 +26837,9 @@ export interface operations {
                 limit?: number;
                 /** @description 结果 · outcome of the sign-in */
                 outcome?: ("succeeded" | "refused" | "delayed") | null;
+                sort?: "at" | "-at";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -26620,7 +26869,8 @@ export interface operations {
                      *           "delayed_until": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["SignInEventOutPage"];
@@ -26680,10 +26930,17 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
                 /** @description 只列某校 · only of this school */
                 school_id?: string | null;
+                sort?: "created_at" | "-created_at" | "name" | "-name" | "school_name" | "-school_name";
                 /** @description 只列有此状态备案的地址 · with a filing of this status */
                 status?: ("filed" | "approved" | "rejected") | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -26740,7 +26997,8 @@ export interface operations {
                      *           ]
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["SiteOutPage"];
@@ -27479,6 +27737,9 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                sort?: "name" | "-name";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -27510,7 +27771,8 @@ export interface operations {
                      *           ]
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["WarnedStudentOutPage"];
@@ -27531,6 +27793,11 @@ export interface operations {
                 q?: string | null;
                 /** @description 只列某校 · only of this school */
                 school_id?: string | null;
+                sort?: "name" | "-name";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -27561,7 +27828,8 @@ export interface operations {
                      *           "standing": "01"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["StudentOutPage"];

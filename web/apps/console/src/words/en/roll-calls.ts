@@ -16,6 +16,7 @@ export const rollCallsEn: typeof rollCallsZh = {
     voided: 'Voided',
   },
   rollCalls: {
+    search: 'Find by title',
     empty: 'No roll call yet',
     columns: {
       title: 'Name',

@@ -17,6 +17,7 @@ export const sitesEn: typeof sitesZh = {
       approved: 'With an approved filing',
       rejected: 'With a returned filing',
     },
+    search: 'Find a site or school by name',
     filterStatus: 'Filter by filing',
     anyStatus: 'All filings',
     fileNew: 'File a new site',

@@ -14,6 +14,7 @@ export const rollCallsZh = {
     voided: '已作废',
   },
   rollCalls: {
+    search: '按名称查找',
     empty: '还没有点名',
     columns: {
       title: '名称',

@@ -11,6 +11,7 @@ export const sitesZh = {
     kind: { main: '主校区', branch: '分校区', internship: '实习点' },
     status: { filed: '待审核', approved: '已批准', rejected: '已退回' },
     has: { filed: '有待审核的备案', approved: '有已批准的备案', rejected: '有已退回的备案' },
+    search: '按名称查找地址或学校',
     filterStatus: '按备案情况筛选',
     anyStatus: '全部备案情况',
     fileNew: '备案新地址',

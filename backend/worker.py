@@ -45,6 +45,7 @@ TASK_MODULES = (
     "backend.identity.sign_in.tasks",
     "backend.notice.tasks",
     "backend.roll_call.progress.tasks",
+    "backend.roll_call.settlement.resettlement",
     "backend.roll_call.settlement.tasks",
     "backend.roll_call.attestation.tasks",
     "backend.roll_call.looks.tasks",

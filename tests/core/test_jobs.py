@@ -1,6 +1,8 @@
 """Jobs are committed with their cause, and jobs of a dead worker are requeued."""
 
 import asyncio
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -159,6 +161,16 @@ async def test_job_with_a_waiting_duplicate_does_not_block_the_rescue(
             {"first": first, "second": second},
         )
         assert sorted(map(tuple, found)) == sorted([(first, "todo"), (second, "todo")])
+
+
+def test_worker_loads_every_module_with_tasks() -> None:
+    backend = Path(worker.__file__).parent
+    decorated = {
+        ".".join(("backend", *path.relative_to(backend).with_suffix("").parts))
+        for path in backend.rglob("*.py")
+        if re.search(r"^@job_app\.(task|periodic)\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert decorated - {worker.__name__} == set(worker.TASK_MODULES)
 
 
 async def test_scheduled_jobs_and_events_run_before_enrolments(settings: Settings) -> None:

@@ -4,8 +4,9 @@ import { computed, ref, watch } from 'vue'
 
 import { useSession } from '../stores/session.ts'
 
-const POLL_MS = 1000
-const SLOW_AFTER = 8
+/** Milliseconds to the next look: most verdicts come within two seconds of the receipt, so the first looks are close. */
+const POLLS_MS = [400, 400, 400, 400, 600, 800, 1000, 1000, 1000, 1000]
+const SLOW_AFTER = POLLS_MS.length
 const SLOW_POLL_MS = 4000
 
 /** Polls the verdict of a submission until there is one. */
@@ -24,7 +25,7 @@ export function useVerdict() {
     },
     refetchInterval: ({ state }) => {
       if (state.data?.finding) return false
-      return polls.value < SLOW_AFTER ? POLL_MS : SLOW_POLL_MS
+      return POLLS_MS[polls.value] ?? SLOW_POLL_MS
     },
   })
   watch(submissionId, () => (polls.value = 0))

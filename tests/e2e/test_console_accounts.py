@@ -53,20 +53,30 @@ async def test_registrar_invites_a_counselor_and_disables_the_account(opened: Vi
 
 async def test_second_person_decides_a_reset_and_hands_over_the_code(opened: Visit, seeded: Seeded) -> None:
     page, bureau = opened.page, seeded.staffer("bureau")
-    registrar = seeded.staffer("registrar")
+    registrar, counselor = seeded.staffer("registrar"), seeded.staffer("counselor")
+    lost = await registrar.post(
+        f"/v1/accounts/{counselor.account_id}/authenticator-resets", {"reason": "忘记密码，已当面核对"}
+    )
+    assert lost.status_code == 201
     asked = await bureau.post(
         f"/v1/accounts/{registrar.account_id}/authenticator-resets", {"reason": "手机丢失，已当面核对"}
     )
     assert asked.status_code == 201
     await sign_in(page, bureau)
     await page.goto("/console/accounts/resets")
-    await expect(page.get_by_role("row").filter(has_text="已当面核对")).to_contain_text("须由另一人复核")
-    of_another = page.get_by_role("row").filter(has=page.get_by_role("button", name="复核")).first
-    await of_another.get_by_role("button").click()
+    await expect(page.get_by_role("row").filter(has_text="手机丢失，已当面核对")).to_contain_text(
+        "须由另一人复核"
+    )
+    of_another = page.get_by_role("row").filter(has_text=counselor.login)
+    await of_another.get_by_role("button", name="复核").click()
     await page.get_by_label("怎样核对了本人").fill("已电话核对本人")
     assert await opened.find_barriers() == []
-    await page.get_by_role("button", name="不批准").click()
-    await expect(page.get_by_role("row").filter(has_text="未批准").first).to_be_visible()
+    await page.get_by_role("button", name="批准", exact=True).click()
+    await expect(of_another).to_contain_text("已批准")
+    code = await page.get_by_role("status").locator("code").inner_text()
+    confirmed = await counselor.begin(activation_code=code)
+    assert confirmed.status_code == 201
+    assert await opened.find_barriers() == []
 
 
 async def test_own_account_shows_sessions_and_signs_others_out(opened: Visit, seeded: Seeded) -> None:

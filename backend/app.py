@@ -71,6 +71,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.roll_calls.verification",
     "backend.staff_api.roll_calls.attestations",
     "backend.staff_api.roll_calls.rehearsals",
+    "backend.staff_api.roll_calls.readiness",
     "backend.staff_api.roll_calls.looks",
     "backend.staff_api.roll_calls.student_results",
     "backend.staff_api.leave",

@@ -310,6 +310,29 @@ class NoReminderNeeded(DomainError):
     en = "This student is present already or does not have to take part; no reminder is needed."
 
 
+class RehearsalCompleted(DomainError):
+    """The school has completed the rehearsal of the cohort (HN334-5.1)."""
+
+    code = "rehearsal_completed"
+    status = 409
+    zh = "该校已完成联调测试，不用督促。"
+    en = "This school has completed the rehearsal; no reminder is needed."
+
+
+class SchoolRemindedRecently(DomainError):
+    code = "school_reminded_recently"
+    status = 429
+    zh = "{hours} 小时内已督促过该校，请稍后再试。"
+    en = "This school was reminded within the last {hours} hours; try again later."
+
+
+class SchoolWithoutRegistrar(DomainError):
+    code = "school_without_registrar"
+    status = 409
+    zh = "该校没有已激活的学校管理员，通知无人收到。请先开通学校管理员账号，或电话联系。"
+    en = "The school has no active registrar to notify. Create an account for one first, or phone the school."
+
+
 class StudentCodeWrong(DomainError):
     code = "student_code_wrong"
     status = 422

@@ -61,6 +61,7 @@ __all__ = [
     "OutcomeEntry",
     "OutcomeMinute",
     "Refusal",
+    "RehearsalReminder",
     "Reminder",
     "RollCall",
     "RollCallClass",
@@ -333,6 +334,20 @@ class OutcomeMinute(Base):
     missed: Mapped[int]
     excused: Mapped[int]
     undetermined: Mapped[int]
+
+
+class RehearsalReminder(Base):
+    """A superior asked the registrars of a school to complete the rehearsal of a cohort (HN334-5.1)."""
+
+    __tablename__ = "rehearsal_reminder"
+    __tenancy__ = "school"
+    __table_args__ = (Index("ix_rehearsal_reminder_school", "school_id", "cohort", "at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    cohort: Mapped[str]
+    sent_by: Mapped[UUID]
+    at: Mapped[datetime]
 
 
 class Reminder(Base):

@@ -62,6 +62,7 @@ OPEN_FIELDS = {
         "OverdueOut.code",
         "ChangeKindOut.code",
         "PreviewSchoolOut.code",
+        "RehearsalCohortOut.code",
         "TermOut.code",
         "ResetOut.activation_code",
         "SchoolOut.code",

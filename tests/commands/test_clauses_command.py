@@ -53,7 +53,7 @@ def test_unknown_id_is_refused() -> None:
 
 def test_table_says_what_a_partial_clause_lacks() -> None:
     result = runner.invoke(app, [], env={"COLUMNS": "400"})
-    assert "The deadlines are policy data;" in result.stdout
+    assert "The feed of changes and the gaokao eligibility exist;" in result.stdout
 
 
 def test_missing_tests_folder_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,6 +221,10 @@ INDEX_USES: dict[str, tuple[str, str]] = {
             " AND class_id = $3"
         ),
     ),
+    "ix_rehearsal_reminder_school": (
+        "backend.roll_call.readiness.queries:_reminded_at",
+        "rehearsal_reminder WHERE school_id = $1 AND cohort = 'enrolled' ORDER BY at DESC",
+    ),
     "ix_org_unit_path": ("backend.org.queries:is_in_subtree", "org_unit WHERE path <@ $1"),
     "ix_outage_org_path": ("backend.standing.store.load:_load_outages", "outage WHERE org_path = ANY ($1)"),
     "ix_outcome_count_version": (

@@ -389,6 +389,14 @@ STAFF: tuple[Row, ...] = (
         "ok       ok     ok        ok",
         query={"unit_id": IdOf("school")},
     ),
+    Row("GET /v1/rehearsal-cohorts", "ok       ok     ok        ok"),
+    Row("GET /v1/rehearsal-readiness", "ok       ok     ok        ok", query={"cohort": "enrolled"}),
+    Row(
+        "POST /v1/rehearsal-reminders",
+        "ok       ok     403       403",
+        {"cohort": "enrolled", "school_ids": [IdOf("school")]},
+        note="a row is refused, not the request",
+    ),
     Row(
         "POST /v1/students/{student_id}/card-code",
         "403      403    ok        403",

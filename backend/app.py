@@ -73,6 +73,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.roll_calls.rehearsals",
     "backend.staff_api.roll_calls.readiness",
     "backend.staff_api.roll_calls.looks",
+    "backend.staff_api.roll_calls.check_in_cells",
     "backend.staff_api.roll_calls.student_results",
     "backend.staff_api.leave",
     "backend.staff_api.aid",

@@ -4,6 +4,7 @@ from procrastinate import JobContext
 
 from backend.core.app_context import AppContext
 from backend.core.jobs import DEFAULT, VERIFICATION, job_app
+from backend.retention.check_in_cells import CHECK_IN_CELLS
 from backend.retention.deletion import delete_expired
 from backend.retention.faces import PORTRAITS, PROBES, SHOTS, TEMPLATES
 from backend.retention.frame_reencoding import BATCH_SIZE, MAX_FRAMES, reencode_verified_frames
@@ -29,6 +30,7 @@ KINDS = (
     PICTURE_VIEWS,
     GUARDIAN_LINKS,
     PUSH_SUBSCRIPTIONS,
+    CHECK_IN_CELLS,
 )
 _LOWEST_PRIORITY = -1
 """Lower than the priority of every verification."""

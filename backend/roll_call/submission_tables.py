@@ -196,6 +196,28 @@ class Refusal(Base):
     at: Mapped[datetime]
 
 
+class CheckInCell(Base):
+    """How many students of a school had an accepted check-in of a roll call in a cell of 50 m (`geo.cells`).
+
+    A student counts at most once in a roll call. The row names no student and no time. It is deleted with the term.
+    """
+
+    __tablename__ = "check_in_cell"
+    __tenancy__ = "school"
+    __table_args__ = (
+        roll_call_foreign_key(),
+        CheckConstraint("students > 0", name="students"),
+        Index("ix_check_in_cell_school", "school_id", "term_code", "cell_row"),
+    )
+
+    roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
+    cell_row: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    cell_column: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    term_code: Mapped[str]
+    students: Mapped[int]
+
+
 class VerificationTask(Base):
     """A submission in the verification queue; the row is deleted in the transaction that writes the verdict.
 

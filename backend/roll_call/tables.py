@@ -37,6 +37,7 @@ from backend.roll_call.partitioning import (
 )
 from backend.roll_call.submission_tables import (
     Challenge,
+    CheckInCell,
     Refusal,
     Submission,
     SubmissionFrame,
@@ -50,6 +51,7 @@ __all__ = [
     "AttestationEscalation",
     "AttestationReview",
     "Challenge",
+    "CheckInCell",
     "HalfYearRegistration",
     "LookAnswer",
     "LookClosing",

@@ -221,6 +221,10 @@ INDEX_USES: dict[str, tuple[str, str]] = {
             " AND class_id = $3"
         ),
     ),
+    "ix_check_in_cell_school": (
+        "backend.roll_call.cells.queries:_load_cells",
+        "check_in_cell WHERE school_id = $1 AND term_code = $2 AND cell_row BETWEEN 1 AND 9",
+    ),
     "ix_rehearsal_reminder_school": (
         "backend.roll_call.readiness.queries:_reminded_at",
         "rehearsal_reminder WHERE school_id = $1 AND cohort = 'enrolled' ORDER BY at DESC",

@@ -389,6 +389,7 @@ STAFF: tuple[Row, ...] = (
         "ok       ok     ok        ok",
         query={"unit_id": IdOf("school")},
     ),
+    Row("GET /v1/sites/{site_id}/check-in-cells", "ok       ok     ok        403"),
     Row("GET /v1/rehearsal-cohorts", "ok       ok     ok        ok"),
     Row("GET /v1/rehearsal-readiness", "ok       ok     ok        ok", query={"cohort": "enrolled"}),
     Row(

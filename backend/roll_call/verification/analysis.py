@@ -37,6 +37,8 @@ from biometrics.pictures.quality import Reason
 from biometrics.pool import FacePoolClosed
 from biometrics.tasks import BurstResult, Shot
 from biometrics.templates.sealing import PictureUnreadable
+from geo.cells import Cell, cell_at
+from geo.fence import Decision as FencePlace
 from geo.fence import FenceDecision
 from geo.position_signals import PositionRisk, score_position
 
@@ -61,6 +63,8 @@ class Analysis:
     burst: BurstResult | None
     calibrates: bool = False
     """Thresholds may be learned from this check-in of a rehearsal, once the counselor confirms it."""
+    cell: Cell | None = None
+    """The cell of 50 m of the position, if it is inside a site. It is counted without the student."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,10 @@ async def analyse_submission(app_context: AppContext, inputs: VerificationInput)
         look_barred=inputs.look_barred,
     )
     calibrates = inputs.roll_call.kind == REHEARSAL and _shows_presence(evidence, inputs.thresholds)
-    return Analysis(decide_verdict(evidence), evidence, trace, burst, calibrates)
+    cell = None
+    if fence is not None and fence.decision is FencePlace.INSIDE:
+        cell = cell_at(fence.judged.lon, fence.judged.lat)
+    return Analysis(decide_verdict(evidence), evidence, trace, burst, calibrates, cell)
 
 
 def _shows_presence(evidence: Evidence, thresholds: StudentThresholds | None) -> bool:

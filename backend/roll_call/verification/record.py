@@ -19,6 +19,7 @@ from backend.core.app_context import AppContext
 from backend.core.clock import legal_day
 from backend.identity.face.calibration.probes import RehearsalProbe, store_probes
 from backend.identity.face.selfie_fingerprints import AcceptedSelfie, store_selfie_fingerprints
+from backend.roll_call.cells.counting import CountedCheckIn, count_check_ins
 from backend.roll_call.eligibility import (
     StudentCheck,
     find_exhaustion,
@@ -211,6 +212,7 @@ async def _make_present(session: AsyncSession, accepted: Sequence[Verified], at:
     counting = [each for each in accepted if each.input.roll_call.id not in voided]
     current = await _load_current_outcomes(session, counting)
     with session.no_autoflush:  # writes the audit entries of all students in one statement
+        present = []
         for each in counting:
             decided = OutcomeDecision(
                 Outcome.PRESENT,
@@ -219,7 +221,32 @@ async def _make_present(session: AsyncSession, accepted: Sequence[Verified], at:
                 each.analysis.trace,
                 each.submission_id,
             )
-            await _write_if_supersedable(session, each.input, decided, current.get(each.obligation_key), at)
+            if await _write_if_supersedable(
+                session, each.input, decided, current.get(each.obligation_key), at
+            ):
+                present.append(each)
+    await _count_cells(session, present)
+
+
+async def _count_cells(session: AsyncSession, present: Sequence[Verified]) -> None:
+    """Count where the check-ins fell that made their student present, by the policy of each roll call."""
+    by_roll_call: dict[UUID, list[Verified]] = {}
+    for each in present:
+        by_roll_call.setdefault(each.input.roll_call.id, []).append(each)
+    for _, verified in sorted(by_roll_call.items()):
+        counted = [
+            CountedCheckIn(
+                each.input.roll_call.id,
+                each.input.submission.school_id,
+                each.input.submission.term_code,
+                each.input.submission.student_id,
+                each.analysis.cell,
+            )
+            for each in verified
+            if each.analysis.cell is not None
+        ]
+        if counted:
+            await count_check_ins(session, counted, roll_call_policy(verified[0].input.roll_call))
 
 
 async def _load_voided(session: AsyncSession, roll_call_ids: Collection[UUID]) -> set[UUID]:
@@ -247,10 +274,12 @@ async def _write_if_supersedable(
     decided: OutcomeDecision,
     current: OutcomeEntry | None,
     at: datetime,
-) -> None:
+) -> bool:
+    """Write the outcome unless the current one is final. Returns whether it was written."""
     roll_call = inputs.roll_call
     while current is None or is_supersedable(current):
         if await write_outcome(session, roll_call, inputs.obligation, decided, at, replaces=current):
-            return
+            return True
         # Another entry was written in the meantime, possibly by this same batch: check that one.
         current = await find_current_outcome(session, roll_call.id, inputs.submission.student_id)
+    return False

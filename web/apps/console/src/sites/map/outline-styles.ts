@@ -3,6 +3,16 @@ import type { Position } from 'geojson'
 
 import type { Outline } from '../outline/outline.ts'
 
+/** A square of a map with a number, in WGS-84. `share` of the largest number sets how dark it is. */
+export interface MapCell {
+  west: number
+  south: number
+  east: number
+  north: number
+  share: number
+  label: string
+}
+
 export type OutlineStyle = 'old' | 'new' | 'drawn'
 
 /** An outline on a map, in WGS-84. */

@@ -63,6 +63,16 @@ export const sitesEn: typeof sitesZh = {
     smaller: 'The new version is {area} smaller ({percent}%).',
     m2: '{n} m²',
     km2: '{n} km²',
+    cells: {
+      title: 'Where check-ins fell',
+      hint: 'Accepted check-ins are counted in squares of 50 m, to see whether the outline fits. Squares with fewer than {n} students in a roll call are not shown. The numbers are deleted with the term; the position of a person is not stored.',
+      none: 'Nothing to show: it needs a settled roll call with at least {n} students in a square.',
+      term: 'Term',
+      map: 'Where check-ins fell: {name}',
+      cell: '{n} check-ins in {times} roll calls',
+      asTable: 'Show as a table',
+      columns: { place: 'Middle of the square', check_ins: 'Check-ins', roll_calls: 'Roll calls' },
+    },
     map: {
       title: 'Map',
       label: 'Outline of {name}',

@@ -57,6 +57,16 @@ export const sitesZh = {
     smaller: '新版本小 {area}（{percent}%）。',
     m2: '{n} 平方米',
     km2: '{n} 平方公里',
+    cells: {
+      title: '签到落点',
+      hint: '通过的签到按五十米方格计数，用来核对范围是否合适。一次点名中不满 {n} 人的方格不显示，学期结束即删除；不保存任何人的位置。',
+      none: '没有可以显示的方格：须有已结算的点名，且一个方格内至少 {n} 人。',
+      term: '学期',
+      map: '{name}的签到落点',
+      cell: '{n} 次签到，{times} 次点名',
+      asTable: '以表格显示',
+      columns: { place: '方格中心', check_ins: '签到', roll_calls: '点名' },
+    },
     map: {
       title: '地图',
       label: '{name}的范围',

@@ -60,6 +60,12 @@ const routes: RouteRecordRaw[] = [
     meta: { ...rollCalls, bare: true },
   },
   {
+    path: '/roll-calls/:id/results/:student',
+    name: 'result',
+    component: () => import('./results/DeterminationPage.vue'),
+    meta: { menu: 'roll-calls', title: 'menu.rollCalls' },
+  },
+  {
     path: '/prompts',
     name: 'prompts',
     component: () => import('./prompts/PromptList.vue'),
@@ -94,6 +100,48 @@ const routes: RouteRecordRaw[] = [
     name: 'appeal',
     component: () => import('./appeals/AppealPage.vue'),
     meta: { menu: 'appeals', title: 'menu.appeals' },
+  },
+  {
+    path: '/claims',
+    name: 'claims',
+    component: () => import('./claims/ClaimList.vue'),
+    meta: { menu: 'claims', title: 'menu.claims' },
+  },
+  {
+    path: '/claims/:id',
+    name: 'claim',
+    component: () => import('./claims/ClaimPage.vue'),
+    meta: { menu: 'claims', title: 'menu.claims' },
+  },
+  {
+    path: '/looks',
+    name: 'looks',
+    component: () => import('./looks/LookList.vue'),
+    meta: { menu: 'looks', title: 'menu.looks' },
+  },
+  {
+    path: '/looks/:id',
+    name: 'look',
+    component: () => import('./looks/LookPage.vue'),
+    meta: { menu: 'looks', title: 'menu.looks' },
+  },
+  {
+    path: '/outages',
+    name: 'outages',
+    component: () => import('./outages/OutageList.vue'),
+    meta: { menu: 'outages', title: 'menu.outages' },
+  },
+  {
+    path: '/outages/:id',
+    name: 'outage',
+    component: () => import('./outages/OutagePage.vue'),
+    meta: { menu: 'outages', title: 'menu.outages' },
+  },
+  {
+    path: '/readiness',
+    name: 'readiness',
+    component: () => import('./readiness/Readiness.vue'),
+    meta: { menu: 'readiness', title: 'menu.readiness' },
   },
   {
     path: '/sites',

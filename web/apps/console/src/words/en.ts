@@ -2,6 +2,7 @@ import { lawEn } from './en/law.ts'
 import { accountsEn } from './en/accounts.ts'
 import { aidEn } from './en/aid.ts'
 import { casesEn } from './en/cases.ts'
+import { reviewsEn } from './en/reviews.ts'
 import { rollCallsEn } from './en/roll-calls.ts'
 import { runningEn } from './en/running.ts'
 import { shellEn } from './en/shell.ts'
@@ -16,6 +17,7 @@ export const en = {
   ...runningEn,
   ...shellEn,
   ...rollCallsEn,
+  ...reviewsEn,
   ...sitesEn,
   ...studentsEn,
 }

@@ -2,6 +2,7 @@ import { lawZh } from './zh/law.ts'
 import { accountsZh } from './zh/accounts.ts'
 import { aidZh } from './zh/aid.ts'
 import { casesZh } from './zh/cases.ts'
+import { reviewsZh } from './zh/reviews.ts'
 import { rollCallsZh } from './zh/roll-calls.ts'
 import { runningZh } from './zh/running.ts'
 import { shellZh } from './zh/shell.ts'
@@ -16,6 +17,7 @@ export const zhCN = {
   ...runningZh,
   ...shellZh,
   ...rollCallsZh,
+  ...reviewsZh,
   ...sitesZh,
   ...studentsZh,
 }

@@ -2560,6 +2560,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/rehearsal-cohorts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Rehearsal Cohorts
+         * @description 各批次的截止日和完成学校数 · The cohorts with their deadline, and how many schools have completed a rehearsal.
+         */
+        get: operations["listRehearsalCohorts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rehearsal-readiness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Rehearsal Readiness
+         * @description 一个批次各校的联调测试 · The schools of a cohort: whether they have completed a rehearsal, and when they were reminded.
+         */
+        get: operations["listRehearsalReadiness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rehearsal-reminders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Remind Lagging Schools
+         * @description 督促学校完成联调测试（一行一校） · Remind the registrars of these schools; a row is a school.
+         */
+        post: operations["remindLaggingSchools"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/replay-differences": {
         parameters: {
             query?: never;
@@ -3526,6 +3586,26 @@ export interface paths {
          * @description 一处办学地址的全部版本 · Get a site with every version.
          */
         get: operations["getSite"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sites/{site_id}/check-in-cells": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Check In Cells
+         * @description 通过的签到落在哪里（50 米格，满十人显示） · Where accepted check-ins fell, in cells with enough students.
+         */
+        get: operations["getCheckInCells"];
         put?: never;
         post?: never;
         delete?: never;
@@ -6547,6 +6627,72 @@ export interface components {
             text: string;
         };
         /**
+         * CheckInCellOut
+         * @description A cell of 50 m, in degrees (WGS-84), with the accepted check-ins that fell into it.
+         */
+        CheckInCellOut: {
+            /**
+             * Check Ins
+             * @description 通过的签到 · accepted check-ins
+             * @example 320
+             */
+            check_ins: number;
+            /**
+             * East
+             * @example 113.5316
+             */
+            east: number;
+            /**
+             * North
+             * @example 34.8206
+             */
+            north: number;
+            /**
+             * Roll Calls
+             * @description 点名次数 · roll calls
+             * @example 4
+             */
+            roll_calls: number;
+            /**
+             * South
+             * @example 34.8201
+             */
+            south: number;
+            /**
+             * West
+             * @example 113.5311
+             */
+            west: number;
+        };
+        /**
+         * CheckInCellsOut
+         * @description Where the accepted check-ins of a term fell. Cells with fewer students in a roll call than `minimum` are left out.
+         */
+        CheckInCellsOut: {
+            /** Cells */
+            cells: components["schemas"]["CheckInCellOut"][];
+            /**
+             * Minimum
+             * @description 少于此数不显示 · fewer students are not shown
+             * @example 10
+             */
+            minimum: number;
+            /**
+             * Term Code
+             * @description null 表示没有统计 · null: nothing was counted
+             * @example 2026-autumn
+             */
+            term_code: string | null;
+            /**
+             * Terms
+             * @description 有统计的学期 · terms with counts
+             * @example [
+             *       "2026-autumn"
+             *     ]
+             */
+            terms: string[];
+        };
+        /**
          * CheckOutcomeOut
          * @description How one roll call counts: passed, missed, or out for a reason.
          */
@@ -9237,7 +9383,7 @@ export interface components {
              * @example frames
              * @enum {string}
              */
-            kind: "frames" | "frames_not_looked_at" | "enrolment_shots" | "portraits" | "templates" | "unconfirmed_probes" | "picture_keys" | "envelopes" | "attester_positions" | "picture_views" | "guardian_links" | "push_subscriptions";
+            kind: "frames" | "frames_not_looked_at" | "enrolment_shots" | "portraits" | "templates" | "unconfirmed_probes" | "picture_keys" | "envelopes" | "attester_positions" | "picture_views" | "guardian_links" | "push_subscriptions" | "check_in_cells";
             /**
              * Last Run At
              * Format: date-time
@@ -12409,6 +12555,50 @@ export interface components {
             confirmation: components["schemas"]["RehearsalConfirmationOut"] | null;
         };
         /**
+         * RehearsalCohortOut
+         * @description A cohort with the deadline of its rehearsal, and how many schools have completed it.
+         */
+        RehearsalCohortOut: {
+            /**
+             * Code
+             * @example cohort_2022
+             */
+            code: string;
+            /**
+             * Deadline
+             * Format: date
+             * @example 2022-10-31
+             */
+            deadline: string;
+            /**
+             * En
+             * @example the intake of 2022
+             */
+            en: string;
+            /**
+             * Is Overdue
+             * @description 截止日已过 · the deadline has passed
+             */
+            is_overdue: boolean;
+            /**
+             * Rehearsed
+             * @description 已完成联调测试的学校 · schools with a settled rehearsal
+             * @example 420
+             */
+            rehearsed: number;
+            /**
+             * Schools
+             * @description 有这批学生的学校 · schools with such students
+             * @example 500
+             */
+            schools: number;
+            /**
+             * Zh
+             * @example 2022级新生
+             */
+            zh: string;
+        };
+        /**
          * RehearsalConfirmationIn
          * @description The counselor's statement: the students of the class who checked in were in front of me, except these.
          */
@@ -12452,6 +12642,70 @@ export interface components {
             confirmed: number;
             /** Excluded */
             excluded: number;
+        };
+        /**
+         * RehearsalReadinessOut
+         * @description A school and one cohort of it.
+         */
+        RehearsalReadinessOut: {
+            /**
+             * Rehearsed At
+             * @description 最近一次结算的联调测试；null 表示尚未完成 · the newest settled rehearsal; null: none yet
+             */
+            rehearsed_at: string | null;
+            /**
+             * Reminded At
+             * @description 最近一次督促 · the newest reminder
+             */
+            reminded_at: string | null;
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name: string;
+            /**
+             * Students
+             * @description 全日制在校学生 · full-time students in school
+             * @example 620
+             */
+            students: number;
+            /**
+             * Superior Name
+             * @description 主管单位 · the unit above
+             * @example 郑州市
+             */
+            superior_name: string | null;
+        };
+        /** Page[RehearsalReadinessOut] */
+        RehearsalReadinessOutPage: {
+            /** Items */
+            items: components["schemas"]["RehearsalReadinessOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * RehearsalRemindersIn
+         * @description The schools to remind.
+         */
+        RehearsalRemindersIn: {
+            /**
+             * Cohort
+             * @example enrolled
+             */
+            cohort: string;
+            /**
+             * School Ids
+             * @description 重复的编号按一行办理 · an id that is repeated is one row
+             */
+            school_ids: string[];
         };
         /**
          * ReminderIn
@@ -12861,7 +13115,7 @@ export interface components {
              * @example frames
              * @enum {string}
              */
-            kind: "frames" | "frames_not_looked_at" | "enrolment_shots" | "portraits" | "templates" | "unconfirmed_probes" | "picture_keys" | "envelopes" | "attester_positions" | "picture_views" | "guardian_links" | "push_subscriptions";
+            kind: "frames" | "frames_not_looked_at" | "enrolment_shots" | "portraits" | "templates" | "unconfirmed_probes" | "picture_keys" | "envelopes" | "attester_positions" | "picture_views" | "guardian_links" | "push_subscriptions" | "check_in_cells";
             /**
              * Newest
              * @description 最晚一项的形成时间 · creation time of the newest item
@@ -24598,6 +24852,132 @@ export interface operations {
             };
         };
     };
+    listRehearsalCohorts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "code": "cohort_2022",
+                     *         "zh": "2022级新生",
+                     *         "en": "the intake of 2022",
+                     *         "deadline": "2022-10-31",
+                     *         "is_overdue": true,
+                     *         "schools": 500,
+                     *         "rehearsed": 420
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["RehearsalCohortOut"][];
+                };
+            };
+        };
+    };
+    listRehearsalReadiness: {
+        parameters: {
+            query: {
+                /** @description 批次代码 · code of the cohort */
+                cohort: string;
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 只列尚未完成的学校 · only schools without a rehearsal */
+                lagging?: boolean;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
+                     *           "superior_name": "郑州市",
+                     *           "students": 620,
+                     *           "rehearsed_at": "2026-03-17T01:00:00Z",
+                     *           "reminded_at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RehearsalReadinessOutPage"];
+                };
+            };
+        };
+    };
+    remindLaggingSchools: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "cohort": "enrolled",
+                 *       "school_ids": [
+                 *         "01890a5d-ac96-774b-bcce-b302099a8057"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["RehearsalRemindersIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rows": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "outcome": "done",
+                     *           "error": null
+                     *         }
+                     *       ],
+                     *       "done": 1,
+                     *       "unchanged": 0,
+                     *       "refused": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BulkOut"];
+                };
+            };
+        };
+    };
     listDifferences: {
         parameters: {
             query?: {
@@ -27178,6 +27558,50 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["SiteDetailOut"];
+                };
+            };
+        };
+    };
+    getCheckInCells: {
+        parameters: {
+            query?: {
+                /** @description 学期；默认为最近有统计的学期 · default: the newest term with counts */
+                term_code?: string | null;
+            };
+            header?: never;
+            path: {
+                site_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "term_code": "2026-autumn",
+                     *       "terms": [
+                     *         "2026-autumn"
+                     *       ],
+                     *       "minimum": 10,
+                     *       "cells": [
+                     *         {
+                     *           "west": 113.5311,
+                     *           "south": 34.8201,
+                     *           "east": 113.5316,
+                     *           "north": 34.8206,
+                     *           "check_ins": 320,
+                     *           "roll_calls": 4
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CheckInCellsOut"];
                 };
             };
         };

@@ -47,6 +47,7 @@ export const casesEn: typeof casesZh = {
     notDelivered: 'not confirmed yet',
     dueAt: 'Deadline',
     blockers: 'Blocked because',
+    attempts: 'What was tried at each roll call',
     evidence: 'Evidence',
     noEvidence: 'No records are listed separately.',
     facts: { check: 'Missed check', leave: 'Leave', attendance: 'Absence' },

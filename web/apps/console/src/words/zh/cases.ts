@@ -41,6 +41,7 @@ export const casesZh = {
     notDelivered: '尚未确认',
     dueAt: '期限',
     blockers: '暂停原因',
+    attempts: '逐次核验的经过',
     evidence: '依据',
     noEvidence: '没有单独列出的记录。',
     facts: { check: '未核验', leave: '请假', attendance: '缺席记录' },

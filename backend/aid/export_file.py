@@ -11,6 +11,7 @@ from xlsxwriter import Workbook
 
 from backend.aid.money import format_yuan
 from backend.core.clock import legal_day
+from backend.core.web.workbook import literal_text
 
 COLUMNS = (
     "序号",
@@ -85,7 +86,7 @@ def write_workbook(rows: Sequence[ExportRow], watermark: Watermark) -> bytes:
         sheet.set_footer(f"&L{watermark.export_id}&R{watermark.owner.replace('&', '&&')}")
         for row_number, cells in enumerate(_format_rows(rows, watermark)):
             for column, cell in enumerate(cells):
-                sheet.write_string(row_number, column, cell)
+                sheet.write_string(row_number, column, literal_text(cell))
     return stream.getvalue()
 
 

@@ -53,9 +53,10 @@ async def test_undeclared_body_is_read_only_up_to_the_limit(scenario: TenancySce
     assert len(read_pieces) == limit // 2**20 + 1
 
 
-async def test_roster_upload_has_its_own_larger_limit(scenario: TenancyScenario) -> None:
+@pytest.mark.parametrize("route", LARGER_BODIES)
+async def test_roster_upload_has_its_own_larger_limit(scenario: TenancyScenario, route: str) -> None:
     headers = {"content-length": str(MAX_UPLOAD + 1)}
-    path = "/v1/roster-imports?file_name=a.csv"
+    path = f"{route}?file_name=a.csv"
     rejected = await scenario.clients["registrar"].request("POST", path, content=b"", headers=headers)
     assert (rejected.status_code, rejected.json()["code"]) == (413, "body_too_large")
     within = b"x" * (scenario.app_context.settings.request_body_limit + 1)

@@ -31,7 +31,7 @@ body, path and query."""
 PATH_ONLY_EXAMPLES = {GenerationMode.POSITIVE: 5, GenerationMode.NEGATIVE: 3}
 """Cases per operation that has only ids in its path."""
 
-SLOW = {"/v1/roster-imports": 4, "/v1/aid-payment-imports": 4}
+SLOW = {"/v1/roster-imports": 4, "/v1/roster-annotations": 4, "/v1/aid-payment-imports": 4}
 """Fewer cases for operations that start a process per request."""
 
 CHECKS = [

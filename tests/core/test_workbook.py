@@ -48,3 +48,9 @@ async def test_link_is_text() -> None:
 
 async def test_an_empty_list_has_its_headers() -> None:
     assert list(load_workbook(BytesIO(await write([])))["名单"].values) == [("姓名 Name", "次数 Number")]
+
+
+@pytest.mark.parametrize("text", ["<r><broken></r>", "<r><t>x</t></r></is></c><c>"])
+async def test_text_that_looks_like_markup_stays_text(text: str) -> None:
+    sheet = load_workbook(BytesIO(await write([(text, 1), ("<r></r>", 2)])))["名单"]
+    assert [str(sheet[place].value).strip() for place in ("A2", "A3")] == [text, "<r></r>"]

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from httpx import Response
@@ -119,12 +120,58 @@ async def test_rows_with_errors_are_skipped_only_on_request(
     assert await count_students(app_context, world.school) == 39
 
 
+async def post_annotation(client: StaffClient, actor: Actor, content: bytes, file_name: str) -> Response:
+    return await client.http.post(
+        "/v1/roster-annotations",
+        params={"file_name": file_name},
+        content=content,
+        headers=client._as(actor) | {"content-type": "application/octet-stream"},
+    )
+
+
+async def test_faulty_cells_are_marked_in_a_workbook_and_nothing_is_kept(
+    client: StaffClient,
+    app_context: AppContext,
+    world: SampleProvince,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content, spool = write_workbook_with_error(tmp_path), tmp_path / "spool"
+    spool.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(spool))
+    answer = await post_annotation(client, registrar_account(world.school), content, "2026级新生.xlsx")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == rosters.XLSX
+    assert answer.headers["cache-control"] == "no-store"
+    assert unquote(answer.headers["content-disposition"]).endswith("2026级新生-检查结果.xlsx")
+    findings, students = load_workbook(BytesIO(answer.content)).worksheets
+    assert "value_missing" in [row[5].value for row in findings.iter_rows(min_row=6)]
+    assert students["A2"].comment is not None
+    assert "value_missing" in students["A2"].comment.text
+    assert list(spool.iterdir()) == []
+    assert await count_students(app_context, world.school) == 0
+
+
+@pytest.mark.parametrize(
+    ("file_name", "status", "code"),
+    [("a.xls", 422, "malformed_request"), ("a.xlsx", 415, "roster_kind_unsupported")],
+)
+async def test_file_that_is_not_a_roster_is_not_annotated(
+    client: StaffClient, world: SampleProvince, file_name: str, status: int, code: str
+) -> None:
+    actor = registrar_account(world.school)
+    refused = await post_annotation(client, actor, b"\xd0\xcf\x11\xe0" * 100, file_name)
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+
+
 async def test_only_registrars_import(client: StaffClient, world: SampleProvince, tmp_path: Path) -> None:
     content = write_workbook(tmp_path, generate_records())
     for actor in (province_account(world.province), bureau_account(world.city)):
         for dry_run in ("true", "false"):
             refused = await post_import(client, actor, content, dry_run=dry_run)
             assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
+        refused = await post_annotation(client, actor, content, "a.xlsx")
+        assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
 
 
 async def test_import_affects_only_the_registrars_school(

@@ -25,6 +25,11 @@ _OPTIONS = {
 }
 
 
+def literal_text(text: str) -> str:
+    """The text as XlsxWriter has to be given it: it writes a text in `<r>` tags into the file without escaping it."""
+    return f" {text}" if text.startswith("<r>") and text.endswith("</r>") else text
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column with its header in both languages and its width in characters."""
@@ -106,7 +111,7 @@ class ListWorkbook:
             sheet.write_number(row, position, cell)
         else:
             quoted = cell.startswith(FORMULA_PREFIXES)
-            sheet.write_string(row, position, cell, self._quoted if quoted else self._text)
+            sheet.write_string(row, position, literal_text(cell), self._quoted if quoted else self._text)
 
     def _finish(self, notes: Iterable[tuple[str, str]]) -> IO[bytes]:
         if self.rows:

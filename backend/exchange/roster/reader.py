@@ -44,24 +44,40 @@ def read_roster(
     bounded by the shared strings, the number of rows and the numbers seen, not by the cells. Raises the errors of
     `backend.exchange.roster.errors` for a file that cannot be read at all.
     """
+    return _read_sheets(open_sheets(path, progress), today)
+
+
+@dataclass(frozen=True, slots=True)
+class RawSheet:
+    """A visible sheet as the file has it. `epoch`: day zero of its serial dates."""
+
+    name: str
+    epoch: date
+    rows: Iterator[RawRow]
+
+
+def open_sheets(path: Path, progress: Progress = no_progress) -> Iterator[RawSheet]:
+    """The visible sheets of a file; each is read before the next is asked for. Raises the errors of `read_roster`."""
     if not path.is_file():
         raise RosterMissing(name=path.name)
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        sheets = _delimited_sheet(path, progress)
-    elif suffix == ".xlsx" and zipfile.is_zipfile(path):
-        sheets = _workbook_sheets(path, progress)
-    else:
-        # A renamed .xls and a password-protected .xlsx are OLE files, not zip archives.
-        raise RosterKindUnsupported(name=path.name)
-    return _read_sheets(sheets, today)
+        return _delimited_sheet(path, progress)
+    if suffix == ".xlsx" and zipfile.is_zipfile(path):
+        return _workbook_sheets(path, progress)
+    # A renamed .xls and a password-protected .xlsx are OLE files, not zip archives.
+    raise RosterKindUnsupported(name=path.name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sheet:
-    name: str
-    epoch: date
-    rows: Iterator[RawRow]
+def read_to_header(rows: Iterator[RawRow]) -> list[RawRow]:
+    """The rows up to the header row, which is the last of them; none if the sheet has no header."""
+    passed = []
+    for raw in islice(rows, SEARCHED_ROWS):
+        if raw.number <= SEARCHED_ROWS:
+            passed.append(raw)
+            if is_header(raw):
+                return passed
+    return []
 
 
 class _ProgressCounter:
@@ -78,29 +94,27 @@ class _ProgressCounter:
         self._progress(self._total, self._total)
 
 
-def _delimited_sheet(path: Path, progress: Progress) -> Iterator[_Sheet]:
+def _delimited_sheet(path: Path, progress: Progress) -> Iterator[RawSheet]:
     counter = _ProgressCounter(path.stat().st_size, progress)
-    yield _Sheet(CSV_SHEET, EPOCH_1900, read_csv_rows(path, counter.advance))
+    yield RawSheet(CSV_SHEET, EPOCH_1900, read_csv_rows(path, counter.advance))
 
 
-def _workbook_sheets(path: Path, progress: Progress) -> Iterator[_Sheet]:
+def _workbook_sheets(path: Path, progress: Progress) -> Iterator[RawSheet]:
     with closing(Workbook(path)) as workbook:
         counter = _ProgressCounter(path.stat().st_size, progress)
         for sheet in workbook.sheets:
-            yield _Sheet(sheet.title, workbook.epoch, workbook.rows(sheet, counter.advance))
+            yield RawSheet(sheet.title, workbook.epoch, workbook.rows(sheet, counter.advance))
         counter.complete()
 
 
-def _read_sheets(sheets: Iterator[_Sheet], today: date) -> Iterator[RosterRow | RowIssue]:
+def _read_sheets(sheets: Iterator[RawSheet], today: date) -> Iterator[RosterRow | RowIssue]:
     seen = _SeenNumbers()
     header_found, row_count = False, 0
     for sheet in sheets:
-        first_rows = (raw for raw in islice(sheet.rows, SEARCHED_ROWS) if raw.number <= SEARCHED_ROWS)
-        header_row = next((raw for raw in first_rows if is_header(raw)), None)
-        if header_row is None:
+        if not (first_rows := read_to_header(sheet.rows)):
             continue
         header_found = True
-        header = match_header(sheet.name, header_row)
+        header = match_header(sheet.name, first_rows[-1])
         yield from header.warnings(sheet.name)
         context = SheetContext(sheet.name, header, sheet.epoch, today)
         hidden = HiddenRows()

@@ -13,6 +13,7 @@ from backend.core.errors import NotPermitted
 from backend.core.web.problems import problem_response, problem_responses
 from backend.core.web.request_checks import refuse_form
 from backend.core.web.requests import BodyTooLarge, Caller
+from backend.exchange.roster.annotation import annotate_upload
 from backend.exchange.roster.errors import RosterEmpty, RosterHasErrors
 from backend.exchange.roster.importer import ImportReport, RosterImport, import_roster
 from backend.exchange.roster.schemas import FindingOut, ImportReportOut, RosterImportOut, RosterSummaryOut
@@ -20,12 +21,13 @@ from backend.exchange.roster.validation import ValidatedRoster, validate_upload
 from backend.exchange.roster.writer import write_template
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
+from backend.staff_api.workbook_response import WORKBOOK_BODY, WorkbookResponse, workbook_response
 
 router = APIRouter(prefix="/v1", tags=["花名册 · roster"])
 
 MAX_UPLOAD = 64 * 2**20
 """Bytes. A workbook with 200,000 rows and every column filled has 58 MB."""
-LARGER_BODIES = {"/v1/roster-imports": MAX_UPLOAD}
+LARGER_BODIES = {"/v1/roster-imports": MAX_UPLOAD, "/v1/roster-annotations": MAX_UPLOAD}
 """The paths of this API that accept larger bodies than the general limit, with their limit in bytes."""
 
 MAX_FINDINGS = 200
@@ -80,10 +82,7 @@ async def import_roster_file(
 
     Importing a file again changes nothing. A file with errors is rejected as a whole, with its findings in `errors`.
     """
-    if caller.actor.role != "registrar":
-        raise NotPermitted(
-            reason_zh="花名册由学校管理员导入", reason_en="only the school's registrar imports a roster"
-        )
+    _require_registrar(caller)
     refuse_form(request)
     with TemporaryDirectory() as folder:
         roster = await _validate_body(request, caller, Path(folder), file_name)
@@ -105,8 +104,45 @@ async def import_roster_file(
     )
 
 
+@router.post(
+    "/roster-annotations",
+    response_class=WorkbookResponse,
+    openapi_extra=BINARY_BODY,
+    responses=WORKBOOK_BODY | problem_responses(401, 403, 413, 415, 422),
+)
+async def annotate_roster_file(
+    request: Request, caller: StaffCaller, file_name: FileName
+) -> WorkbookResponse:
+    """标出有问题的单元格 · The roster as a workbook with the faulty cells marked and a list of the findings.
+
+    不写入数据，上传内容用毕即删 · Nothing is imported, and nothing of the upload is kept after the response.
+    """
+    _require_registrar(caller)
+    refuse_form(request)
+    with TemporaryDirectory() as folder:
+        upload, target = await _receive(request, Path(folder), file_name), Path(folder) / "annotated.xlsx"
+        async with _CONCURRENT_READS:
+            await annotate_upload(upload, target, today=legal_day(caller.at))
+        file = await asyncio.to_thread(target.open, "rb")  # it has no name once the folder is deleted
+    return await workbook_response(file, f"{Path(file_name).stem}-检查结果", "roster-findings")
+
+
+def _require_registrar(caller: Caller) -> None:
+    if caller.actor.role != "registrar":
+        raise NotPermitted(
+            reason_zh="花名册由学校管理员导入", reason_en="only the school's registrar imports a roster"
+        )
+
+
 async def _validate_body(request: Request, caller: Caller, folder: Path, file_name: str) -> ValidatedRoster:
-    """Write the body to disk and validate it, outside any transaction. Only the suffix of the file name is used."""
+    """Write the body to disk and validate it, outside any transaction."""
+    upload = await _receive(request, folder, file_name)
+    async with _CONCURRENT_READS:
+        return await validate_upload(upload, folder / "rows", today=legal_day(caller.at), shown=MAX_FINDINGS)
+
+
+async def _receive(request: Request, folder: Path, file_name: str) -> Path:
+    """Write the body to disk. Only the suffix of the file name is used."""
     upload = folder / f"roster{Path(file_name).suffix.lower()}"
     size = 0
     with upload.open("wb") as file:
@@ -115,8 +151,7 @@ async def _validate_body(request: Request, caller: Caller, folder: Path, file_na
             if size > MAX_UPLOAD:
                 raise BodyTooLarge(limit=MAX_UPLOAD)
             file.write(chunk)
-    async with _CONCURRENT_READS:
-        return await validate_upload(upload, folder / "rows", today=legal_day(caller.at), shown=MAX_FINDINGS)
+    return upload
 
 
 async def _import_students(caller: Caller, roster: ValidatedRoster) -> ImportReport:

@@ -1,9 +1,6 @@
 """Routes that return the lists of a roll call as Excel workbooks. Each export is recorded."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import IO, Any
-from urllib.parse import quote
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -12,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
-from backend.core.web.workbook import XLSX, ListWorkbook
+from backend.core.web.workbook import ListWorkbook
 from backend.org.queries import get_unit_in_subtree
 from backend.people.queries import matches_search
 from backend.roll_call.access import access_roll_call
@@ -29,23 +26,10 @@ from backend.roll_call.tables import RollCall, RollCallStep
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import SearchText
 from backend.staff_api.roll_calls.roll_calls import Outcome
+from backend.staff_api.workbook_response import WORKBOOK_BODY, WorkbookResponse, workbook_response
 from backend.standing.student_view.counting import judge_miss, load_positions
 
 router = APIRouter(prefix="/v1", tags=["点名核验 · roll calls"])
-
-_CHUNK_BYTES = 1 << 16
-
-
-class _WorkbookResponse(StreamingResponse):
-    media_type = XLSX
-
-
-_FILE: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Excel 文件 · an Excel workbook",
-        "content": {XLSX: {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
 
 async def _find_unit_path(session: AsyncSession, caller: Caller, unit_id: UUID | None) -> str:
@@ -54,8 +38,8 @@ async def _find_unit_path(session: AsyncSession, caller: Caller, unit_id: UUID |
 
 @router.get(
     "/roll-calls/{roll_call_id}/results.xlsx",
-    response_class=_WorkbookResponse,
-    responses=_FILE | problem_responses(401, 403, 404, 422),
+    response_class=WorkbookResponse,
+    responses=WORKBOOK_BODY | problem_responses(401, 403, 404, 422),
 )
 async def export_results(
     caller: StaffCaller,
@@ -87,7 +71,9 @@ async def export_results(
                 )
             record_export(session, caller.actor, roll_call, "results", book.rows, at)
             notes = await describe_export(session, caller.actor, roll_call, book.rows, at)
-        return await _respond(book, notes, f"{roll_call.title}-核验结果", f"results-{roll_call_id}")
+        return await workbook_response(
+            await book.finish(notes), f"{roll_call.title}-核验结果", f"results-{roll_call_id}"
+        )
 
 
 async def _count_misses(
@@ -106,8 +92,8 @@ async def _count_misses(
 
 @router.get(
     "/roll-calls/{roll_call_id}/missing.xlsx",
-    response_class=_WorkbookResponse,
-    responses=_FILE | problem_responses(401, 403, 404, 422),
+    response_class=WorkbookResponse,
+    responses=WORKBOOK_BODY | problem_responses(401, 403, 404, 422),
 )
 async def export_missing_students(
     caller: StaffCaller,
@@ -130,26 +116,6 @@ async def export_missing_students(
                 await book.add_rows([missing.missing_cells(row, schools[row.school_id]) for row in batch])
             record_export(session, caller.actor, roll_call, "missing", book.rows, at)
             notes = await describe_export(session, caller.actor, roll_call, book.rows, at)
-        return await _respond(book, notes, f"{roll_call.title}-未通过名单", f"missing-{roll_call_id}")
-
-
-async def _respond(
-    book: ListWorkbook, notes: Iterable[tuple[str, str]], title: str, name: str
-) -> StreamingResponse:
-    file = await book.finish(notes)
-    size = await asyncio.to_thread(file.seek, 0, 2)
-    await asyncio.to_thread(file.seek, 0)
-    headers = {
-        "Content-Disposition": f"attachment; filename=\"{name}.xlsx\"; filename*=UTF-8''{quote(title, safe='')}.xlsx",
-        "Content-Length": str(size),
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-        "Cache-Control": "no-store",
-    }
-    return _WorkbookResponse(_read_and_close(file), headers=headers)
-
-
-async def _read_and_close(file: IO[bytes]) -> AsyncIterator[bytes]:
-    with file:
-        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-            yield chunk
+        return await workbook_response(
+            await book.finish(notes), f"{roll_call.title}-未通过名单", f"missing-{roll_call_id}"
+        )

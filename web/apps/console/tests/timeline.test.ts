@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 
-import { anchorOf, cellName } from '../src/roster/cell.ts'
 import { kindsOf, ordered, type TimelineItem } from '../src/students/timeline.ts'
 
 const items: TimelineItem[] = [
@@ -20,13 +19,5 @@ describe('the timeline of a student', () => {
 
   it('offers only the kinds that occur, in the order of the filter', () => {
     expect(kindsOf(items)).toEqual(['rollCall', 'prompt', 'leave'])
-  })
-})
-
-describe('a finding of a roster', () => {
-  it('names its cell as the spreadsheet does', () => {
-    const finding = { sheet: 'Sheet1', letter: 'AB', row: 12, code: 'id_number_invalid' }
-    expect(cellName(finding)).toBe('AB12')
-    expect(anchorOf(finding)).toBe('cell-Sheet1-AB12-id_number_invalid')
   })
 })

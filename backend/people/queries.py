@@ -8,14 +8,14 @@ from datetime import date
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, case, false, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.keys import KeyRing
 from backend.core.listing.pages import ListPage, PageRequest, load_page
-from backend.core.listing.sorts import ListSorts, by_name
+from backend.core.listing.sorts import NAME_COLLATION, ListSorts, by_name
 from backend.core.match_keys import id_key, name_key
 from backend.org.queries import is_of_schools, load_school_scope
 from backend.people.identifiers import mask
@@ -85,16 +85,30 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class ClassSearch:
-    """A filter on classes. `text` is part of a name, `unit_id` the own unit or one below it."""
+    """A filter on classes. `text` is part of a name, `unit_id` the own unit or one below it.
+
+    `unassigned`: without a counselor, or with one.
+    """
 
     school_id: UUID | None = None
     unit_id: UUID | None = None
     text: str | None = None
+    counselor_id: UUID | None = None
+    unassigned: bool | None = None
 
 
-ClassSort = Literal["name", "-name", "created_at", "-created_at"]
+_HAS_COUNSELOR = case((ClassCounselor.class_id.is_(None), "0"), else_="1")
+
+ClassSort = Literal["name", "-name", "created_at", "-created_at", "unassigned", "-unassigned"]
 CLASS_SORTS = ListSorts(
-    SchoolClass.id, {"created_at": SchoolClass.id, "name": by_name(SchoolClass.name)}, default="created_at"
+    SchoolClass.id,
+    {
+        "created_at": SchoolClass.id,
+        "name": by_name(SchoolClass.name),
+        # Those without a counselor first, then by name: a registrar works through them in this order.
+        "unassigned": (_HAS_COUNSELOR + SchoolClass.name).collate(NAME_COLLATION),
+    },
+    default="created_at",
 )
 
 
@@ -102,24 +116,39 @@ async def load_class_page(
     session: AsyncSession, actor: Actor, search: ClassSearch, request: PageRequest
 ) -> ListPage[ClassRow]:
     """A page of classes. Raises `NotFound` for a unit of others."""
-    students = select(func.count()).where(Student.class_id == SchoolClass.id).scalar_subquery()
-    page = (
-        select(SchoolClass, students, Counselor)
-        .outerjoin(
-            ClassCounselor, (ClassCounselor.class_id == SchoolClass.id) & ClassCounselor.until.is_(None)
-        )
-        .outerjoin(Counselor, Counselor.id == ClassCounselor.counselor_id)
-        .where(
-            _visible_classes(actor, SchoolClass.id.expression),
-            is_of_schools(SchoolClass.school_id, await load_school_scope(session, actor, search.unit_id)),
-        )
+    page = _select_classes(actor).where(
+        is_of_schools(SchoolClass.school_id, await load_school_scope(session, actor, search.unit_id))
     )
     if search.school_id is not None:
         page = page.where(SchoolClass.school_id == search.school_id)
     if search.text is not None:
         page = page.where(SchoolClass.name.contains(search.text, autoescape=True))
+    if search.counselor_id is not None:
+        page = page.where(ClassCounselor.counselor_id == search.counselor_id)
+    if search.unassigned is not None:
+        page = page.where(ClassCounselor.class_id.is_(None) == search.unassigned)
     found = await load_page(session, page, CLASS_SORTS, request)
     return found.with_rows([ClassRow(*row) for row in found.rows])
+
+
+async def load_class(session: AsyncSession, actor: Actor, class_id: UUID) -> ClassRow:
+    """One class; raises `NotFound` for one of another school or, for a counselor, of another counselor."""
+    row = (await session.execute(_select_classes(actor).where(SchoolClass.id == class_id))).one_or_none()
+    if row is None:
+        raise NotFound
+    return ClassRow(*row)
+
+
+def _select_classes(actor: Actor) -> Select[SchoolClass, int, Counselor]:
+    students = select(func.count()).where(Student.class_id == SchoolClass.id).scalar_subquery()
+    return (
+        select(SchoolClass, students, Counselor)
+        .outerjoin(
+            ClassCounselor, (ClassCounselor.class_id == SchoolClass.id) & ClassCounselor.until.is_(None)
+        )
+        .outerjoin(Counselor, Counselor.id == ClassCounselor.counselor_id)
+        .where(_visible_classes(actor, SchoolClass.id.expression))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ async def test_a_colleague_from_the_list_is_named_as_a_stand_in(
     colleague = await stage.account("counselor", scenario.school, scenario.school.classes[1])
     await stage.account("counselor", stage.world.sister, stage.world.sister.classes[0])
     [listed] = await api.every(scenario.counselor, "/v1/colleagues")
-    assert listed["id"] == str(colleague.counselor_id)
+    assert (listed["id"], listed["classes"]) == (str(colleague.counselor_id), 1)
     assert listed["name"]
     body = {
         "stand_in_id": listed["id"],

@@ -4,11 +4,15 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import func, update
 
 from backend.core.app_context import AppContext
 from backend.core.database import Database
+from backend.core.tenancy import Scope
+from backend.people.tables import ClassCounselor
 from backend.staff_api.organisation import people
 from tests.support.province import (
+    PROVINCE_PATH,
     SampleProvince,
     bureau_account,
     counselor_account,
@@ -131,3 +135,52 @@ async def test_text_that_the_database_cannot_hold_is_refused(
 ) -> None:
     answer = await client.get(registrar_account(world.school), "/v1/students", q="a\0b")
     assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
+
+
+async def test_one_class_is_read_by_its_id(client: StaffClient, world: SampleProvince) -> None:
+    own, other = world.school.classes
+    counselor = counselor_account(world.school, own)
+    answer = await client.get(registrar_account(world.school), f"/v1/classes/{other.id}")
+    assert (answer.json()["id"], answer.json()["students"]) == (str(other.id), 3)
+    assert (await client.get(counselor, f"/v1/classes/{own.id}")).status_code == 200
+    foreign = world.sister.classes[0].id
+    for actor, hidden in ((counselor, other.id), (registrar_account(world.school), foreign)):
+        refused, absent = [await client.get(actor, f"/v1/classes/{each}") for each in (hidden, uuid4())]
+        assert refused.status_code == 404
+        assert is_same_refusal(refused, absent)
+
+
+async def test_classes_without_a_counselor_come_first_on_every_page(
+    client: StaffClient, owner: Database, app_context: AppContext
+) -> None:
+    world = await create_sample_province(owner, app_context.keys, classes=5, students=1)
+    actor, (first, second, *_) = registrar_account(world.school), world.school.classes
+    async with owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        for each in (first, second):
+            await session.execute(
+                update(ClassCounselor).where(ClassCounselor.class_id == each.id).values(until=func.now())
+            )
+    pages = [
+        await client.every(actor, "/v1/classes", sort="unassigned", limit=limit) for limit in (1, 2, 3, 50)
+    ]
+    assert all([each["id"] for each in page] == [each["id"] for each in pages[-1]] for page in pages)
+    assert [each["counselor_id"] is None for each in pages[-1]] == [True, True, False, False, False]
+    names = [each["name"] for each in pages[-1]]
+    assert names == sorted(names[:2]) + sorted(names[2:])
+    free = await client.every(actor, "/v1/classes", unassigned="true")
+    assert ids(free) == {str(first.id), str(second.id)}
+    assert len(await client.every(actor, "/v1/classes", unassigned="false", limit=2)) == 3
+    assert ids(await client.every(actor, "/v1/classes", q=free[0]["name"])) >= {free[0]["id"]}
+    assert await client.every(actor, "/v1/classes", q="100%") == []
+    held = pages[-1][-1]
+    of_one = await client.every(actor, "/v1/classes", counselor_id=str(held["counselor_id"]))
+    assert held["id"] in ids(of_one)
+
+
+@pytest.mark.parametrize("cursor", ["WyJhIl0", "WyIyIiwgIngiLCAieCJd", "WyIxIiwgIngiLCAieCJd"])
+async def test_a_cursor_of_another_order_is_refused(
+    client: StaffClient, world: SampleProvince, cursor: str
+) -> None:
+    actor = registrar_account(world.school)
+    answer = await client.get(actor, "/v1/classes", sort="unassigned", cursor=cursor)
+    assert (answer.status_code, answer.json()["code"]) == (422, "cursor_invalid")

@@ -287,6 +287,13 @@ STAFF: tuple[Row, ...] = (
     ),
     Row("GET /v1/classes", "ok       ok     ok        ok", query={"school_id": IdOf("school")}),
     Row(
+        "GET /v1/classes",
+        "ok       ok     ok        ok",
+        query={"unassigned": "false", "sort": "unassigned"},
+        note="in another order",
+    ),
+    Row("GET /v1/classes/{class_id}", "ok       ok     ok        ok"),
+    Row(
         "GET /v1/students",
         "ok       ok     ok        ok",
         query={"school_id": IdOf("school"), "class_id": IdOf("class")},
@@ -294,6 +301,14 @@ STAFF: tuple[Row, ...] = (
     Row("GET /v1/students/{student_id}", "ok       ok     ok        ok"),
     Row(
         "POST /v1/roster-imports",
+        "403      403    422       403",
+        query={"file_name": "新生.csv"},
+        content=Computed(lambda _: "这不是花名册".encode()),
+        media="application/octet-stream",
+        note="with invalid content",
+    ),
+    Row(
+        "POST /v1/roster-annotations",
         "403      403    422       403",
         query={"file_name": "新生.csv"},
         content=Computed(lambda _: "这不是花名册".encode()),

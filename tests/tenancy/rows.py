@@ -18,6 +18,7 @@ PATH_RECORDS: dict[str, str] = {
     "check_id": "correction",
     "candidate_id": "candidate",
     "claim_id": "claim",
+    "class_id": "class",
     "counselor_id": "counselor",
     "enrolment_id": "enrolment",
     "group_id": "notice_group",

@@ -1,10 +1,10 @@
-"""The counselors of one's school, by name: for naming a stand-in."""
+"""The counselors of one's school: for naming a stand-in, and for assigning classes."""
 
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
@@ -12,15 +12,16 @@ from backend.core.errors import NotPermitted
 from backend.core.listing.pages import ListPage, PageRequest, load_page
 from backend.core.listing.sorts import ListSorts, by_name
 from backend.identity.tables import Account
-from backend.people.tables import Counselor
+from backend.people.tables import ClassCounselor, Counselor
 
 
 @dataclass(frozen=True, slots=True)
 class Colleague:
-    """An active counselor of the school."""
+    """An active counselor of the school, with the number of their classes."""
 
     id: UUID
     name: str
+    classes: int
 
 
 ColleagueSort = Literal["name", "-name"]
@@ -38,8 +39,13 @@ async def load_colleagues_page(
         raise NotPermitted(
             reason_zh="仅本校人员可以查看同事名单", reason_en="only staff of the school see its counselors"
         )
+    classes = (
+        select(func.count())
+        .where(ClassCounselor.counselor_id == Counselor.id, ClassCounselor.until.is_(None))
+        .scalar_subquery()
+    )
     page = (
-        select(Counselor.id, Counselor.name)
+        select(Counselor.id, Counselor.name, classes)
         .join(Account, Account.counselor_id == Counselor.id)
         .where(
             Counselor.school_id == actor.school_id,

@@ -220,3 +220,4 @@ class ColleagueOut(BaseModel):
 
     id: UUID
     name: str = Field(examples=["李老师"])
+    classes: int = Field(description="现带班级数 · number of their classes", examples=[3])

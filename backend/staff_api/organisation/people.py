@@ -14,6 +14,7 @@ from backend.people.queries import (
     ClassSort,
     StudentSearch,
     StudentSort,
+    load_class,
     load_class_page,
     load_student,
     load_student_page,
@@ -32,6 +33,10 @@ from backend.staff_api.pagination import SearchText, UnitFilter
 router = APIRouter(prefix="/v1", tags=["名册 · roll"])
 
 SchoolFilter = Annotated[UUID | None, Query(description="只列某校 · only of this school")]
+CounselorFilter = Annotated[UUID | None, Query(description="只列某辅导员的 · only of this counselor")]
+UnassignedFilter = Annotated[
+    bool | None, Query(description="只列没有（或有）辅导员的 · only without a counselor, or only with one")
+]
 ClassFilter = Annotated[UUID | None, Query(description="只列某班 · only of this class")]
 
 
@@ -42,6 +47,8 @@ async def list_classes(
     school_id: SchoolFilter = None,
     unit_id: UnitFilter = None,
     q: SearchText = None,
+    counselor_id: CounselorFilter = None,
+    unassigned: UnassignedFilter = None,
     sort: ClassSort = "created_at",
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -49,10 +56,19 @@ async def list_classes(
     total: WithTotal = False,
 ) -> CountedPage[ClassOut]:
     """班级 · List classes, found by part of a name; a counselor sees their own."""
-    search = ClassSearch(school_id, unit_id, q)
+    search = ClassSearch(school_id, unit_id, q, counselor_id, unassigned)
     async with caller.transaction() as session:
         page = await load_class_page(session, caller.actor, search, PageRequest(limit, cursor, sort, total))
     return page.render_counted(class_out)
+
+
+@router.get("/classes/{class_id}", responses=problem_responses(401, 403, 404, 422))
+@with_names
+async def get_class(caller: StaffCaller, class_id: UUID) -> ClassOut:
+    """一个班级 · Get one class."""
+    async with caller.transaction() as session:
+        row = await load_class(session, caller.actor, class_id)
+    return class_out(row)
 
 
 @router.get("/students", responses=problem_responses(401, 403, 404, 422))

@@ -37,6 +37,8 @@ OPEN_FIELDS = {
         "LabelledCodeOut.code",
         "StandingEntryOut.change_kind",
         "StandingEntryOut.outcome",
+        "TimelineChangeRequestOut.change_kind",
+        "TimelineStandingOut.change_kind",
     },
     "a stable code of docs/errors.md or of the libraries, with its words beside it": {
         "AttemptReasonOut.code",

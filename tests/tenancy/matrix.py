@@ -299,6 +299,19 @@ STAFF: tuple[Row, ...] = (
         query={"school_id": IdOf("school"), "class_id": IdOf("class")},
     ),
     Row("GET /v1/students/{student_id}", "ok       ok     ok        ok"),
+    Row("GET /v1/students/{student_id}/timeline", "ok       ok     ok        ok"),
+    Row(
+        "GET /v1/students/{student_id}/timeline",
+        "403      403    ok        ok",
+        query={"kind": "leave"},
+        note="of a kind for the school",
+    ),
+    Row(
+        "GET /v1/students/{student_id}/timeline",
+        "ok       ok     ok        403",
+        query={"kind": "appeal"},
+        note="of a kind that is not for counselors",
+    ),
     Row(
         "POST /v1/roster-imports",
         "403      403    422       403",

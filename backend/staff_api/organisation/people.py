@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
-from backend.core.pagination import Cursor, Limit
+from backend.core.pagination import Cursor, Limit, decode_time_cursor, encode_cursor
 from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
 from backend.people.queries import (
@@ -29,6 +29,9 @@ from backend.people.schemas import (
 )
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import SearchText, UnitFilter
+from backend.timeline.kinds import TimelineKind
+from backend.timeline.schemas import TimelineOut
+from backend.timeline.service import TimelineSearch, load_timeline
 
 router = APIRouter(prefix="/v1", tags=["名册 · roll"])
 
@@ -101,3 +104,25 @@ async def get_student(caller: StaffCaller, student_id: UUID) -> StudentDetailOut
     async with caller.transaction() as session:
         row = await load_student(session, caller.actor, caller.app_context.keys, student_id)
     return student_detail_out(row)
+
+
+@router.get("/students/{student_id}/timeline", responses=problem_responses(401, 403, 404, 422))
+async def get_student_timeline(
+    caller: StaffCaller,
+    student_id: UUID,
+    kind: Annotated[TimelineKind | None, Query(description="只列某类记录 · only of this kind")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> TimelineOut:
+    """一名学生的全部记录（新的在前） · Everything on file about a student that the caller may read, newest first."""
+    search = TimelineSearch(kind, decode_time_cursor(cursor), limit)
+    async with caller.transaction() as session:
+        page = await load_timeline(
+            session, caller.actor, student_id, search, caller.app_context.keys, caller.at
+        )
+    following = page.following
+    return TimelineOut(
+        items=list(page.records),
+        next_cursor=encode_cursor(following[0].isoformat(), str(following[1])) if following else None,
+        kinds=list(page.kinds),
+    )

@@ -1,6 +1,6 @@
 """Queries on change requests: one with its steps, and pages by state, school or the unit to give an opinion."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -83,6 +83,15 @@ async def load_change_request(session: AsyncSession, actor: Actor, request_id: U
     if request is None:
         raise NotFound
     return (await _load_views(session, [request]))[0]
+
+
+async def load_requests(
+    session: AsyncSession, actor: Actor, ids: Collection[UUID]
+) -> Sequence[ChangeRequestView]:
+    """The requests of the tenant scope among the ids, in no order."""
+    _require_reviewing_role(actor)
+    rows = await session.scalars(select(ChangeRequest).where(ChangeRequest.id.in_(ids)))
+    return await _load_views(session, rows.all())
 
 
 async def find_open_request(session: AsyncSession, student_id: UUID) -> ChangeRequestView | None:

@@ -1,6 +1,6 @@
 """Queries on reason claims. Students see their own, counselors those of their classes, others those of their scope."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -71,6 +71,11 @@ async def load_claim(session: AsyncSession, actor: Actor, claim_id: UUID) -> Cla
     if not views:
         raise NotFound
     return views[0]
+
+
+async def load_claims(session: AsyncSession, actor: Actor, ids: Collection[UUID]) -> Sequence[ClaimView]:
+    """The visible claims among the ids, in no order."""
+    return await _load_views(session, _select_visible_claims(actor).where(ReasonClaimRecord.id.in_(ids)))
 
 
 async def load_claims_page(

@@ -128,10 +128,7 @@ async def load_prompts_page(
     query = _select_ids(actor, search, at).where(is_of_schools(PromptRecord.school_id, schools))
     found = await load_page(session, query, PROMPT_SORTS, request)
     ids = [prompt_id for (prompt_id,) in found.rows]
-    rows = {
-        row[0].id: PromptRow(*row)
-        for row in await session.execute(_select_prompt_rows(actor).where(PromptRecord.id.in_(ids)))
-    }
+    rows = {row.prompt.id: row for row in await load_prompt_rows(session, actor, ids)}
     return found.with_rows([rows[prompt_id] for prompt_id in ids])
 
 
@@ -174,6 +171,12 @@ async def load_prompt_row(session: AsyncSession, actor: Actor, prompt_id: UUID) 
     if row is None:
         raise NotFound
     return PromptRow(*row)
+
+
+async def load_prompt_rows(session: AsyncSession, actor: Actor, ids: Collection[UUID]) -> Sequence[PromptRow]:
+    """The visible prompts among the ids, in no order."""
+    rows = await session.execute(_select_prompt_rows(actor).where(PromptRecord.id.in_(ids)))
+    return [PromptRow(*row) for row in rows]
 
 
 # --- one prompt in detail ---

@@ -1,0 +1,1 @@
+"""Everything on file about a student, in one order of time."""

@@ -84,7 +84,7 @@ def test_every_operation_documents_the_refusal_of_a_query_parameter(api: str) ->
 async def test_another_media_type_is_refused_with_the_right_one(
     scenario: TenancyScenario, client_for: ClientFinder, api: str, route: str
 ) -> None:
-    query = "?file_name=a.xlsx" if "import" in route else ""
+    query = "?file_name=a.xlsx" if "import" in route or "annotation" in route else ""
     if route == "POST /v1/attachments" and api == "staff":
         query = f"?student_id={scenario.records['school']['student']}"
     path = path_of(scenario, api, route) + query

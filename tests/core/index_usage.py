@@ -410,7 +410,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.standing.store.replay:load_stored",
         "standing_warning WHERE student_id = ANY ($1) ORDER BY at",
     ),
-    "ix_student_class": ("backend.people.queries:load_class_page", "student WHERE class_id = $1"),
+    "ix_student_class": ("backend.people.queries:_select_classes", "student WHERE class_id = $1"),
     "ix_student_enrolled_school": (
         "backend.campus.schools:load_school_page",
         (

@@ -275,6 +275,10 @@ class StaffPromptOut(PromptOut):
     class_name: str | None = Field(examples=["2024级1班"])
     school_id: UUID
     school_name: str = Field(examples=["郑州市某职业学校"])
+    dismissal_id: UUID | None = Field(
+        description="待上级答复的撤销决定 · the dismissal that waits for the superior's answer",
+        examples=[None],
+    )
 
     @classmethod
     def of(cls, row: PromptRow) -> Self:
@@ -381,6 +385,7 @@ def _student_fields(row: PromptRow) -> dict[str, Any]:
         "class_name": row.class_name,
         "school_id": row.prompt.school_id,
         "school_name": row.school_name,
+        "dismissal_id": row.step.dismissal,
     }
 
 

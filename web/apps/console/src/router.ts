@@ -180,6 +180,24 @@ const routes: RouteRecordRaw[] = [
     meta: { menu: 'students', title: 'menu.students' },
   },
   {
+    path: '/students/:id/aid',
+    name: 'student-aid',
+    component: () => import('./students/StudentAid.vue'),
+    meta: { menu: 'students', title: 'students.aid.open' },
+  },
+  {
+    path: '/students/:id/leave/:leave',
+    name: 'student-leave',
+    component: () => import('./students/StudentLeave.vue'),
+    meta: { menu: 'students', title: 'menu.students' },
+  },
+  {
+    path: '/explanations/:kind(entry|withdrawal)/:id',
+    name: 'explanation',
+    component: () => import('./explanations/ExplanationPage.vue'),
+    meta: { menu: 'students', title: 'explanation.title' },
+  },
+  {
     path: '/roster',
     name: 'roster',
     component: () => import('./roster/RosterUpload.vue'),

@@ -1,23 +1,36 @@
 import { describe, expect, it } from 'vitest'
 
-import { kindsOf, ordered, type TimelineItem } from '../src/students/timeline.ts'
+import { amountOf, pageOf, type TimelineEntry } from '../src/students/timeline.ts'
 
-const items: TimelineItem[] = [
-  { id: 'b', kind: 'leave', at: '2026-10-01T08:00:00Z', text: 'leave' },
-  { id: 'c', kind: 'prompt', at: '2026-10-03T08:00:00+08:00', text: 'prompt' },
-  { id: 'a', kind: 'rollCall', at: '2026-10-01T16:00:00+08:00', text: 'roll call' },
-]
+const entry = (fields: object) => ({ id: 'x', at: '2026-10-01T08:00:00Z', ...fields }) as TimelineEntry
 
-describe('the timeline of a student', () => {
-  it('is ordered from the newest record, equal instants by id', () => {
-    expect(ordered(items, undefined).map((each) => each.id)).toEqual(['c', 'a', 'b'])
+describe('a record of a timeline', () => {
+  it('leads to its own page', () => {
+    expect(pageOf(entry({ kind: 'prompt' }), 's')).toEqual({ name: 'prompt', params: { id: 'x' } })
+    expect(pageOf(entry({ kind: 'leave' }), 's')).toEqual({
+      name: 'student-leave',
+      params: { id: 's', leave: 'x' },
+    })
   })
 
-  it('shows one kind when asked', () => {
-    expect(ordered(items, 'leave').map((each) => each.id)).toEqual(['b'])
+  it('leads to the record that it belongs to', () => {
+    expect(pageOf(entry({ kind: 'statement', prompt_id: 'p' }), 's')).toEqual({
+      name: 'prompt',
+      params: { id: 'p' },
+    })
+    expect(pageOf(entry({ kind: 'claim', roll_call_id: 'r' }), 's')).toEqual({
+      name: 'roll-call',
+      params: { id: 'r' },
+    })
   })
 
-  it('offers only the kinds that occur, in the order of the filter', () => {
-    expect(kindsOf(items)).toEqual(['rollCall', 'prompt', 'leave'])
+  it('has no page if the timeline shows all of it', () => {
+    expect(pageOf(entry({ kind: 'attendance' }), 's')).toBeUndefined()
+  })
+
+  it('has an amount if money moved', () => {
+    expect(amountOf(entry({ kind: 'aid_payment', fen: 23005 }))).toBe(23005)
+    expect(amountOf(entry({ kind: 'aid_application', fen: null }))).toBeUndefined()
+    expect(amountOf(entry({ kind: 'leave' }))).toBeUndefined()
   })
 })

@@ -1,37 +1,44 @@
-/** The kinds of record in a student's timeline, in the order of the filter. */
-export const KINDS = [
-  'rollCall',
-  'prompt',
-  'entry',
-  'change',
-  'aid',
-  'payment',
-  'appeal',
-  'leave',
-  'attendance',
-  'claim',
-  'picture',
-] as const
+import type { StaffSchemas } from '@dianming/api/staff'
+import type { RouteLocationRaw } from 'vue-router'
 
-export type TimelineKind = (typeof KINDS)[number]
+type Timeline = StaffSchemas['TimelineOut']
 
-/** One record on file. */
-export interface TimelineItem {
-  id: string
-  kind: TimelineKind
-  at: string
-  text: string
-  to?: { name: string; params: { id: string } }
+/** A record on file. */
+export type TimelineEntry = Timeline['items'][number]
+export type TimelineKind = Timeline['kinds'][number]
+
+/** The page of a record, if there is more of it than the timeline shows. */
+export function pageOf(entry: TimelineEntry, studentId: string): RouteLocationRaw | undefined {
+  const to = (name: string, id: string) => ({ name, params: { id } })
+  switch (entry.kind) {
+    case 'roll_call':
+      return to('roll-call', entry.id)
+    case 'prompt':
+      return to('prompt', entry.id)
+    case 'statement':
+      return to('prompt', entry.prompt_id)
+    case 'standing':
+      return { name: 'explanation', params: { kind: 'entry', id: entry.id } }
+    case 'change_request':
+      return to('change', entry.id)
+    case 'aid_application':
+    case 'aid_payment':
+      return { name: 'student-aid', params: { id: studentId }, hash: `#aid-${entry.id}` }
+    case 'aid_filing':
+      return { name: 'explanation', params: { kind: 'withdrawal', id: entry.id } }
+    case 'appeal':
+      return to('appeal', entry.id)
+    case 'leave':
+      return { name: 'student-leave', params: { id: studentId, leave: entry.id } }
+    case 'claim':
+      return to('roll-call', entry.roll_call_id)
+    case 'attendance':
+    case 'picture_view':
+      return undefined
+  }
 }
 
-/** The records of one kind or of all, newest first; equal times by id, so that the order is stable. */
-export function ordered(items: readonly TimelineItem[], kind: string | undefined): TimelineItem[] {
-  return items
-    .filter((each) => !kind || each.kind === kind)
-    .sort((a, b) => Date.parse(b.at) - Date.parse(a.at) || a.id.localeCompare(b.id))
-}
-
-/** The kinds that occur, in the order of the filter. */
-export function kindsOf(items: readonly TimelineItem[]): TimelineKind[] {
-  return KINDS.filter((kind) => items.some((each) => each.kind === kind))
+/** The amount of a record, in fen; undefined for one without. */
+export function amountOf(entry: TimelineEntry): number | undefined {
+  return 'fen' in entry ? (entry.fen ?? undefined) : undefined
 }

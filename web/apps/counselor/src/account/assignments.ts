@@ -1,7 +1,7 @@
 import type { StaffSchemas } from '@dianming/api/staff'
 
 type SchoolClass = Pick<StaffSchemas['ClassOut'], 'id' | 'counselor_id' | 'counselor_name'>
-type Colleague = StaffSchemas['ColleagueOut']
+type Colleague = Pick<StaffSchemas['ColleagueOut'], 'id' | 'name'>
 
 /** Whom a class can be given to: the active counselors, and its own one, who may not have activated the account yet. */
 export function choicesFor(row: SchoolClass, colleagues: readonly Colleague[]): Colleague[] {

@@ -975,6 +975,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/classes/{class_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Class
+         * @description 一个班级 · Get one class.
+         */
+        get: operations["getClass"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/clauses": {
         parameters: {
             query?: never;
@@ -3292,6 +3312,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/roster-annotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Annotate Roster File
+         * @description 标出有问题的单元格 · The roster as a workbook with the faulty cells marked and a list of the findings.
+         *
+         *     不写入数据，上传内容用毕即删 · Nothing is imported, and nothing of the upload is kept after the response.
+         */
+        post: operations["annotateRosterFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/roster-imports": {
         parameters: {
             query?: never;
@@ -4050,6 +4092,26 @@ export interface paths {
          * @description 某日的学籍状态（由台账重现） · The status on a past day, reproduced from the ledger.
          */
         get: operations["getStudentStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/students/{student_id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Student Timeline
+         * @description 一名学生的全部记录（新的在前） · Everything on file about a student that the caller may read, newest first.
+         */
+        get: operations["getStudentTimeline"];
         put?: never;
         post?: never;
         delete?: never;
@@ -7151,6 +7213,12 @@ export interface components {
          */
         ColleagueOut: {
             /**
+             * Classes
+             * @description 现带班级数 · number of their classes
+             * @example 3
+             */
+            classes: number;
+            /**
              * Id
              * Format: uuid
              */
@@ -10035,6 +10103,15 @@ export interface components {
              */
             outcome: "approved" | "declined";
         };
+        /**
+         * LeaveKind
+         * @description 事假 personal, 病假 sick, 其他 other.
+         *
+         *     To add a kind: add a member here, extend `CLAIM_REASONS` if the policy's catalogue of justified reasons
+         *     (`misses.justified_reasons`) has one for it, and change the check constraint by a migration.
+         * @enum {string}
+         */
+        LeaveKind: "personal" | "sick" | "other";
         /**
          * LeaveOut
          * @description A request for leave and its state. `ends_at` is exclusive: whole days end at 24:00.
@@ -14265,6 +14342,12 @@ export interface components {
             delivered_at: string | null;
             delivery: components["schemas"]["DeliveryOut"] | null;
             /**
+             * Dismissal Id
+             * @description 待上级答复的撤销决定 · the dismissal that waits for the superior's answer
+             * @example null
+             */
+            dismissal_id: string | null;
+            /**
              * Due At
              * @description 处理期限 · when the decision is due
              */
@@ -14371,6 +14454,12 @@ export interface components {
              * @description 学校签收 · when the school received it
              */
             delivered_at: string | null;
+            /**
+             * Dismissal Id
+             * @description 待上级答复的撤销决定 · the dismissal that waits for the superior's answer
+             * @example null
+             */
+            dismissal_id: string | null;
             /**
              * Due At
              * @description 处理期限 · when the decision is due
@@ -15378,6 +15467,499 @@ export interface components {
              * @example 各校演练报告已核对，最差组误认与拒认均可接受。
              */
             reasons: string;
+        };
+        /**
+         * TimelineAidApplicationOut
+         * @description An application for aid. `fen`: what was granted for the term; null unless it was approved.
+         */
+        TimelineAidApplicationOut: {
+            aid_kind: components["schemas"]["AidKind"];
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * Fen
+             * @description 批准金额（分） · granted, in fen
+             * @example 115000
+             */
+            fen: number | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "aid_application";
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "pending" | "approved" | "refused";
+            /**
+             * Term Code
+             * @example 2026-autumn
+             */
+            term_code: string;
+        };
+        /**
+         * TimelineAidFilingOut
+         * @description A withdrawal of aid, or its reinstatement.
+         */
+        TimelineAidFilingOut: {
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * Fen
+             * @description 撤回或恢复的金额（分） · moved, in fen
+             * @example 69000
+             */
+            fen: number;
+            /**
+             * Filing Kind
+             * @enum {string}
+             */
+            filing_kind: "withdrawal" | "reinstatement";
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "aid_filing";
+            state: components["schemas"]["FilingState"];
+            /**
+             * Term Code
+             * @example 2026-autumn
+             */
+            term_code: string;
+        };
+        /**
+         * TimelineAidPaymentOut
+         * @description A payment, under the time at which it was recorded.
+         */
+        TimelineAidPaymentOut: {
+            aid_kind: components["schemas"]["AidKind"];
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * Fen
+             * @description 发放金额（分） · paid, in fen
+             * @example 23000
+             */
+            fen: number;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "aid_payment";
+            /**
+             * Month
+             * Format: date
+             * @example 2026-09-01
+             */
+            month: string;
+            /**
+             * Paid On
+             * Format: date
+             */
+            paid_on: string;
+        };
+        /**
+         * TimelineAppealOut
+         * @description An appeal with its state now.
+         */
+        TimelineAppealOut: {
+            /**
+             * Appellant
+             * @example student
+             * @enum {string}
+             */
+            appellant: "student" | "school";
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * Deciding Unit
+             * @example 郑州市教育局
+             */
+            deciding_unit: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "appeal";
+            state: components["schemas"]["AppealState"];
+            /**
+             * Target
+             * @example check
+             * @enum {string}
+             */
+            target: "check" | "change" | "gaokao";
+        };
+        /**
+         * TimelineAttendanceOut
+         * @description A record of attendance, under the time that it is about.
+         */
+        TimelineAttendanceOut: {
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "attendance";
+            /**
+             * Note
+             * @example 晚自习查寝
+             */
+            note: string | null;
+            /** Present */
+            present: boolean;
+        };
+        /**
+         * TimelineChangeRequestOut
+         * @description A request for a change of standing, with its state now.
+         */
+        TimelineChangeRequestOut: {
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * Change Kind
+             * @example 11
+             */
+            change_kind: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "change_request";
+            state: components["schemas"]["RequestState"];
+        };
+        /**
+         * TimelineClaimOut
+         * @description A claim that a miss had a justified reason.
+         */
+        TimelineClaimOut: {
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "claim";
+            /**
+             * Roll Call Id
+             * Format: uuid
+             */
+            roll_call_id: string;
+            /**
+             * Roll Call Title
+             * @example 十月学籍核验
+             */
+            roll_call_title: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "accepted" | "refused";
+            /**
+             * Text
+             * @example 手机送修，有维修单
+             */
+            text: string;
+        };
+        /**
+         * TimelineKind
+         * @description A kind of record.
+         * @enum {string}
+         */
+        TimelineKind: "roll_call" | "prompt" | "statement" | "standing" | "change_request" | "aid_application" | "aid_payment" | "aid_filing" | "appeal" | "leave" | "attendance" | "claim" | "picture_view";
+        /**
+         * TimelineLeaveOut
+         * @description A request for leave, under its filing, with its state now. `ends_at` is exclusive.
+         */
+        TimelineLeaveOut: {
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * Ends At
+             * Format: date-time
+             */
+            ends_at: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "leave";
+            leave_kind: components["schemas"]["LeaveKind"];
+            /**
+             * Starts At
+             * Format: date-time
+             */
+            starts_at: string;
+            state: components["schemas"]["LeaveState"];
+            /**
+             * Text
+             * @description 请假理由 · the reason
+             * @example 发烧就医
+             */
+            text: string;
+        };
+        /**
+         * TimelineOut
+         * @description A page of a timeline. `kinds`: what the caller may read at all.
+         */
+        TimelineOut: {
+            /** Items */
+            items: (components["schemas"]["TimelineRollCallOut"] | components["schemas"]["TimelinePromptOut"] | components["schemas"]["TimelineStatementOut"] | components["schemas"]["TimelineStandingOut"] | components["schemas"]["TimelineChangeRequestOut"] | components["schemas"]["TimelineAidApplicationOut"] | components["schemas"]["TimelineAidPaymentOut"] | components["schemas"]["TimelineAidFilingOut"] | components["schemas"]["TimelineAppealOut"] | components["schemas"]["TimelineLeaveOut"] | components["schemas"]["TimelineAttendanceOut"] | components["schemas"]["TimelineClaimOut"] | components["schemas"]["TimelinePictureViewOut"])[];
+            /** Kinds */
+            kinds: components["schemas"]["TimelineKind"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * TimelinePictureViewOut
+         * @description A look at a picture of the student. `person` is null for an account that the reader may not see.
+         */
+        TimelinePictureViewOut: {
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "picture_view";
+            /**
+             * Person
+             * @example 王老师
+             */
+            person: string | null;
+            purpose: components["schemas"]["PurposeOut"];
+            /**
+             * Unit
+             * @example 郑州市第一职业学校
+             */
+            unit: string;
+        };
+        /**
+         * TimelinePromptOut
+         * @description A prompt, under the time at which it was raised, with its state now.
+         */
+        TimelinePromptOut: {
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "prompt";
+            prompt_kind: components["schemas"]["LabelledCodeOut"];
+            proposed: components["schemas"]["LabelledCodeOut"];
+            state: components["schemas"]["LabelledCodeOut"];
+        };
+        /**
+         * TimelineRollCallOut
+         * @description A roll call, under its opening, with the student's result.
+         */
+        TimelineRollCallOut: {
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "roll_call";
+            /** @description 尚无结果时为空 · null: no result yet */
+            outcome: components["schemas"]["Outcome"] | null;
+            /**
+             * Roll Call Kind
+             * @enum {string}
+             */
+            roll_call_kind: "spot_check" | "registration" | "rehearsal" | "school_own";
+            /**
+             * Title
+             * @example 十月学籍核验
+             */
+            title: string;
+            /**
+             * Voided
+             * @example false
+             */
+            voided: boolean;
+        };
+        /**
+         * TimelineStandingOut
+         * @description A change of the record, under the time at which it took effect.
+         */
+        TimelineStandingOut: {
+            after: components["schemas"]["StatusOut"];
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            before: components["schemas"]["StatusOut"];
+            /**
+             * Cause
+             * @example decision
+             * @enum {string}
+             */
+            cause: "decision" | "expiry" | "appeal" | "reversal" | "edit";
+            /**
+             * Change Kind
+             * @description 异动类别代码，恢复原状时为空 · code of the kind; null for a restoration
+             * @example L1
+             */
+            change_kind: string | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "standing";
+            /**
+             * Reversed
+             * @example false
+             */
+            reversed: boolean;
+        };
+        /**
+         * TimelineStatementOut
+         * @description A statement of the student, or of a guardian, on a prompt.
+         */
+        TimelineStatementOut: {
+            /**
+             * At
+             * Format: date-time
+             * @description 在全部记录中的时间 · the time that the record is filed under
+             */
+            at: string;
+            /**
+             * By Guardian
+             * @example false
+             */
+            by_guardian: boolean;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "statement";
+            /**
+             * Prompt Id
+             * Format: uuid
+             */
+            prompt_id: string;
+            /**
+             * Text
+             * @example 当天在医院陪护家人，附住院证明
+             */
+            text: string;
         };
         /**
          * TokensOut
@@ -18704,6 +19286,8 @@ export interface operations {
     listClasses: {
         parameters: {
             query?: {
+                /** @description 只列某辅导员的 · only of this counselor */
+                counselor_id?: string | null;
                 /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
@@ -18712,9 +19296,11 @@ export interface operations {
                 q?: string | null;
                 /** @description 只列某校 · only of this school */
                 school_id?: string | null;
-                sort?: "name" | "-name" | "created_at" | "-created_at";
+                sort?: "name" | "-name" | "created_at" | "-created_at" | "unassigned" | "-unassigned";
                 /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
                 total?: boolean;
+                /** @description 只列没有（或有）辅导员的 · only without a counselor, or only with one */
+                unassigned?: boolean | null;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
             };
@@ -18750,6 +19336,41 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["ClassOutPage"];
+                };
+            };
+        };
+    };
+    getClass: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                class_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "name": "2024级1班",
+                     *       "grade": 2024,
+                     *       "major": "机电技术应用",
+                     *       "students": 48,
+                     *       "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "counselor_name": "李老师"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ClassOut"];
                 };
             };
         };
@@ -18844,7 +19465,8 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *           "name": "李老师"
+                     *           "name": "李老师",
+                     *           "classes": 3
                      *         }
                      *       ],
                      *       "next_cursor": null,
@@ -21995,6 +22617,7 @@ export interface operations {
                      *       "class_name": "2024级1班",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_name": "郑州市某职业学校",
+                     *       "dismissal_id": null,
                      *       "grounds": [
                      *         "consecutive"
                      *       ],
@@ -22280,7 +22903,8 @@ export interface operations {
                      *           "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "class_name": "2024级1班",
                      *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
-                     *           "school_name": "郑州市某职业学校"
+                     *           "school_name": "郑州市某职业学校",
+                     *           "dismissal_id": null
                      *         }
                      *       ],
                      *       "next_cursor": null,
@@ -22351,6 +22975,7 @@ export interface operations {
                      *       "class_name": "2024级1班",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_name": "郑州市某职业学校",
+                     *       "dismissal_id": null,
                      *       "grounds": [
                      *         "consecutive"
                      *       ],
@@ -22584,6 +23209,7 @@ export interface operations {
                      *       "class_name": "2024级1班",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_name": "郑州市某职业学校",
+                     *       "dismissal_id": null,
                      *       "grounds": [
                      *         "consecutive"
                      *       ],
@@ -22815,6 +23441,7 @@ export interface operations {
                      *       "class_name": "2024级1班",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_name": "郑州市某职业学校",
+                     *       "dismissal_id": null,
                      *       "grounds": [
                      *         "consecutive"
                      *       ],
@@ -23050,6 +23677,7 @@ export interface operations {
                      *       "class_name": "2024级1班",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_name": "郑州市某职业学校",
+                     *       "dismissal_id": null,
                      *       "grounds": [
                      *         "consecutive"
                      *       ],
@@ -23283,6 +23911,7 @@ export interface operations {
                      *       "class_name": "2024级1班",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_name": "郑州市某职业学校",
+                     *       "dismissal_id": null,
                      *       "grounds": [
                      *         "consecutive"
                      *       ],
@@ -23516,6 +24145,7 @@ export interface operations {
                      *       "class_name": "2024级1班",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_name": "郑州市某职业学校",
+                     *       "dismissal_id": null,
                      *       "grounds": [
                      *         "consecutive"
                      *       ],
@@ -23750,6 +24380,7 @@ export interface operations {
                      *       "class_name": "2024级1班",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_name": "郑州市某职业学校",
+                     *       "dismissal_id": null,
                      *       "grounds": [
                      *         "consecutive"
                      *       ],
@@ -24066,6 +24697,7 @@ export interface operations {
                      *       "class_name": "2024级1班",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_name": "郑州市某职业学校",
+                     *       "dismissal_id": null,
                      *       "grounds": [
                      *         "consecutive"
                      *       ],
@@ -26577,6 +27209,37 @@ export interface operations {
             };
         };
     };
+    annotateRosterFile: {
+        parameters: {
+            query: {
+                /** @description 文件名，.xlsx 或 .csv · file name of the uploaded file */
+                file_name: string;
+            };
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description 文件内容 · content of the file */
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Excel 文件 · an Excel workbook */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                };
+            };
+        };
+    };
     importRosterFile: {
         parameters: {
             query: {
@@ -27993,6 +28656,7 @@ export interface operations {
                      *       "class_name": "2024级1班",
                      *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "school_name": "郑州市某职业学校",
+                     *       "dismissal_id": null,
                      *       "grounds": [
                      *         "consecutive"
                      *       ],
@@ -29017,6 +29681,54 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["StatusOnOut"];
+                };
+            };
+        };
+    };
+    getStudentTimeline: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 只列某类记录 · only of this kind */
+                kind?: components["schemas"]["TimelineKind"] | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                student_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "at": "2026-03-17T01:00:00Z",
+                     *           "kind": "roll_call",
+                     *           "title": "十月学籍核验",
+                     *           "roll_call_kind": "spot_check",
+                     *           "outcome": "present",
+                     *           "voided": false
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "kinds": [
+                     *         "roll_call"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["TimelineOut"];
                 };
             };
         };

@@ -2,7 +2,9 @@ import type { casesZh } from '../zh/cases.ts'
 
 export const casesEn: typeof casesZh = {
   prompts: {
-    hint: 'Each prompt is opened, reasoned and decided by itself; only receipts can be confirmed in bulk.',
+    hint: 'Each prompt is opened and decided with its own reasons. Only receipts, and dismissals that you accept, go in bulk.',
+    opinionForAll: 'Opinion on all chosen dismissals',
+    acceptChosen: 'Accept {n} dismissals',
     view: 'Show',
     views: { open: 'Open', overdue: 'Overdue', all: 'All' },
     allKinds: 'All kinds',
@@ -32,6 +34,7 @@ export const casesEn: typeof casesZh = {
       state: 'State',
       left: 'Deadline',
       receive: 'Confirm receipt',
+      accept: 'Accept dismissal',
     },
     closed: 'Closed',
     calendarMissing: 'The calendar of {year} is missing',
@@ -75,7 +78,7 @@ export const casesEn: typeof casesZh = {
     accept: 'Accept the dismissal',
     refuse: 'Refuse',
   },
-  explanation: { title: 'Explanation and sources', figures: '{n} figures it rests on' },
+  explanation: { title: 'Explanation and sources', figures: '{n} figures it rests on', of: { entry: 'Change of standing', withdrawal: 'Withdrawal of aid' } },
   appeals: {
     views: { to_decide: 'Mine to decide', overdue: 'Overdue', all: 'All' },
     columns: {

@@ -56,6 +56,7 @@ export const shellEn: typeof shellZh = {
     search: 'Search',
     all: 'All',
     bulk: '{done} done, {unchanged} unchanged, {refused} refused',
+    outcome: { done: 'done', unchanged: 'unchanged', refused: 'refused' },
     total: '{n} in all',
     totalAtLeast: 'more than {n}',
     searchSchool: 'Search a school by name or code',

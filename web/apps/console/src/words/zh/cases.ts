@@ -1,6 +1,8 @@
 export const casesZh = {
   prompts: {
-    hint: '每条提示逐一打开、逐一写明理由作出决定；只有确认收到可以批量办理。',
+    hint: '每条提示逐一打开、逐一写明理由作出决定；只有学校确认收到、上级同意撤销可以批量办理。',
+    opinionForAll: '对所选各条的同意意见',
+    acceptChosen: '同意撤销所选 {n} 条',
     view: '显示',
     views: { open: '未结束', overdue: '已逾期', all: '全部' },
     allKinds: '全部类型',
@@ -26,6 +28,7 @@ export const casesZh = {
       state: '状态',
       left: '期限',
       receive: '确认收到',
+      accept: '同意撤销',
     },
     closed: '已结束',
     calendarMissing: '缺少 {year} 年工作日历',
@@ -69,7 +72,7 @@ export const casesZh = {
     accept: '同意撤销',
     refuse: '不同意',
   },
-  explanation: { title: '说明与依据', figures: '所依据的 {n} 项数值' },
+  explanation: { title: '说明与依据', figures: '所依据的 {n} 项数值', of: { entry: '学籍变动', withdrawal: '资助撤回' } },
   appeals: {
     views: { to_decide: '待我决定', overdue: '已逾期', all: '全部' },
     columns: {

@@ -48,6 +48,7 @@ export const shellZh = {
     search: '搜索',
     all: '全部',
     bulk: '办理 {done} 条，原已如此 {unchanged} 条，未办理 {refused} 条',
+    outcome: { done: '已办理', unchanged: '原已如此', refused: '未办理' },
     total: '共 {n} 条',
     totalAtLeast: '{n} 条以上',
     searchSchool: '按学校名称或代码搜索',

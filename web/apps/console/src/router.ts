@@ -28,6 +28,8 @@ const accounts = { menu: 'accounts', title: 'menu.accounts' } as const
 
 const law = { menu: 'law', title: 'menu.law' } as const
 
+const classes = { menu: 'classes', title: 'menu.classes', roles: ['registrar'] } as const
+
 const routes: RouteRecordRaw[] = [
   {
     path: '/',
@@ -196,6 +198,24 @@ const routes: RouteRecordRaw[] = [
     name: 'explanation',
     component: () => import('./explanations/ExplanationPage.vue'),
     meta: { menu: 'students', title: 'explanation.title' },
+  },
+  {
+    path: '/classes',
+    name: 'classes',
+    component: () => import('./classes/ClassList.vue'),
+    meta: classes,
+  },
+  {
+    path: '/classes/:id',
+    name: 'class',
+    component: () => import('./classes/ClassPage.vue'),
+    meta: { menu: 'classes', title: 'menu.classes' },
+  },
+  {
+    path: '/classes/:id/cards',
+    name: 'class-cards',
+    component: () => import('./classes/CardSheet.vue'),
+    meta: { ...classes, title: 'classes.cards.open' },
   },
   {
     path: '/roster',

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest'
 
-import { cellName, codesOf, countOf, filtered, type Finding, linkTo, positionOf } from '../src/roster/findings.ts'
+import {
+  cellName,
+  codesOf,
+  countOf,
+  filtered,
+  type Finding,
+  linkTo,
+  positionOf,
+} from '../src/roster/findings.ts'
 
 const finding: Finding = {
   sheet: 'Sheet1',

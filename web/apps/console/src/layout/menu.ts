@@ -27,6 +27,7 @@ export const MENU: readonly MenuEntry[] = [
   { id: 'readiness', route: 'readiness', label: 'menu.readiness', roles: ALL },
   { id: 'sites', route: 'sites', label: 'menu.sites', roles: ALL },
   { id: 'students', route: 'students', label: 'menu.students', roles: ALL },
+  { id: 'classes', route: 'classes', label: 'menu.classes', roles: ['registrar'] },
   { id: 'roster', route: 'roster', label: 'menu.roster', roles: ['registrar'] },
   { id: 'aid', route: 'aid-applications', label: 'menu.aid', roles: ALL },
   { id: 'accounts', route: 'accounts', label: 'menu.accounts', roles: ALL },

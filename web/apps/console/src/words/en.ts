@@ -3,6 +3,7 @@ import { accountsEn } from './en/accounts.ts'
 import { aidEn } from './en/aid.ts'
 import { casesEn } from './en/cases.ts'
 import { reviewsEn } from './en/reviews.ts'
+import { classesEn } from './en/classes.ts'
 import { rollCallsEn } from './en/roll-calls.ts'
 import { runningEn } from './en/running.ts'
 import { shellEn } from './en/shell.ts'
@@ -14,6 +15,7 @@ export const en = {
   ...accountsEn,
   ...aidEn,
   ...casesEn,
+  ...classesEn,
   ...runningEn,
   ...shellEn,
   ...rollCallsEn,

@@ -3,6 +3,7 @@ import { accountsZh } from './zh/accounts.ts'
 import { aidZh } from './zh/aid.ts'
 import { casesZh } from './zh/cases.ts'
 import { reviewsZh } from './zh/reviews.ts'
+import { classesZh } from './zh/classes.ts'
 import { rollCallsZh } from './zh/roll-calls.ts'
 import { runningZh } from './zh/running.ts'
 import { shellZh } from './zh/shell.ts'
@@ -14,6 +15,7 @@ export const zhCN = {
   ...accountsZh,
   ...aidZh,
   ...casesZh,
+  ...classesZh,
   ...runningZh,
   ...shellZh,
   ...rollCallsZh,

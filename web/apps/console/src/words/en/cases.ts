@@ -78,7 +78,11 @@ export const casesEn: typeof casesZh = {
     accept: 'Accept the dismissal',
     refuse: 'Refuse',
   },
-  explanation: { title: 'Explanation and sources', figures: '{n} figures it rests on', of: { entry: 'Change of standing', withdrawal: 'Withdrawal of aid' } },
+  explanation: {
+    title: 'Explanation and sources',
+    figures: '{n} figures it rests on',
+    of: { entry: 'Change of standing', withdrawal: 'Withdrawal of aid' },
+  },
   appeals: {
     views: { to_decide: 'Mine to decide', overdue: 'Overdue', all: 'All' },
     columns: {

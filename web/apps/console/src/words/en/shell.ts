@@ -22,6 +22,7 @@ export const shellEn: typeof shellZh = {
     readiness: 'Readiness',
     sites: 'Sites',
     students: 'Students',
+    classes: 'Classes',
     roster: 'Roster upload',
     aid: 'Aid',
     accounts: 'Accounts',

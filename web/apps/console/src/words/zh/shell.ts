@@ -14,6 +14,7 @@ export const shellZh = {
     readiness: '准备情况',
     sites: '办学地址',
     students: '学生',
+    classes: '班级与辅导员',
     roster: '导入花名册',
     aid: '资助',
     accounts: '账号',

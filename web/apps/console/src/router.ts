@@ -194,8 +194,8 @@ const routes: RouteRecordRaw[] = [
     meta: { menu: 'students', title: 'menu.students' },
   },
   {
-    path: '/explanations/:kind(entry|withdrawal)/:id',
-    name: 'explanation',
+    path: '/standing-entries/:id',
+    name: 'standing-entry',
     component: () => import('./explanations/ExplanationPage.vue'),
     meta: { menu: 'students', title: 'explanation.title' },
   },

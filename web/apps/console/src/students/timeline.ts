@@ -18,14 +18,15 @@ export function pageOf(entry: TimelineEntry, studentId: string): RouteLocationRa
     case 'statement':
       return to('prompt', entry.prompt_id)
     case 'standing':
-      return { name: 'explanation', params: { kind: 'entry', id: entry.id } }
+      return to('standing-entry', entry.id)
     case 'change_request':
       return to('change', entry.id)
     case 'aid_application':
+      return to('aid-application', entry.id)
     case 'aid_payment':
       return { name: 'student-aid', params: { id: studentId }, hash: `#aid-${entry.id}` }
     case 'aid_filing':
-      return { name: 'explanation', params: { kind: 'withdrawal', id: entry.id } }
+      return to('aid-withdrawal', entry.id)
     case 'appeal':
       return to('appeal', entry.id)
     case 'leave':

@@ -81,7 +81,7 @@ export const casesEn: typeof casesZh = {
   explanation: {
     title: 'Explanation and sources',
     figures: '{n} figures it rests on',
-    of: { entry: 'Change of standing', withdrawal: 'Withdrawal of aid' },
+    ofEntry: 'Change of standing',
   },
   appeals: {
     views: { to_decide: 'Mine to decide', overdue: 'Overdue', all: 'All' },

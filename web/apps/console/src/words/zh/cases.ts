@@ -72,7 +72,11 @@ export const casesZh = {
     accept: '同意撤销',
     refuse: '不同意',
   },
-  explanation: { title: '说明与依据', figures: '所依据的 {n} 项数值', of: { entry: '学籍变动', withdrawal: '资助撤回' } },
+  explanation: {
+    title: '说明与依据',
+    figures: '所依据的 {n} 项数值',
+    ofEntry: '学籍变动',
+  },
   appeals: {
     views: { to_decide: '待我决定', overdue: '已逾期', all: '全部' },
     columns: {

@@ -1,6 +1,7 @@
 """Lists over the audience of a roll call: missing students, and the results of all students."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from backend.core.actor import Actor
+from backend.core.listing.pages import reading_in_index_order
 from backend.org.queries import schools_below
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
@@ -307,7 +309,10 @@ async def load_results_page(
     statement = statement.order_by(Obligation.student_id).limit(limit)
     if after is not None:
         statement = statement.where(Obligation.student_id > after)
-    return [Result(*row) for row in (await session.execute(statement)).all()]
+    narrows = filters.class_id or filters.school_id or filters.outcome or filters.unit_path
+    is_wide = actor.school_id is None and not narrows and filters.matching is None
+    async with reading_in_index_order(session) if is_wide else nullcontext():
+        return [Result(*row) for row in (await session.execute(statement)).all()]
 
 
 def select_results_for_export(

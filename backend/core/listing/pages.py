@@ -1,12 +1,13 @@
 """Pages of a list: the rows after a cursor in a sort, and on request the number of all rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, Field
-from sqlalchemy import Select, func, literal, select, tuple_
+from sqlalchemy import Select, func, literal, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.listing.sorts import ListSorts, Position, decode_position, encode_position, is_descending
@@ -93,6 +94,18 @@ async def load_page(
         next_cursor = encode_position(sort, Position(*shown[-1][-2:]))
     total = await count_rows(session, query, sorts) if request.with_total else None
     return ListPage([tuple(row[:-2]) for row in shown], next_cursor, total)
+
+
+@asynccontextmanager
+async def reading_in_index_order(session: AsyncSession) -> AsyncIterator[None]:
+    """Make the planner read rows in the order of an index instead of sorting all of them.
+
+    It expects the conditions of row-level security to admit a two hundredth of the rows. Of a province it would
+    therefore sort every row to return fifty. Only for lists whose filters admit many of the rows of the index.
+    """
+    await session.execute(text("SET LOCAL enable_sort = off"))
+    yield
+    await session.execute(text("SET LOCAL enable_sort TO DEFAULT"))
 
 
 async def count_rows(session: AsyncSession, query: Select[*tuple[Any, ...]], sorts: ListSorts) -> Total:

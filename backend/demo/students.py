@@ -172,9 +172,7 @@ class DemoStudent:
 
     async def activate(self) -> None:
         """Activate the account (HN334-3.1): phone, record, consents, face, portrait. A rejected face leads to the non-face route."""
-        registration = await self.phone.register(self.name, self.record["身份证件号"])
-        expect(await self.phone.confirm(registration, await self._wait_for_sms_code()))
-        self.student_id = expect(await self.phone.get("/v1/me"))["student_id"]
+        await self.register()
         expect(await self.phone.get("/v1/me/record"))
         expect(await self.phone.post("/v1/me/record/checks", json={"result": "confirmed"}), 201)
         if self.record["学习形式"] != "全日制":
@@ -185,6 +183,12 @@ class DemoStudent:
             answer = {"kind": consent["kind"], "granted": True, "text_version": consent["text_version"]}
             expect(await self.phone.post("/v1/me/consents", json=answer), 201)
         await self._enrol_face()
+
+    async def register(self) -> None:
+        """Bind the phone with name, ID number and the code by SMS."""
+        registration = await self.phone.register(self.name, self.record["身份证件号"])
+        expect(await self.phone.confirm(registration, await self._wait_for_sms_code()))
+        self.student_id = expect(await self.phone.get("/v1/me"))["student_id"]
 
     async def _wait_for_sms_code(self) -> str:
         """Wait for the one-time code in the inbox of the fake SMS gateway."""

@@ -40,12 +40,12 @@ are accepted."""
 class Actor:
     """One person before the camera and at a place. Each picture and each position differs a little, as real ones do."""
 
-    def __init__(self, camera: FakeCamera, person: str) -> None:
+    def __init__(self, camera: FakeCamera, person: str, seed: int = 5) -> None:
         self._camera = camera
         self._photographs: Sequence[Path] = sample_people(sample_faces_dir(ROOT))[person]
         self._acting = list(ACTING[person])
-        self._random = random.Random(5)
-        self._noise = np.random.default_rng(5)
+        self._random = random.Random(seed)
+        self._noise = np.random.default_rng(seed)
         self._poses: dict[Action | None, np.ndarray] = {}
 
     def show_photograph(self, number: int) -> None:

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "roster": ["bench.roster", "--rows", "20000"],
     "standing": ["bench.standing"],
     "province": ["bench.province"],
+    "lists": ["bench.lists"],
     "verification": ["bench.verification"],
     "web": ["bench.web"],
 }

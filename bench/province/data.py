@@ -31,6 +31,17 @@ SETTLED_AT = CLOSES_AT + timedelta(minutes=5)
 STAFF_ID = UUID("018f0009-0000-7000-8000-000000000000")
 PROVINCE_PATH = "p410000"
 PARTITIONED_TABLES = ("obligation", "outcome_entry")
+_SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
+_GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰"
+
+
+def _character(characters: str, salt: str) -> str:
+    """SQL: one of the characters, by the number of the student `s`."""
+    return f"substr('{characters}', 1 + abs(hashtext(s || '{salt}') % {len(characters)}), 1)"
+
+
+_NAME = f"{_character(_SURNAMES, 'a')} || {_character(_GIVEN, 'b')} || {_character(_GIVEN, 'c')}"
+"""SQL: a name of three characters. As in life, many students share one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +194,7 @@ _PEOPLE = (
     (
         "INSERT INTO student (id, school_id, class_id, name, name_key, sex, birth_date, document_kind, id_number_sealed,"
         " id_number_index, programme, study_form, standing, record, row_digest, created_at, updated_at)"
-        f" SELECT pg_temp.id(3, s), pg_temp.id(1, 100 + s / {STUDENTS_PER_SCHOOL}), pg_temp.id(2, s / {STUDENTS_PER_CLASS}), '学生' || s, '学生' || s, 'female',"
+        f" SELECT pg_temp.id(3, s), pg_temp.id(1, 100 + s / {STUDENTS_PER_SCHOOL}), pg_temp.id(2, s / {STUDENTS_PER_CLASS}), {_NAME}, {_NAME}, 'female',"
         " '2008-01-01', 'resident_id', '\\x00', decode(lpad(to_hex(s), 16, '0'), 'hex'), 'regular', 'full_time', '01',"
         " '{{}}', '\\x00', '2025-01-01', '2025-01-01' FROM generate_series(CAST(0 AS bigint), {students} - 1) s"
     ),

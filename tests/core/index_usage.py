@@ -14,7 +14,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "audit_entry WHERE action <> 'outcome.write' AND action = $1 ORDER BY at DESC, id DESC LIMIT 51",
     ),
     "ix_audit_entry_at": (
-        "backend.audit_search.queries:search_audit",
+        "backend.audit_search.queries:_newest",
         "audit_entry WHERE (at, id) < ($1, $2) ORDER BY at DESC, id DESC LIMIT 51",
     ),
     "ix_audit_entry_subject": (
@@ -30,7 +30,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "account WHERE org_id = $1 AND kind = $2 AND status = 'active'",
     ),
     "ix_account_staff": (
-        "backend.identity.accounts.queries:load_account_page",
+        "backend.core.listing.pages:load_page",
         "account WHERE kind <> 'student' AND id > $1 ORDER BY id LIMIT 51",
     ),
     "ix_aid_application_school": (

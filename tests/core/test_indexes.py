@@ -16,16 +16,17 @@ from tests.conftest import SUPERUSER
 from tests.core.index_usage import INDEX_USES
 
 INDEXES = """
-SELECT i.relname, a.attname FROM pg_index x
+SELECT i.relname, coalesce(a.attname, (regexp_match(pg_get_expr(x.indexprs, x.indrelid), '\\(([a-z_]+)'))[1])
+FROM pg_index x
 JOIN pg_class i ON i.oid = x.indexrelid
 JOIN pg_class t ON t.oid = x.indrelid
-JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = x.indkey[0]
+LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = x.indkey[0]
 WHERE t.relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname LIKE 'pg\\_%' OR nspname = 'information_schema')
   AND NOT x.indisunique AND NOT x.indisexclusion AND NOT t.relispartition
   AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e')
   AND t.relname NOT LIKE 'procrastinate\\_%'
 """
-"""Indexes of our own tables with their first column. Indexes of partitions are found under the partitioned table's."""
+"""Indexes of our own tables with their first column, that of an expression too. Indexes of partitions are found under the partitioned table's."""
 PARTITION_INDEXES = """
 SELECT p.relname, w.relname FROM pg_inherits h
 JOIN pg_class p ON p.oid = h.inhrelid JOIN pg_class w ON w.oid = h.inhparent

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, false, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, case, false, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
@@ -166,6 +166,8 @@ class StudentSearch:
     """The own unit or one below it."""
 
 
+SELECTIVE_CHARACTERS = 2
+"""Characters of a name that few students of a province share. One alone may be the surname of every tenth."""
 StudentSort = Literal["name", "-name"]
 STUDENT_SORTS = ListSorts(Student.id, {"name": by_name(Student.name)}, default="name")
 
@@ -206,9 +208,9 @@ async def load_student_page(
         page = page.where(Student.school_id == search.school_id)
     if search.class_id is not None:
         page = page.where(Student.class_id == search.class_id)
-    if search.text is not None:
-        page = page.where(matches_search(search.text, keys))
     spans_many = schools is None or len(schools) > FEW_SCHOOLS
+    if search.text is not None:
+        page = page.where(matches_search(search.text, keys, spans_many=spans_many))
     narrows = search.school_id or search.class_id or search.text
     async with reading_in_index_order(session) if spans_many and not narrows else nullcontext():
         found = await load_page(session, page, STUDENT_SORTS, request)
@@ -231,18 +233,22 @@ def _select_students(actor: Actor) -> Select[Student, str]:
     )
 
 
-def matches_search(text: str, keys: KeyRing) -> ColumnElement[bool]:
-    """Students by a part of the name, or by the whole ID number or student number."""
+def matches_search(text: str, keys: KeyRing, *, spans_many: bool = False) -> ColumnElement[bool]:
+    """Students by a part of the name, or by the whole ID number or student number.
+
+    `spans_many` tells that the scope has many schools, so that an index must find the names.
+    """
     key = name_key(text)
     if not key:
         return false()
-    named = Student.name_key.contains(key, autoescape=True)
-    length = len(id_key(text))
-    if length == ID_NUMBER_LENGTH:
-        return or_(named, Student.id_number_index == keys.blind_index(text))
-    if length == STUDENT_NUMBER_LENGTH:
-        return or_(named, Student.student_number_index == keys.blind_index(text))
-    return named
+    length, has_digits = len(id_key(text)), any(character.isdigit() for character in text)
+    if has_digits and length == ID_NUMBER_LENGTH:
+        return Student.id_number_index == keys.blind_index(text)
+    if has_digits and length == STUDENT_NUMBER_LENGTH:
+        return Student.student_number_index == keys.blind_index(text)
+    if spans_many and len(key) >= SELECTIVE_CHARACTERS:
+        return Student.id.in_(select(func.definer.students_named(key).column_valued("found")))
+    return Student.name_key.contains(key, autoescape=True)
 
 
 def _student_row(student: Student, class_name: str, keys: KeyRing) -> StudentRow:

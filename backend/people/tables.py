@@ -77,6 +77,7 @@ class Student(Base):
         ),
         Index("ix_student_class", "class_id"),
         Index("ix_student_enrolled_school", "school_id", "id", postgresql_where=text(ENROLLED_CONDITION)),
+        Index("ix_student_name_characters", text("string_to_array(name_key, NULL)"), postgresql_using="gin"),
         Index("ix_student_name", "name", "id"),  # in the collation of `by_name`, see the migration
         CheckConstraint("study_form IN ('full_time', 'part_time')", name="study_form"),
         CheckConstraint(

@@ -422,6 +422,10 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.people.queries:load_student_page",
         'student ORDER BY name COLLATE "zh-x-icu", id LIMIT 51',
     ),
+    "ix_student_name_characters": (
+        "definer.students_named",
+        "student WHERE string_to_array(name_key, NULL) @> string_to_array($1, NULL)",
+    ),
     "ix_student_id_number_index": (
         "backend.people.queries:matches_search",
         "student WHERE id_number_index = $1",

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
+from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
@@ -160,13 +161,22 @@ async def test_database_refuses_a_class_with_the_key_of_another(
             session.add(SchoolClass(**school_class("２ 班", school.id)))
 
 
+@pytest.mark.parametrize("reads_the_province", [False, True], ids=["registrar", "province"])
 async def test_student_is_found_by_any_spelling_of_name_and_number(
-    app_context: AppContext, world: SampleProvince, records: Records, write_records: Writer, read_file: Reader
+    app_context: AppContext,
+    world: SampleProvince,
+    records: Records,
+    write_records: Writer,
+    read_file: Reader,
+    *,
+    reads_the_province: bool,
 ) -> None:
     record = {**records[0], "姓名": "阿卜杜拉•买买提"}
     rows, _ = read_file(write_records([record, *records[1:3]]))
     await import_rows(app_context, world.school, rows)
     actor, number = registrar_account(world.school), record["身份证件号"]
+    if reads_the_province:
+        actor = Actor(new_id(), "province", world.province.id, world.province.path)
     wide = "".join(chr(ord(character) + 0xFEE0) for character in number)
     async with app_context.database.transaction(actor.scope) as session:
         for text in (
@@ -177,10 +187,11 @@ async def test_student_is_found_by_any_spelling_of_name_and_number(
             f"{number[:6]} {number[6:]}",
             f"g{number}",
         ):
-            search = StudentSearch(text=text)
+            search = StudentSearch(text=text, school_id=world.school.id)
             found = (await load_student_page(session, actor, app_context.keys, search, PageRequest(10))).rows
             assert [row.name for row in found] == ["阿卜杜拉•买买提"], text
         search = StudentSearch(text="\u200b")
         assert (await load_student_page(session, actor, app_context.keys, search, PageRequest(10))).rows == []
-        [student] = await session.scalars(select(Student).where(Student.name == "阿卜杜拉•买买提"))
+        own = (Student.school_id == world.school.id, Student.name == "阿卜杜拉•买买提")
+        [student] = await session.scalars(select(Student).where(*own))
         assert decrypt_id_number(student, app_context.keys) == number

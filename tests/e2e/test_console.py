@@ -35,7 +35,7 @@ async def test_province_launches_and_watches(desktop: Visit, system: System) -> 
     assert await desktop.find_barriers() == []
     await page.get_by_role("link", name="发起点名").first.click()
     await expect(page.get_by_label("抽查核验")).to_be_checked()
-    await page.get_by_label("名称").fill("全省抽查")
+    await page.get_by_label("名称", exact=True).fill("全省抽查")
     await page.get_by_role("button", name="10 分钟后开始").click()
     assert await desktop.find_barriers() == []
     await go_on(page, "范围")
@@ -76,16 +76,16 @@ async def test_typed_launch_survives_a_reload(desktop: Visit, system: System) ->
     page = desktop.page
     await sign_in(page, system, system.organisation.province)
     await page.goto(f"{CONSOLE}roll-calls/launch")
-    await page.get_by_label("名称").fill("还没写完")
+    await page.get_by_label("名称", exact=True).fill("还没写完")
     await page.reload()
-    await expect(page.get_by_label("名称")).to_have_value("还没写完")
+    await expect(page.get_by_label("名称", exact=True)).to_have_value("还没写完")
 
 
 async def test_problem_of_a_launch_is_shown_before_the_button(desktop: Visit, system: System) -> None:
     page = desktop.page
     await sign_in(page, system, system.organisation.province)
     await page.goto(f"{CONSOLE}roll-calls/launch")
-    await page.get_by_label("名称").fill("太晚")
+    await page.get_by_label("名称", exact=True).fill("太晚")
     await page.get_by_role("button", name="10 分钟后开始").click()
     opens = await page.get_by_label("开始时间").input_value()
     await page.get_by_label("截止时间").fill(opens)

@@ -42,7 +42,7 @@ async def test_registrar_files_by_coordinates_and_bureau_approves(desktop: Visit
     await expect(page.get_by_role("link", name="主校区")).to_be_visible()
     assert await desktop.find_barriers() == []
     await page.get_by_role("link", name="备案新地址").click()
-    await page.get_by_label("名称").fill(NAME)
+    await page.get_by_label("名称", exact=True).fill(NAME)
     await page.get_by_label("地址", exact=True).fill("测试路2号")
     assert await desktop.find_barriers() == []
 

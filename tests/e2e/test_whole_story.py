@@ -122,7 +122,7 @@ async def import_roster(page: Page, roster: Path, students: int) -> None:
 async def file_and_approve_site(registrar: Page, bureau: Page) -> None:
     """The registrar draws a site on the map, and the superior approves it."""
     await registrar.goto("/console/sites/new")
-    await registrar.get_by_label("名称").fill(SITE)
+    await registrar.get_by_label("名称", exact=True).fill(SITE)
     await registrar.get_by_label("地址", exact=True).fill("故事路1号")
     await registrar.get_by_label("地图移到").fill(MIDDLE)
     await registrar.get_by_role("button", name="移到", exact=True).click()
@@ -141,7 +141,7 @@ async def launch_in_the_wizard(page: Page, cast: Cast) -> str:
     """Launch a spot check of all schools of the bureau, wait until it is announced, and return its id."""
     await page.goto("/console/roll-calls/launch")
     await page.get_by_label("抽查核验").check()
-    await page.get_by_label("名称").fill(CHECK)
+    await page.get_by_label("名称", exact=True).fill(CHECK)
     await page.get_by_role("button", name="10 分钟后开始").first.click()
     await go_on(page, "范围")
     await go_on(page, "预览")

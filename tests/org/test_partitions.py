@@ -51,7 +51,8 @@ async def partitions_of(owner: Database, code: str) -> dict[str, str]:
 def test_tables_with_roll_call_and_term_are_partitioned_by_term() -> None:
     columns = {"roll_call_id", "term_code"}
     with_both = {name for name, table in METADATA.tables.items() if columns <= set(table.c.keys())}
-    assert with_both == partitioned_tables() - {"submission_frame"}
+    # The counts of cells of a term are few, and the retention job deletes them by the term.
+    assert with_both - {"check_in_cell"} == partitioned_tables() - {"submission_frame"}
 
 
 async def test_opening_a_term_creates_its_partition_of_every_table(

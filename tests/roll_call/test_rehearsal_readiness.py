@@ -57,9 +57,13 @@ async def load(
 ) -> dict[str, SchoolReadiness]:
     wanted = ReadinessFilter(actor.org_path, lagging_only=lagging_only)
     cohort = choose_cohort(COHORTS, code)
+    found: dict[str, SchoolReadiness] = {}
+    after = None
     async with scenario.app_context.database.transaction(actor.scope) as session:
-        rows = await load_readiness_page(session, cohort, COHORTS, wanted, None, 50)
-    return {str(each.school_id): each for each in rows}
+        while rows := await load_readiness_page(session, cohort, COHORTS, wanted, after, 50):
+            found |= {str(each.school_id): each for each in rows}
+            after = rows[-1].path
+    return found
 
 
 async def count(scenario: RollCallScenario, actor: Actor, code: str) -> CohortTotals:

@@ -117,7 +117,8 @@ async def test_leave_is_decided_with_its_effect_in_view(desktop: Visit, system: 
     school = system.organisation.schools[1]
     counselor = find_counselor(school)
     students = await counselor.get_all_pages("/v1/students")
-    free = {each["姓名"] for each in system.full_time_students(1)[3:-6]}  # other tests bind the phones of the rest
+    # Other tests bind the phones of the first and the last ones.
+    free = {each["姓名"] for each in system.full_time_students(1)[3:-6]}
     student = next(each for each in students if each["name"] in free)
     leave = await file_leave(system, school, student, "发烧就医")
     page = desktop.page

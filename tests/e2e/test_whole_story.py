@@ -276,5 +276,6 @@ async def expect_everything_restored(stage: Stage, registrar: Page, phone: Page,
     counselor = (await stage.open(PHONE)).page
     await test_counselor.sign_in(counselor, stage.system, cast.counselor)
     await counselor.goto(f"/c/students/{cast.absent.student_id}")
-    await expect(counselor.get_by_text("全日制", exact=True).first).to_be_visible()
-    await expect(counselor.get_by_text("已恢复原状").first).to_be_visible()
+    standing = counselor.get_by_role("region", name="学籍", exact=True)
+    await expect(standing).to_contain_text("在读 · 全日制")
+    await expect(standing).to_contain_text("已恢复原状")

@@ -131,9 +131,9 @@ async def test_reminders_answer_with_one_result_a_school(scenario: RollCallScena
 
 
 async def test_completed_or_unattended_schools_are_not_reminded(scenario: RollCallScenario) -> None:
-    (nobody,) = await remind(scenario, province_account(scenario.world.province), scenario.world.direct.id)
-    assert nobody.error is not None
-    assert nobody.error.code == "school_without_registrar"
+    (refused,) = await remind(scenario, province_account(scenario.world.province), scenario.world.direct.id)
+    assert refused.error is not None
+    assert refused.error.code == "school_without_registrar"
     await settle_rehearsal(scenario)
     (completed,) = await remind(scenario, scenario.bureau, scenario.school.id)
     assert completed.error is not None

@@ -3,7 +3,7 @@ import { reactive } from 'vue'
 /** How the counselor tried to reach a student. */
 export type Contact = 'called' | 'urged'
 
-/** Whom the counselor reached in which roll call: a note of this page only, so that nobody is called twice. */
+/** The students whom the counselor reached, by roll call. Only this page keeps it, to avoid calling a student twice. */
 const contacted = reactive(new Map<string, Set<string>>())
 
 export function useContacted(rollCallId: () => string, contact: Contact) {

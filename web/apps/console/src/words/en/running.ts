@@ -244,7 +244,7 @@ export const runningEn: typeof runningZh = {
     },
     kinds: {
       frames: 'frames of check-ins',
-      frames_not_looked_at: 'frames that nobody looked at',
+      frames_not_looked_at: 'unreviewed frames',
       enrolment_shots: 'enrolment pictures',
       portraits: 'portraits',
       templates: 'face templates',

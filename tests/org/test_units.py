@@ -100,11 +100,17 @@ async def test_units_directly_below_one_are_found_without_their_own_units(
     database: Database, world: SampleProvince
 ) -> None:
     actor = province_account(world.province)
-    search = UnitSearch(parent_id=world.province.id)
     async with database.transaction(actor.scope) as session:
-        below = await find_units(session, actor, search, None, 500)
-    assert {world.city.id, world.direct.id} <= {unit.id for unit in below}
-    assert world.school.id not in {unit.id for unit in below}
+        wanted = OrgUnit.id.in_([world.city.id, world.direct.id, world.school.id])
+        found = {
+            unit.id
+            for code in await session.scalars(select(OrgUnit.code).where(wanted))
+            for unit in await find_units(
+                session, actor, UnitSearch(parent_id=world.province.id, text=code), None, 500
+            )
+        }
+    assert {world.city.id, world.direct.id} <= found
+    assert world.school.id not in found
 
 
 async def test_bureau_gets_not_found_for_a_parent_of_another_bureau(

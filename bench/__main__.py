@@ -24,6 +24,7 @@ BENCHMARKS = {
     "lists": ["bench.lists"],
     "verification": ["bench.verification"],
     "web": ["bench.web"],
+    "check-in-time": ["bench.check_in_time"],
 }
 
 

@@ -2,7 +2,8 @@ import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
 
 import { elementPlusComponents } from './build/element-plus.ts'
-import { iconFont, vantComponents } from './build/vant.ts'
+import { iconFont } from './build/icon-font.ts'
+import { vantComponents } from './build/vant.ts'
 
 export default defineConfig({
   plugins: [iconFont(), vue(), vantComponents(), elementPlusComponents()],

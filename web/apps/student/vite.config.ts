@@ -8,6 +8,7 @@ export default defineApp({
   name: '点名 · 学生',
   shortName: '点名',
   description: '在校核验、请假与消息',
+  firstPage: 'src/pages/Welcome.vue',
   port: Number(process.env['DIANMING_DEV_PORT'] ?? 5173),
   // Proofs name the origin, so in development all apps share the one of the student app.
   proxy: { '/c/': { target: COUNSELOR, ws: true }, '/console/': { target: CONSOLE, ws: true } },

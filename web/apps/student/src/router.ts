@@ -8,6 +8,8 @@ declare module 'vue-router' {
     public?: boolean
     /** The page shows the tabs. */
     tabs?: boolean
+    /** The page makes no queries. */
+    withoutQueries?: boolean
   }
 }
 
@@ -44,15 +46,26 @@ const routes: RouteRecordRaw[] = [
   page('/me/phone-changes', 'phone-changes', () => import('./pages/PhoneChanges.vue')),
   page('/me/data', 'own-data', () => import('./pages/OwnData.vue')),
   page('/guardian', 'guardian', () => import('./pages/Guardian.vue'), { public: true }),
-  page('/welcome', 'welcome', () => import('./pages/Welcome.vue'), { public: true }),
-  page('/:rest(.*)', 'not-found', () => import('./pages/NotFound.vue'), { public: true }),
+  page('/welcome', 'welcome', () => import('./pages/Welcome.vue'), { public: true, withoutQueries: true }),
+  page('/:rest(.*)', 'not-found', () => import('./pages/NotFound.vue'), {
+    public: true,
+    withoutQueries: true,
+  }),
 ]
 
-export function createAppRouter() {
+/** Create the router. `installQueries` is called before the first page that makes queries. */
+export function createAppRouter(installQueries: () => Promise<void>) {
   const router = createRouter({ history: createWebHistory('/m/'), routes })
+  let installed: Promise<void> | undefined
+  const install = () =>
+    (installed ??= installQueries().catch((error: unknown) => {
+      installed = undefined // the network failed: the next navigation tries again
+      throw error
+    }))
   router.beforeEach(async (to) => {
-    if (to.meta.public || (await useSession().load())) return true
-    return { name: 'welcome' }
+    if (!to.meta.public && !(await useSession().load())) return { name: 'welcome' }
+    if (!to.meta.withoutQueries) await install()
+    return true
   })
   return router
 }

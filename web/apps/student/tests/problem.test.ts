@@ -3,7 +3,8 @@ import { CameraProblem, PositionProblem, StorageRefused } from '@dianming/device
 import { expect, it } from 'vitest'
 
 import { CameraFrozen } from '../src/check-in/burst.ts'
-import { describeProblem, isWeChat } from '../src/check-in/problem.ts'
+import { describeProblem } from '../src/check-in/problem.ts'
+import { isWeChat } from '../src/check-in/wechat.ts'
 
 const api = (code: string, status = 409) => new ApiError({ code, status, sentences: { zh: '', en: '' } })
 

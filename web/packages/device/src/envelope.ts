@@ -1,5 +1,4 @@
-import { CompactSign } from 'jose'
-
+import { signCompact } from './jws.ts'
 import { publicJwk } from './key.ts'
 import type { Fix } from './position.ts'
 import type { ProofClaims } from './proof.ts'
@@ -46,7 +45,5 @@ export async function signEnvelope(
     claims: checkIn.claims,
   }
   const jwk = proof === undefined ? {} : { jwk: { ...(await publicJwk(pair)) } }
-  return new CompactSign(new TextEncoder().encode(JSON.stringify(content)))
-    .setProtectedHeader({ typ: TYPE, alg: 'ES256', ...jwk })
-    .sign(pair.privateKey)
+  return signCompact(pair.privateKey, { typ: TYPE, ...jwk }, content)
 }

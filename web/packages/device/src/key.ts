@@ -1,5 +1,4 @@
-import { calculateJwkThumbprint, exportJWK } from 'jose'
-
+import { sha256Base64url } from './jws.ts'
 import { openStore, StorageRefused } from './store.ts'
 
 const DEVICE = 'device'
@@ -50,12 +49,13 @@ export async function keepStorage(): Promise<boolean> {
 
 /** The public part of a key, without the members that WebCrypto adds. */
 export async function publicJwk(pair: CryptoKeyPair): Promise<PublicJwk> {
-  const { x, y } = await exportJWK(pair.publicKey)
+  const { x, y } = await crypto.subtle.exportKey('jwk', pair.publicKey)
   if (x === undefined || y === undefined) throw new TypeError('not an elliptic curve key')
   return { kty: 'EC', crv: 'P-256', x, y }
 }
 
 /** The thumbprint of a key (RFC 7638), base64url of its SHA-256. */
 export async function thumbprint(pair: CryptoKeyPair): Promise<string> {
-  return calculateJwkThumbprint(await publicJwk(pair))
+  const { crv, kty, x, y } = await publicJwk(pair)
+  return sha256Base64url(JSON.stringify({ crv, kty, x, y })) // the order of RFC 7638, 3.3
 }

@@ -1,5 +1,4 @@
-import { base64url, SignJWT } from 'jose'
-
+import { base64url, sha256Base64url, signCompact } from './jws.ts'
 import { publicJwk } from './key.ts'
 
 /** The request that a proof is for. */
@@ -36,17 +35,14 @@ export async function proofClaims(request: ProvenRequest): Promise<ProofClaims> 
 /** Sign a DPoP proof for one request. It can be used once. */
 export async function signProof(pair: CryptoKeyPair, request: ProvenRequest): Promise<string> {
   const { kty, crv, x, y } = await publicJwk(pair)
-  return new SignJWT({ ...(await proofClaims(request)) })
-    .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk: { kty, crv, x, y } })
-    .sign(pair.privateKey)
+  return signCompact(
+    pair.privateKey,
+    { typ: 'dpop+jwt', jwk: { kty, crv, x, y } },
+    await proofClaims(request),
+  )
 }
 
 /** A random identifier of 128 bits. `crypto.randomUUID` is missing in older browsers. */
 export function randomId(): string {
-  return base64url.encode(crypto.getRandomValues(new Uint8Array(16)))
-}
-
-async function sha256Base64url(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
-  return base64url.encode(new Uint8Array(digest))
+  return base64url(crypto.getRandomValues(new Uint8Array(16)))
 }

@@ -35,4 +35,16 @@ describe('the language', () => {
     await ready
     expect(language()).toBe('zh-CN')
   })
+
+  it('puts values into their places, also twice, and numbers too', async () => {
+    localStorage.setItem('dianming.language', 'zh-CN')
+    const { i18n, ready } = createAppI18n({
+      zhCN: { own: '{name}：{n} 次，共 {n} 次', nested: { each: '{n} 分钟' } },
+      loadEnglish: async () => ({ own: '{name}: {n}', nested: { each: '{n} minutes' } }),
+    })
+    await ready
+    const { t } = i18n.global
+    expect(t('own', { name: '张三', n: 2 })).toBe('张三：2 次，共 2 次')
+    expect([t('nested.each', 3), t('nested.each', { n: 0 })]).toEqual(['3 分钟', '0 分钟'])
+  })
 })

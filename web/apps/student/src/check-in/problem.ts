@@ -79,8 +79,3 @@ export function describeProblem(error: unknown): DescribedProblem {
   if (SEE_COUNSELOR.has(error.code)) return { kind: 'api', next: 'person' }
   return { kind: 'api', next: NOTHING_TO_DO.has(error.code) ? 'home' : 'retry' }
 }
-
-/** Whether the page is open in WeChat's own browser. */
-export function isWeChat(userAgent: string = navigator.userAgent): boolean {
-  return /MicroMessenger/i.test(userAgent)
-}

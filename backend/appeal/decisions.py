@@ -65,12 +65,12 @@ async def decide_appeal(
     `NotTheDecidingUnit`, `AppealClosed`, `ConflictOfInterest`, `FindingMissing`, `FindingNotAsked`, `CheckVoided`.
     """
     unlocked_appeal = await load_appeal(session, actor, command.appeal_id)
-    _require_deciding_unit(actor, unlocked_appeal)
+    require_deciding_unit(actor, unlocked_appeal)
     locked, _ = await lock_for_appeal(session, actor, unlocked_appeal.filed.student_id, at)
     await lock_appeal(session, command.appeal_id)
     appeal = await load_appeal(session, actor, command.appeal_id)
     require_open(appeal)
-    took_part, sole_account = await _require_impartial(session, actor, appeal.filed)
+    took_part, sole_account = await require_impartial(session, actor, appeal.filed)
     ruling = Ruling(command.upheld, _validate_finding(appeal.filed, command), command.reasons)
     decided = await record_ruling(session, actor, locked, appeal.filed, ruling)
     session.add(
@@ -92,7 +92,8 @@ async def decide_appeal(
     return await load_appeal(session, actor, command.appeal_id)
 
 
-def _require_deciding_unit(actor: Actor, appeal: AppealView) -> None:
+def require_deciding_unit(actor: Actor, appeal: AppealView) -> None:
+    """Raises `NotPermitted` for a school, and `NotTheDecidingUnit`."""
     if actor.role not in {"province", "bureau"}:
         raise NotPermitted(
             reason_zh="申诉由上级主管部门决定",
@@ -102,7 +103,7 @@ def _require_deciding_unit(actor: Actor, appeal: AppealView) -> None:
         raise NotTheDecidingUnit(unit=appeal.unit_name)
 
 
-async def _require_impartial(
+async def require_impartial(
     session: AsyncSession, actor: Actor, filed: AppealFiled
 ) -> tuple[frozenset[UUID], bool]:
     """The accounts that may not decide as of now, and whether the only account of the province decides all the same.

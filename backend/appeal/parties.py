@@ -71,14 +71,19 @@ async def _parties_to_changes(
     if target == "gaokao":
         reviewers = select(ChangeRequestStep.decided_by).where(ChangeRequestStep.student_id == student_id)
         accounts |= await _load_accounts(session, reviewers)
-    evidence = await session.scalars(select(PromptRecord.evidence).where(PromptRecord.id.in_(prompts)))
-    roll_call_ids = {
+    roll_call_ids = await load_cited_roll_calls(session, prompts)
+    return await _parties_to_roll_calls(session, student_id, roll_call_ids, accounts)
+
+
+async def load_cited_roll_calls(session: AsyncSession, prompt_ids: Collection[UUID]) -> set[UUID]:
+    """The roll calls in the evidence of prompts."""
+    evidence = await session.scalars(select(PromptRecord.evidence).where(PromptRecord.id.in_(prompt_ids)))
+    return {
         UUID(key.removeprefix(CHECK_PREFIX))
         for keys in evidence
         for key in keys
         if str(key).startswith(CHECK_PREFIX)
     }
-    return await _parties_to_roll_calls(session, student_id, roll_call_ids, accounts)
 
 
 async def _parties_to_roll_calls(

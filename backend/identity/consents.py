@@ -1,6 +1,6 @@
 """Consents: separate, revocable, and given to the current text (PIPL, articles 14, 15, 29 and 31)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -279,6 +279,23 @@ def _newest_answer(student_id: ColumnElement[UUID], kind: str) -> ScalarSelect[b
         .limit(1)
         .scalar_subquery()
     )
+
+
+async def load_agreeing(
+    session: AsyncSession, student_ids: Collection[UUID], kind: str, versions: Collection[str]
+) -> set[UUID]:
+    """Students whose newest answer of this kind is a consent to one of these versions of the text."""
+    newest = (
+        select(Consent.student_id, Consent.granted, Consent.text_version)
+        .where(Consent.student_id.in_(student_ids), Consent.kind == kind)
+        .ext(distinct_on(Consent.student_id))
+        .order_by(Consent.student_id, Consent.at.desc(), Consent.id.desc())
+    )
+    return {
+        row.student_id
+        for row in await session.execute(newest)
+        if row.granted and row.text_version in versions
+    }
 
 
 async def require_consents(session: AsyncSession, student_id: UUID, *kinds: str) -> None:

@@ -5,9 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from backend.appeal.check_schemas import AppealCheckOut
 from backend.appeal.decisions import DecideAppeal, decide_appeal
 from backend.appeal.filing import FileAppeal, appeal_to_next_level, file_appeal, withdraw_appeal
 from backend.appeal.gaokao import load_eligibility
+from backend.appeal.positions import load_appeal_checks, view_appeal_positions
 from backend.appeal.queries import (
     AppealSearch,
     AppealSort,
@@ -38,6 +40,7 @@ from backend.core.web.schema_types import Day
 from backend.identity.names import with_names
 from backend.leave.queries import require_student_access
 from backend.org.tables import OrgUnit
+from backend.roll_call.positions.schemas import ShownPositionsOut
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import UnitFilter, build_page, cursor_id
 
@@ -93,6 +96,25 @@ async def get_appeal(caller: StaffCaller, appeal_id: UUID) -> AppealDetailOut:
         subject = await load_subject(session, appeal, caller.at)
     traces = caller.actor.role != "registrar"  # a trace shows verification thresholds
     return AppealDetailOut.of_detail(appeal, dates, subject, caller.at, traces=traces)
+
+
+@router.get("/appeals/{appeal_id}/checks", responses=problem_responses(401, 403, 404, 422))
+async def list_appeal_checks(caller: StaffCaller, appeal_id: UUID) -> list[AppealCheckOut]:
+    """申诉事项所依据的点名（旧的在前） · Roll calls that the matter under appeal rests on, oldest first."""
+    async with caller.transaction() as session:
+        roll_calls = await load_appeal_checks(session, caller.actor, appeal_id)
+    return [AppealCheckOut.of(each) for each in roll_calls]
+
+
+@router.get(
+    "/appeals/{appeal_id}/positions/{roll_call_id}",
+    responses=problem_responses(401, 403, 404, 409, 410, 422),
+)
+async def get_appeal_positions(caller: StaffCaller, appeal_id: UUID, roll_call_id: UUID) -> ShownPositionsOut:
+    """查看申诉事项所依据的一次点名的定位点（留痕；须学生同意） · Positions of a roll call under appeal; the look is recorded."""
+    async with caller.transaction() as session:
+        shown = await view_appeal_positions(session, caller.actor, appeal_id, roll_call_id, caller.at)
+    return ShownPositionsOut.of(shown)
 
 
 @router.get("/appeals/{appeal_id}/messages", responses=problem_responses(401, 403, 404, 422))

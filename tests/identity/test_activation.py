@@ -44,7 +44,7 @@ from tests.support.pictures import remove_pictures
 from tests.support.province import PROVINCE_PATH, SampleStudent
 
 pytestmark = pytest.mark.clause("HN334-3.1")
-VERSIONS = {"face_use": "face-use-1", "face_template_storage": "face-template-2", "location": "location-2"}
+VERSIONS = {"face_use": "face-use-1", "face_template_storage": "face-template-2", "location": "location-3"}
 
 
 class PoolInProcess:
@@ -199,7 +199,7 @@ async def test_consents_are_separate_and_refer_to_the_current_text(scenario: Ide
         "face_template_storage": None,
         "location": True,
     }
-    await phone.consent("location", "location-2", granted=False)
+    await phone.consent("location", "location-3", granted=False)
     assert "location_consent" in (await phone.get("/v1/me")).json()["open"]
 
 
@@ -209,8 +209,8 @@ async def test_a_student_below_fourteen_needs_a_guardian_to_consent(scenario: Id
     born = legal_day(scenario.clock()) - timedelta(days=13 * 365)
     async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         await session.execute(update(Student).where(Student.id == student.id).values(birth_date=born))
-    assert problem_code((await phone.consent("location", "location-2")).text) == "guardian_needed"
-    body = {"kind": "location", "granted": True, "text_version": "location-2", "guardian_name": "张大山"}
+    assert problem_code((await phone.consent("location", "location-3")).text) == "guardian_needed"
+    body = {"kind": "location", "granted": True, "text_version": "location-3", "guardian_name": "张大山"}
     assert (await phone.post("/v1/me/consents", json=body)).status_code == 201
 
 

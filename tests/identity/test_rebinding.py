@@ -209,7 +209,7 @@ async def test_face_consents_and_contact_data_wait_for_the_end_of_the_cool_down(
     registrar = await create_staff_user(scenario, "registrar", scenario.school.id)
     refused = await new.consent("face_use", "face-use-1")
     assert (refused.status_code, problem_code(refused.text)) == (409, "cool_down_active")
-    assert (await new.consent("location", "location-2")).status_code == 201
+    assert (await new.consent("location", "location-3")).status_code == 201
     claim = {"result": "wrong", "field": "phone", "claimed": "13911112222", "note": "换号"}
     correction = (await new.post("/v1/me/record/checks", json=claim)).json()
     decision = f"/v1/record-corrections/{correction['id']}/decision"
@@ -232,7 +232,7 @@ async def test_revoking_a_consent_and_the_non_face_route_work_during_the_cool_do
     acts = (await registrar.get(f"/v1/students/{student.id}/cool-down-acts")).json()
     assert [act["kind"] for act in acts] == ["non_face_route", "consent_revoked"]
     scenario.clock.offset += timedelta(days=8)
-    await new.consent("location", "location-2", granted=False)
+    await new.consent("location", "location-3", granted=False)
     await registrar.sign_in()
     assert len((await registrar.get(f"/v1/students/{student.id}/cool-down-acts")).json()) == 2
 

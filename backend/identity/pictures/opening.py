@@ -10,16 +10,14 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
-from backend.core.ids import new_id
 from backend.identity.pictures.errors import PictureGone
 from backend.identity.pictures.keys import StoredPictureKey, load_stored_keys
 from backend.identity.pictures.purposes import PicturePurpose
+from backend.identity.pictures.recording import Viewed, ViewedKind, record_view
 from backend.identity.pictures.refs import PictureRef
 from backend.identity.pictures.store import get_picture
-from backend.identity.pictures.tables import PictureView
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +43,10 @@ async def record_picture_view(
 
     The caller has checked, in the same transaction, that the actor may see this picture.
     """
-    session.add(
-        PictureView(
-            id=new_id(),
-            school_id=picture.school_id,
-            student_id=picture.student_id,
-            account_id=actor.account_id,
-            role=actor.role,
-            org_path=actor.org_path,
-            kind=picture.kind,
-            source_id=picture.source_id,
-            position=picture.position,
-            purpose=purpose,
-            at=at,
-        )
+    viewed = Viewed(
+        ViewedKind(picture.kind), picture.school_id, picture.student_id, picture.source_id, picture.position
     )
-    after = {
-        "kind": picture.kind,
-        "source": str(picture.source_id),
-        "position": picture.position,
-        "purpose": purpose,
-    }
-    act = audit.Act("PictureViewed", "student", str(picture.student_id), actor.org_path, after=after)
-    audit.record(session, act, at)
+    record_view(session, actor, viewed, purpose, at)
     stored_keys = await load_stored_keys(session, [picture.student_id])
     return RecordedView(picture, stored_keys.get(picture.student_id))
 

@@ -1,4 +1,4 @@
-"""Why a member of the staff looks at a picture of a face, in words that the student reads."""
+"""Why staff look at a picture of a face or at the positions of a check-in, in words that the student reads."""
 
 from enum import StrEnum
 
@@ -6,13 +6,15 @@ from backend.core.bilingual import Bilingual
 
 
 class PicturePurpose(StrEnum):
-    """The purposes for which staff may open a picture."""
+    """The purposes for which staff may open a picture or positions."""
 
     PORTRAIT_REVIEW = "portrait_review"
     FACE_REPLACEMENT = "face_replacement"
     CHECK_IN_LOOK = "check_in_look"
     CHECK_IN_LOOK_REVIEW = "check_in_look_review"
     DUPLICATE_SEARCH = "duplicate_search"
+    PROMPT_DECISION = "prompt_decision"
+    APPEAL_DECISION = "appeal_decision"
 
     @property
     def words(self) -> Bilingual:
@@ -34,4 +36,6 @@ _WORDS = {
     PicturePurpose.DUPLICATE_SEARCH: Bilingual(
         "核对两名学生是否为同一人", "To check whether two students are one person"
     ),
+    PicturePurpose.PROMPT_DECISION: Bilingual("办理学籍异动提示", "To decide a prompt about the standing"),
+    PicturePurpose.APPEAL_DECISION: Bilingual("决定申诉", "To decide an appeal"),
 }

@@ -1,4 +1,4 @@
-"""Wire schemas of the record of who looked at a student's pictures."""
+"""Wire schemas of the record of who looked at a student's pictures and positions."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from backend.identity.pictures.purposes import PicturePurpose
-from backend.identity.pictures.refs import PictureKind
+from backend.identity.pictures.recording import ViewedKind
 from backend.identity.pictures.views import ViewRow
 
 StaffRole = Literal["province", "bureau", "registrar", "counselor"]
@@ -22,12 +22,12 @@ class PurposeOut(BaseModel):
 
 
 class OwnPictureViewOut(BaseModel):
-    """A look at a picture of the student: which picture, when, why, and the role and unit of who looked; no names."""
+    """A look at a picture or at positions of the student: what, when, why, and the role and unit of who looked; no names."""
 
     id: UUID
-    kind: PictureKind = Field(description="照片种类 · the kind of picture")
+    kind: ViewedKind = Field(description="照片种类或定位点 · the kind of picture, or positions")
     source_id: UUID = Field(
-        description="提交、采集、登记或证件照的编号 · the check-in, enrolment or portrait"
+        description="提交、采集、登记、证件照或点名的编号 · the check-in, enrolment, portrait or roll call"
     )
     position: int = Field(examples=[0])
     role: StaffRole

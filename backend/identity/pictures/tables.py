@@ -26,13 +26,18 @@ class PictureKeyRecord(Base):
 
 
 class PictureView(Base):
-    """One look of one person of the staff at one picture of a student's face. Append-only until its period is over."""
+    """One look of one person of the staff at one picture of a student's face, or at the positions of a roll call.
+
+    Append-only until its period is over.
+    """
 
     __tablename__ = "picture_view"
     __tenancy__ = "student"
     __table_args__ = (
         CheckConstraint("role IN ('province', 'bureau', 'registrar', 'counselor')", name="role"),
-        CheckConstraint("kind IN ('frame', 'enrolment_shot', 'rebinding_shot', 'portrait')", name="kind"),
+        CheckConstraint(
+            "kind IN ('frame', 'enrolment_shot', 'rebinding_shot', 'portrait', 'positions')", name="kind"
+        ),
         Index("ix_picture_view_student", "student_id", "id"),
         Index("ix_picture_view_at", "at"),
     )
@@ -47,7 +52,7 @@ class PictureView(Base):
     """The unit of the account when it looked."""
     kind: Mapped[str]
     source_id: Mapped[UUID]
-    """The submission, enrolment, registration or portrait."""
+    """The submission, enrolment, registration, portrait or roll call."""
     position: Mapped[int]
     purpose: Mapped[str]
     """A `PicturePurpose`."""

@@ -1,16 +1,14 @@
 """Adds the accepted check-ins of a batch to the counts of their cells."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.identity.consents import LOCATION
-from backend.people.tables import Consent
+from backend.identity.consents import LOCATION, load_agreeing
 from backend.policy import PolicyAt
 from backend.roll_call.tables import CheckInCell
 from geo.cells import Cell
@@ -31,7 +29,8 @@ async def count_check_ins(
     session: AsyncSession, check_ins: Sequence[CountedCheckIn], policy: PolicyAt
 ) -> None:
     """Count check-ins in their cells, if the student consented to it. The cells are updated in their order: no deadlock."""
-    consenting = await _load_consenting(session, {each.student_id for each in check_ins}, policy)
+    versions = policy.texts("check_in_cells.consent_versions")
+    consenting = await load_agreeing(session, {each.student_id for each in check_ins}, LOCATION, versions)
     counts = Counter(
         (each.roll_call_id, each.school_id, each.cell.row, each.cell.column, each.term_code)
         for each in check_ins
@@ -49,21 +48,3 @@ async def count_check_ins(
         ),
         rows,
     )
-
-
-async def _load_consenting(
-    session: AsyncSession, student_ids: Collection[UUID], policy: PolicyAt
-) -> set[UUID]:
-    """Students whose newest consent about the position is to a text that names this purpose."""
-    newest = (
-        select(Consent.student_id, Consent.granted, Consent.text_version)
-        .where(Consent.student_id.in_(student_ids), Consent.kind == LOCATION)
-        .ext(distinct_on(Consent.student_id))
-        .order_by(Consent.student_id, Consent.at.desc(), Consent.id.desc())
-    )
-    versions = policy.texts("check_in_cells.consent_versions")
-    return {
-        row.student_id
-        for row in await session.execute(newest)
-        if row.granted and row.text_version in versions
-    }

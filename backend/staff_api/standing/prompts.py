@@ -10,6 +10,7 @@ from backend.aid.preview_schemas import PromptPreviewOut
 from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
 from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
+from backend.roll_call.positions.schemas import ShownPositionsOut
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import UnitFilter
 from backend.standing.engine.prompts import PromptKind, PromptState
@@ -36,6 +37,7 @@ from backend.standing.prompts.evidence_schemas import (
     LateLeaveAnswerIn,
     NoticeDeliveryIn,
 )
+from backend.standing.prompts.positions import view_prompt_positions
 from backend.standing.prompts.queries import PromptSearch, PromptSort, load_prompt_detail, load_prompts_page
 from backend.standing.prompts.schemas import (
     DeliveryIn,
@@ -106,6 +108,17 @@ async def preview_prompt_decisions(caller: StaffCaller, prompt_id: UUID) -> Prom
     async with caller.transaction() as session:
         preview, effects = await preview_effects(session, caller.actor, prompt_id, caller.at)
     return PromptPreviewOut.of(preview, effects)
+
+
+@router.get(
+    "/prompts/{prompt_id}/positions/{roll_call_id}",
+    responses=problem_responses(401, 403, 404, 409, 410, 422),
+)
+async def get_prompt_positions(caller: StaffCaller, prompt_id: UUID, roll_call_id: UUID) -> ShownPositionsOut:
+    """查看提示所依据的一次点名的定位点（留痕；须学生同意） · Positions of a roll call that the prompt rests on; the look is recorded."""
+    async with caller.transaction() as session:
+        shown = await view_prompt_positions(session, caller.actor, prompt_id, roll_call_id, caller.at)
+    return ShownPositionsOut.of(shown)
 
 
 @router.post("/prompts/{prompt_id}/receipt", responses=problem_responses(401, 403, 404, 409, 422))

@@ -11,16 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import DomainError, NotFound
+from backend.org.calendar import WorkingCalendar
 from backend.org.calendar_years import get_working_calendar
 from backend.standing.engine.assess import Assessment, assess
 from backend.standing.engine.decision_rules import DECIDER, DISMISS, Role, find_decision_objections
 from backend.standing.engine.facts import Decision, PromptDelivery, StudentFacts
 from backend.standing.engine.ids import derived_id
 from backend.standing.engine.prompts import Prompt
-from backend.standing.policy import StandingPolicy
+from backend.standing.policy import PolicyHistory, StandingPolicy
 from backend.standing.prompts.errors import OBJECTION_ERRORS, RecordUnderReview
 from backend.standing.prompts.objections import Judged, find_objection_error
-from backend.standing.prompts.queries import load_prompt_row
+from backend.standing.prompts.queries import PromptRow, load_prompt_row
 from backend.standing.store.carry import load_facts
 from backend.standing.store.load import StudentRef, load_student_refs, policy_history
 
@@ -56,6 +57,33 @@ class PromptPreview:
     outcomes: tuple[OutcomePreview, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AssessedPrompt:
+    """A prompt as it is at an instant, with the assessment that it is part of. Nothing is locked."""
+
+    student: StudentRef
+    facts: StudentFacts
+    history: PolicyHistory
+    calendar: WorkingCalendar
+    assessment: Assessment
+    prompt: Prompt
+
+
+async def assess_prompt(session: AsyncSession, row: PromptRow, at: datetime) -> AssessedPrompt:
+    """Compute a prompt from the facts at an instant. Raises `NotFound` and `RecordUnderReview`."""
+    refs = await load_student_refs(session, [row.prompt.student_id])
+    student = refs.get(row.prompt.student_id)
+    if student is None:
+        raise NotFound
+    facts = (await load_facts(session, [student]))[student.student_id]
+    history, calendar = policy_history(student.path), await get_working_calendar(session)
+    assessment = assess(facts, history, calendar, at)
+    for prompt in assessment.prompts:
+        if prompt.prompt_id == str(row.prompt.id):
+            return AssessedPrompt(student, facts, history, calendar, assessment, prompt)
+    raise RecordUnderReview
+
+
 async def preview_decisions(
     session: AsyncSession, actor: Actor, prompt_id: UUID, at: datetime
 ) -> PromptPreview:
@@ -64,16 +92,9 @@ async def preview_decisions(
     Raises `NotFound`, the error of the prompt's state if it waits for no decision, and `RecordUnderReview`.
     """
     row = await load_prompt_row(session, actor, prompt_id)
-    refs = await load_student_refs(session, [row.prompt.student_id])
-    student = refs.get(row.prompt.student_id)
-    if student is None:
-        raise NotFound
-    facts = (await load_facts(session, [student]))[student.student_id]
-    history, calendar = policy_history(student.path), await get_working_calendar(session)
-    before = assess(facts, history, calendar, at)
-    prompt = next((each for each in before.prompts if each.prompt_id == str(prompt_id)), None)
-    if prompt is None:
-        raise RecordUnderReview
+    assessed = await assess_prompt(session, row, at)
+    student, facts, prompt, before = assessed.student, assessed.facts, assessed.prompt, assessed.assessment
+    history, calendar = assessed.history, assessed.calendar
     role = DECIDER.get(prompt.state)
     if role is None:
         raise OBJECTION_ERRORS[f"prompt_{prompt.state}"]

@@ -24,6 +24,12 @@ STAFF: tuple[Row, ...] = (
         {"student_id": IdOf("student"), "against": AGAINST, "grounds": GROUNDS},
     ),
     Row("GET /v1/appeals/{appeal_id}", "ok       ok     ok        403", path=SCHOOLS),
+    Row("GET /v1/appeals/{appeal_id}/checks", "ok       ok     ok        403", path=SCHOOLS),
+    Row(
+        "GET /v1/appeals/{appeal_id}/positions/{roll_call_id}",
+        "ok/409   403    403       403",
+        path={**SCHOOLS, "roll_call_id": IdOf("missed_check")},
+    ),
     Row("GET /v1/appeals/{appeal_id}/messages", "ok       ok     ok        403", path=SCHOOLS),
     Row("POST /v1/appeals/{appeal_id}/messages", "ok/409   403    ok/409    403", GROUNDS, path=SCHOOLS),
     Row("POST /v1/appeals/{appeal_id}/read", "ok       ok     ok        403", path=SCHOOLS),

@@ -20,6 +20,7 @@ from backend.standing.prompts.deliveries import receive_prompt
 from backend.standing.store.save import recompute
 from tests.support.campus import parsed_outline
 from tests.support.province import SampleSchool, SampleStudent, registrar_account
+from tests.support.roll_call.rejected_check_in import RejectedCheckIn, store_rejected_check_in
 from tests.tenancy.rows import Computed, IdOf, Row
 
 HOUR = timedelta(hours=1)
@@ -33,6 +34,11 @@ STAFF: tuple[Row, ...] = (
     ),
     Row("GET /v1/prompts/{prompt_id}", "ok       ok     ok        ok"),
     Row("GET /v1/prompts/{prompt_id}/preview", "ok       ok     ok        ok"),
+    Row(
+        "GET /v1/prompts/{prompt_id}/positions/{roll_call_id}",
+        "409      409    ok/409    403",
+        path={"prompt_id": IdOf("received_prompt"), "roll_call_id": IdOf("missed_check")},
+    ),
     Row("POST /v1/prompts/{prompt_id}/receipt", "403      403    ok        403"),
     Row(
         "POST /v1/prompts/{prompt_id}/delivery",
@@ -110,6 +116,8 @@ async def create_records(
     await settle_missed_check(builder, school, superior, 6 * HOUR)
     missed = await settle_missed_check(builder, school, superior, 3 * HOUR)
     first, second, third = school.classes
+    for pupil in (first.students[0], second.students[0], second.students[1], third.students[0]):
+        await store_check_in(builder, missed, pupil)
     actions = _PromptActions(builder, school)
     dismissed = await actions.receive_prompt(third.students[1])
     decided = await actions.receive_prompt(second.students[1])
@@ -140,6 +148,14 @@ async def settle_missed_check(builder: Any, school: SampleSchool, superior: Acto
     await builder.roll.settle(roll_call)
     clock.offset = present
     return roll_call.id
+
+
+async def store_check_in(builder: Any, roll_call_id: UUID, pupil: SampleStudent) -> None:
+    """Store a check-in outside the site, of a student who agreed to be shown it on a map."""
+    async with builder.roll.owner_transaction() as session:
+        roll_call = await session.get_one(RollCall, roll_call_id)
+        sent = RejectedCheckIn(roll_call, pupil, roll_call.opens_at + HOUR / 4)
+        await store_rejected_check_in(session, sent)
 
 
 async def _file_site(builder: Any, school: SampleSchool, superior: Actor) -> None:

@@ -3705,7 +3705,7 @@ export interface components {
         };
         /**
          * OwnPictureViewOut
-         * @description A look at a picture of the student: which picture, when, why, and the role and unit of who looked; no names.
+         * @description A look at a picture or at positions of the student: what, when, why, and the role and unit of who looked; no names.
          */
         OwnPictureViewOut: {
             /**
@@ -3718,8 +3718,8 @@ export interface components {
              * Format: uuid
              */
             id: string;
-            /** @description 照片种类 · the kind of picture */
-            kind: components["schemas"]["PictureKind"];
+            /** @description 照片种类或定位点 · the kind of picture, or positions */
+            kind: components["schemas"]["ViewedKind"];
             /**
              * Position
              * @example 0
@@ -3734,7 +3734,7 @@ export interface components {
             /**
              * Source Id
              * Format: uuid
-             * @description 提交、采集、登记或证件照的编号 · the check-in, enrolment or portrait
+             * @description 提交、采集、登记、证件照或点名的编号 · the check-in, enrolment, portrait or roll call
              */
             source_id: string;
             /**
@@ -4085,17 +4085,11 @@ export interface components {
          */
         PhoneChangeState: "open" | "confirmed" | "approved" | "refused" | "withdrawn" | "replaced";
         /**
-         * PictureKind
-         * @description The kinds of pictures of a face. A kind is the purpose for which the picture was taken.
-         * @enum {string}
-         */
-        PictureKind: "frame" | "enrolment_shot" | "rebinding_shot" | "portrait";
-        /**
          * PicturePurpose
-         * @description The purposes for which staff may open a picture.
+         * @description The purposes for which staff may open a picture or positions.
          * @enum {string}
          */
-        PicturePurpose: "portrait_review" | "face_replacement" | "check_in_look" | "check_in_look_review" | "duplicate_search";
+        PicturePurpose: "portrait_review" | "face_replacement" | "check_in_look" | "check_in_look_review" | "duplicate_search" | "prompt_decision" | "appeal_decision";
         /**
          * PictureReasonOut
          * @description Why a picture was refused; `shot` counts from 0 and is null for all shots together.
@@ -5063,6 +5057,12 @@ export interface components {
              */
             request_bytes: number;
         };
+        /**
+         * ViewedKind
+         * @description What was looked at: one picture of a kind (`PictureKind`), or the positions of the check-ins of a roll call.
+         * @enum {string}
+         */
+        ViewedKind: "frame" | "enrolment_shot" | "rebinding_shot" | "portrait" | "positions";
     };
     responses: never;
     parameters: never;

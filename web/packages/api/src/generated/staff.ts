@@ -459,6 +459,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/appeals/{appeal_id}/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Appeal Checks
+         * @description 申诉事项所依据的点名（旧的在前） · Roll calls that the matter under appeal rests on, oldest first.
+         */
+        get: operations["listAppealChecks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/appeals/{appeal_id}/decision": {
         parameters: {
             query?: never;
@@ -517,6 +537,26 @@ export interface paths {
          * @description 被驳回后向上一级申诉（一次） · Take a rejected appeal of the school to the next level, once.
          */
         post: operations["fileNextAppeal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/appeals/{appeal_id}/positions/{roll_call_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Appeal Positions
+         * @description 查看申诉事项所依据的一次点名的定位点（留痕；须学生同意） · Positions of a roll call under appeal; the look is recorded.
+         */
+        get: operations["getAppealPositions"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2294,6 +2334,26 @@ export interface paths {
          * @description 补登通知送达学生的回证 · Complete the evidence as the superior: the notice reached the student in another way.
          */
         post: operations["recordNoticeDelivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/prompts/{prompt_id}/positions/{roll_call_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Prompt Positions
+         * @description 查看提示所依据的一次点名的定位点（留痕；须学生同意） · Positions of a roll call that the prompt rests on; the look is recorded.
+         */
+        get: operations["getPromptPositions"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -4731,6 +4791,32 @@ export interface components {
             success: boolean;
         };
         /**
+         * AppealCheckOut
+         * @description A roll call that the matter under appeal rests on.
+         */
+        AppealCheckOut: {
+            /**
+             * Closes At
+             * Format: date-time
+             */
+            closes_at: string;
+            /**
+             * Opens At
+             * Format: date-time
+             */
+            opens_at: string;
+            /**
+             * Roll Call Id
+             * Format: uuid
+             */
+            roll_call_id: string;
+            /**
+             * Title
+             * @example 学籍核验
+             */
+            title: string;
+        };
+        /**
          * AppealDecisionIn
          * @description The decision with its reasons. An upheld appeal against a result has a finding, the new result.
          */
@@ -6755,6 +6841,30 @@ export interface components {
             terms: string[];
         };
         /**
+         * CheckInPositionsOut
+         * @description A check-in with its fixes. `judged` is null without a verdict about the position.
+         */
+        CheckInPositionsOut: {
+            /**
+             * Deleted At
+             * @description 定位点按保存期限删除的时间 · when the fixes were deleted by retention
+             */
+            deleted_at: string | null;
+            /** Fixes */
+            fixes: components["schemas"]["PositionFixOut"][];
+            judged: components["schemas"]["JudgedPositionOut"] | null;
+            /**
+             * Received At
+             * Format: date-time
+             */
+            received_at: string;
+            /**
+             * Submission Id
+             * Format: uuid
+             */
+            submission_id: string;
+        };
+        /**
          * CheckOutcomeOut
          * @description How one roll call counts: passed, missed, or out for a reason.
          */
@@ -7686,6 +7796,11 @@ export interface components {
              */
             next_cursor?: string | null;
         };
+        /**
+         * Decision
+         * @enum {string}
+         */
+        Decision: "inside" | "outside" | "uncertain";
         /** DecisionFact */
         DecisionFact: {
             /**
@@ -9404,6 +9519,56 @@ export interface components {
              * Format: date-time
              */
             expires_at: string;
+        };
+        /**
+         * JudgedOutlineOut
+         * @description A filed version of a site that the roll call was judged by, in WGS-84.
+         */
+        JudgedOutlineOut: {
+            /** Geojson */
+            geojson: {
+                [key: string]: unknown;
+            };
+            /**
+             * Site Id
+             * Format: uuid
+             */
+            site_id: string;
+            /**
+             * Site Name
+             * @example 主校区
+             */
+            site_name: string;
+            /**
+             * Version
+             * @example 2
+             */
+            version: number;
+        };
+        /**
+         * JudgedPositionOut
+         * @description How verification judged the fixes against the filed outlines.
+         */
+        JudgedPositionOut: {
+            /**
+             * Accuracy M
+             * @description 合并后的误差（米） · accuracy of the combined fixes
+             * @example 12.1
+             */
+            accuracy_m: number;
+            /**
+             * Distance M
+             * @description 距范围边界（米），负数为在内 · metres to the outline, negative inside
+             * @example 421.5
+             */
+            distance_m: number;
+            /** @description 判定的位置 · inside, outside, or uncertain */
+            place: components["schemas"]["Decision"];
+            /**
+             * Probability Inside
+             * @example 0.000012
+             */
+            probability_inside: number;
         };
         /**
          * JustifiedReasonOut
@@ -11604,17 +11769,11 @@ export interface components {
          */
         PhoneChangeState: "open" | "confirmed" | "approved" | "refused" | "withdrawn" | "replaced";
         /**
-         * PictureKind
-         * @description The kinds of pictures of a face. A kind is the purpose for which the picture was taken.
-         * @enum {string}
-         */
-        PictureKind: "frame" | "enrolment_shot" | "rebinding_shot" | "portrait";
-        /**
          * PicturePurpose
-         * @description The purposes for which staff may open a picture.
+         * @description The purposes for which staff may open a picture or positions.
          * @enum {string}
          */
-        PicturePurpose: "portrait_review" | "face_replacement" | "check_in_look" | "check_in_look_review" | "duplicate_search";
+        PicturePurpose: "portrait_review" | "face_replacement" | "check_in_look" | "check_in_look_review" | "duplicate_search" | "prompt_decision" | "appeal_decision";
         /**
          * PictureReasonOut
          * @description Why a picture was refused; `shot` counts from 0 and is null for all shots together.
@@ -11658,8 +11817,8 @@ export interface components {
              * Format: uuid
              */
             id: string;
-            /** @description 照片种类 · the kind of picture */
-            kind: components["schemas"]["PictureKind"];
+            /** @description 照片种类或定位点 · the kind of picture, or positions */
+            kind: components["schemas"]["ViewedKind"];
             /**
              * Person
              * @example 王老师
@@ -11679,7 +11838,7 @@ export interface components {
             /**
              * Source Id
              * Format: uuid
-             * @description 提交、采集、登记或证件照的编号 · the check-in, enrolment or portrait
+             * @description 提交、采集、登记、证件照或点名的编号 · the check-in, enrolment, portrait or roll call
              */
             source_id: string;
             /**
@@ -11885,6 +12044,36 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+        };
+        /**
+         * PositionFixOut
+         * @description A fix as the phone reported it, converted to WGS-84.
+         */
+        PositionFixOut: {
+            /**
+             * Accuracy M
+             * @description 95% 误差圆的半径（米） · radius of the 95 % circle in metres
+             * @example 18
+             */
+            accuracy_m: number;
+            /** @description 手机所用坐标系 · the datum in which the phone sent it */
+            datum: components["schemas"]["Datum"];
+            /**
+             * Lat
+             * @example 34.82016
+             */
+            lat: number;
+            /**
+             * Lon
+             * @example 113.53124
+             */
+            lon: number;
+            /**
+             * Taken At
+             * Format: date-time
+             * @description 收到签到的时间减去手机报告的时长 · receipt of the check-in less the age that the phone gave
+             */
+            taken_at: string;
         };
         /**
          * PostingOut
@@ -13893,6 +14082,26 @@ export interface components {
             low: number;
             /** Value */
             value: number;
+        };
+        /**
+         * ShownPositionsOut
+         * @description The positions of a student's check-ins in a roll call. The look is recorded for the student to read.
+         */
+        ShownPositionsOut: {
+            /** Check Ins */
+            check_ins: components["schemas"]["CheckInPositionsOut"][];
+            /** Outlines */
+            outlines: components["schemas"]["JudgedOutlineOut"][];
+            /**
+             * Roll Call Id
+             * Format: uuid
+             */
+            roll_call_id: string;
+            /**
+             * Roll Call Title
+             * @example 学籍核验
+             */
+            roll_call_title: string;
         };
         /**
          * SignInEventOut
@@ -16443,6 +16652,12 @@ export interface components {
             warnings: components["schemas"]["OutlineWarningOut"][];
         };
         /**
+         * ViewedKind
+         * @description What was looked at: one picture of a kind (`PictureKind`), or the positions of the check-ins of a roll call.
+         * @enum {string}
+         */
+        ViewedKind: "frame" | "enrolment_shot" | "rebinding_shot" | "portrait" | "positions";
+        /**
          * VoidIn
          * @description Why a roll call is voided.
          */
@@ -17900,6 +18115,38 @@ export interface operations {
             };
         };
     };
+    listAppealChecks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                appeal_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "title": "学籍核验",
+                     *         "opens_at": "2026-03-17T01:00:00Z",
+                     *         "closes_at": "2026-03-17T01:00:00Z"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["AppealCheckOut"][];
+                };
+            };
+        };
+    };
     decideStudentAppeal: {
         parameters: {
             query?: never;
@@ -18138,6 +18385,65 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["AppealOut"];
+                };
+            };
+        };
+    };
+    getAppealPositions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                appeal_id: string;
+                roll_call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "roll_call_title": "学籍核验",
+                     *       "outlines": [
+                     *         {
+                     *           "site_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "site_name": "主校区",
+                     *           "version": 2,
+                     *           "geojson": {}
+                     *         }
+                     *       ],
+                     *       "check_ins": [
+                     *         {
+                     *           "submission_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "received_at": "2026-03-17T01:00:00Z",
+                     *           "deleted_at": "2026-03-17T01:00:00Z",
+                     *           "fixes": [
+                     *             {
+                     *               "lon": 113.53124,
+                     *               "lat": 34.82016,
+                     *               "accuracy_m": 18,
+                     *               "datum": "wgs84",
+                     *               "taken_at": "2026-03-17T01:00:00Z"
+                     *             }
+                     *           ],
+                     *           "judged": {
+                     *             "place": "inside",
+                     *             "distance_m": 421.5,
+                     *             "probability_inside": 0.000012,
+                     *             "accuracy_m": 12.1
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShownPositionsOut"];
                 };
             };
         };
@@ -24537,6 +24843,65 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["StaffPromptDetailOut"];
+                };
+            };
+        };
+    };
+    getPromptPositions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                prompt_id: string;
+                roll_call_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "roll_call_title": "学籍核验",
+                     *       "outlines": [
+                     *         {
+                     *           "site_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "site_name": "主校区",
+                     *           "version": 2,
+                     *           "geojson": {}
+                     *         }
+                     *       ],
+                     *       "check_ins": [
+                     *         {
+                     *           "submission_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "received_at": "2026-03-17T01:00:00Z",
+                     *           "deleted_at": "2026-03-17T01:00:00Z",
+                     *           "fixes": [
+                     *             {
+                     *               "lon": 113.53124,
+                     *               "lat": 34.82016,
+                     *               "accuracy_m": 18,
+                     *               "datum": "wgs84",
+                     *               "taken_at": "2026-03-17T01:00:00Z"
+                     *             }
+                     *           ],
+                     *           "judged": {
+                     *             "place": "inside",
+                     *             "distance_m": 421.5,
+                     *             "probability_inside": 0.000012,
+                     *             "accuracy_m": 12.1
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ShownPositionsOut"];
                 };
             };
         };

@@ -28,6 +28,14 @@ export interface MapPlace {
   label: string
 }
 
+/** A measured position on a map, in WGS-84, with the radius of its circle of 95 % in metres. */
+export interface MapFix {
+  position: Position
+  accuracyM: number
+  label: string
+  isLabelled: boolean
+}
+
 /** Line and colour of the outlines; the lines differ too, for people who do not tell the colours apart. */
 export const STYLES: Record<OutlineStyle, { path: PathOptions; dashes: string }> = {
   old: { path: { color: '#4a525c', weight: 3, dashArray: '8 6', fillOpacity: 0.06 }, dashes: '8 6' },

@@ -105,6 +105,24 @@ export const reviewsEn = {
       score: 'Score of the face',
     },
   },
+  positions: {
+    title: 'Positions',
+    of: '{title}: positions',
+    recorded:
+      'For the account that decides, if the student has agreed. Each look is recorded with account, time and purpose, and the student can read it. Neither printed nor exported.',
+    show: 'Show positions (recorded)',
+    hide: 'Hide',
+    map: 'Map: positions of {title} and the filed outline',
+    outline: '{name}, version {n}',
+    checkIn: 'Check-in {n}',
+    legend:
+      'Blue line: the filed outline that was used. Brown points: positions; brown circles: the accuracy that the phone gave (95 %). There is no base map; the grid is WGS-84.',
+    judged: 'Judged',
+    places: { inside: 'inside', outside: 'outside', uncertain: 'uncertain' },
+    table: '{title}: table of positions',
+    columns: { checkIn: 'Check-in', takenAt: 'Taken', place: 'Latitude, longitude', accuracy: 'Accuracy' },
+    deleted: 'The positions were deleted at the end of their period',
+  },
   results: {
     of: 'Result of {name}',
     none: 'No result yet',

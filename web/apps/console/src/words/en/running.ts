@@ -96,6 +96,7 @@ export const runningEn: typeof runningZh = {
       FaceReplacementAnswered: 'face replacement answered',
       DuplicateAnswered: 'possible duplicate answered',
       PictureViewed: 'picture viewed',
+      PositionsViewed: 'positions viewed',
       RehearsalConfirmed: 'rehearsal confirmed',
       FaceThresholdLearned: 'face threshold learned',
       FaceThresholdApproved: 'face threshold approved',

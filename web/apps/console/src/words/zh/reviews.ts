@@ -101,6 +101,24 @@ export const reviewsZh = {
       score: '人脸分数',
     },
   },
+  positions: {
+    title: '定位点',
+    of: '{title}：定位点',
+    recorded:
+      '只供有权办理的账号查看，学生须已同意。每次查看都会记录账号、时间和用途，学生可以看到。不打印、不导出。',
+    show: '查看定位点（留痕）',
+    hide: '收起',
+    map: '地图：{title}的定位点与备案范围',
+    outline: '{name}，第 {n} 版',
+    checkIn: '第 {n} 次签到',
+    legend:
+      '蓝线：判定时所用的备案范围。棕色点：定位点；棕色圈：手机报告的 95% 误差范围。没有底图，网格为 WGS-84 经纬度。',
+    judged: '判定',
+    places: { inside: '在范围内', outside: '在范围外', uncertain: '不能确定' },
+    table: '{title}：定位点表',
+    columns: { checkIn: '签到', takenAt: '定位时间', place: '纬度, 经度', accuracy: '误差' },
+    deleted: '定位点已按保存期限删除',
+  },
   results: {
     of: '{name}的结果',
     none: '尚无结果',

@@ -86,6 +86,7 @@ export const runningZh = {
       FaceReplacementAnswered: '复核更换人脸',
       DuplicateAnswered: '复核疑似同一人',
       PictureViewed: '查看照片',
+      PositionsViewed: '查看定位点',
       RehearsalConfirmed: '确认联调测试',
       FaceThresholdLearned: '生成人脸阈值',
       FaceThresholdApproved: '批准人脸阈值',

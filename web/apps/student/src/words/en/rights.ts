@@ -222,7 +222,7 @@ export const rights: typeof zh = {
     face: 'Face',
     portrait: 'ID portrait',
     route: 'How I am verified',
-    views: 'Who looked at my pictures',
+    views: 'Who looked at my pictures and positions',
     data: 'My data',
     phone: 'Change of phone number',
     account: 'Account',
@@ -254,6 +254,7 @@ export const rights: typeof zh = {
       enrolment_shot: 'Enrolment picture',
       rebinding_shot: 'Picture for the change of phones',
       portrait: 'ID portrait',
+      positions: 'Positions of a roll call',
     },
   },
   data: {

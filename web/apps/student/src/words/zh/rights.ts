@@ -212,7 +212,7 @@ export const rights = {
     face: '人脸',
     portrait: '证件照',
     route: '核验方式',
-    views: '谁看过我的照片',
+    views: '谁看过我的照片和定位点',
     data: '我的数据',
     phone: '手机号变更',
     account: '账号',
@@ -238,7 +238,13 @@ export const rights = {
   views: {
     none: '没有人看过。',
     role: { province: '省级', bureau: '市县', registrar: '学校管理员', counselor: '辅导员' },
-    kind: { frame: '核验照片', enrolment_shot: '采集照片', rebinding_shot: '换绑照片', portrait: '证件照' },
+    kind: {
+      frame: '核验照片',
+      enrolment_shot: '采集照片',
+      rebinding_shot: '换绑照片',
+      portrait: '证件照',
+      positions: '点名的定位点',
+    },
   },
   data: {
     title: '我的数据',

@@ -67,6 +67,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.organisation.rosters",
     "backend.staff_api.roll_calls.workbooks",
     "backend.staff_api.roll_calls.roll_calls",
+    "backend.staff_api.roll_calls.results",
     "backend.staff_api.roll_calls.progress",
     "backend.staff_api.roll_calls.verification",
     "backend.staff_api.roll_calls.attestations",

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, Literal, cast
 
 import psycopg
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.campus.queries import SiteSearch, load_site_page
@@ -34,8 +34,15 @@ from backend.core.listing.pages import PageRequest
 from backend.core.tenancy import Scope
 from backend.devstack.services import Stack
 from backend.org.tables import OrgUnit
-from backend.people.queries import ClassSearch, StudentSearch, load_class_page, load_student_page
-from backend.roll_call.results import MissingSearch, ResultFilter, load_missing_page, load_results_page
+from backend.people.queries import (
+    ClassSearch,
+    StudentSearch,
+    load_class_page,
+    load_student_page,
+    matches_search,
+)
+from backend.roll_call.results.listing import ResultFilter, load_results_page
+from backend.roll_call.results.missing import MissingSearch, load_missing_page
 from backend.roll_call.staff_queries import RollCallSearch, load_roll_calls_page
 from backend.roll_call.tables import RollCall
 from backend.standing.prompts.queries import PromptSearch, load_prompts_page
@@ -82,6 +89,11 @@ _BY_NAME = 'SELECT * FROM student ORDER BY name COLLATE "zh-x-icu", id LIMIT 51'
 _FOUND = "SELECT * FROM student WHERE name_key LIKE '%王伟%' ORDER BY name COLLATE \"zh-x-icu\", id LIMIT 51"
 
 
+def _matching(actor: Actor, keys: KeyRing, text: str | None) -> ColumnElement[bool] | None:
+    """The condition of a search for students, as the API makes it."""
+    return None if text is None else matches_search(text, keys, spans_many=actor.school_id is None)
+
+
 def lists_of(app_context: AppContext, roll_call: RollCall) -> Sequence[List]:
     """The lists to measure. `roll_call` is a settled one."""
     keys = app_context.keys
@@ -106,11 +118,19 @@ def lists_of(app_context: AppContext, roll_call: RollCall) -> Sequence[List]:
     async def prompts(session: AsyncSession, actor: Actor, page: PageRequest) -> None:
         await load_prompts_page(session, actor, PromptSearch(), SETTLED_AT, page)
 
-    async def missing(session: AsyncSession, actor: Actor, page: PageRequest) -> None:
-        await load_missing_page(session, actor, roll_call, MissingSearch(), None, page.limit + 1)
+    async def missing(
+        session: AsyncSession, actor: Actor, page: PageRequest, text: str | None = None
+    ) -> None:
+        await load_missing_page(
+            session, actor, roll_call, MissingSearch(matching=_matching(actor, keys, text)), page
+        )
 
-    async def results(session: AsyncSession, actor: Actor, page: PageRequest) -> None:
-        await load_results_page(session, actor, roll_call, ResultFilter(), None, page.limit + 1)
+    async def results(
+        session: AsyncSession, actor: Actor, page: PageRequest, text: str | None = None
+    ) -> None:
+        await load_results_page(
+            session, actor, roll_call, ResultFilter(matching=_matching(actor, keys, text)), page
+        )
 
     async def outlines(session: AsyncSession, actor: Actor, _page: PageRequest) -> None:
         await load_unit_outlines(session, actor.org_path, None, SETTLED_AT)
@@ -130,8 +150,11 @@ def lists_of(app_context: AppContext, roll_call: RollCall) -> Sequence[List]:
         List("sites", sites, floor="SELECT * FROM site ORDER BY id LIMIT 51"),
         List("roll calls", roll_calls),
         List("prompts", prompts),
-        List("missing", missing, has_total=False),
-        List("results", results, has_total=False),
+        List("missing by class", missing, "class_name"),
+        List("missing by name", missing, "name"),
+        List("missing found by name", partial(missing, text="王伟"), "name"),
+        List("results by name", results, "name"),
+        List("results found by name", partial(results, text="王伟"), "name"),
         List("outlines of units", outlines, has_total=False),
     )
 

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.pagination import Cursor, Limit, decode_time_cursor
+from backend.core.listing.pages import PageRequest
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.notice.inbox import fetch_notices, open_notice
 from backend.notice.schemas import Inbox, Opened, inbox_out
@@ -16,9 +17,8 @@ router = APIRouter(prefix="/v1/notices", tags=["notices"])
 @router.get("", responses=problem_responses(401, 403, 422))
 async def list_notices(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Inbox:
     """我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now."""
-    before = decode_time_cursor(cursor)
     async with caller.transaction() as session:
-        page = await fetch_notices(session, caller.actor, caller.at, limit, before)
+        page = await fetch_notices(session, caller.actor, caller.at, PageRequest(limit, cursor))
     return inbox_out(page)
 
 

@@ -1,7 +1,7 @@
 """Filings: withdrawals and reinstatements as the school files them with the aid office (HN334-4.1d, 4.2)."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -26,7 +26,10 @@ from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts, by_name
 from backend.org.paths import division_of
+from backend.org.queries import is_of_schools, load_school_scope
 from backend.org.tables import OrgUnit
 from backend.people.tables import Student
 from backend.policy.installed import policy_at
@@ -85,6 +88,9 @@ class FilingSearch:
     state: FilingState | None = None
     kind: FilingKind | None = None
     school_id: UUID | None = None
+    unit_id: UUID | None = None
+    matching: ColumnElement[bool] | None = None
+    """A condition on `student` rows."""
 
 
 def require_aid_role(actor: Actor) -> None:
@@ -114,21 +120,30 @@ _STATE_CONDITIONS: dict[FilingState, ColumnElement[bool]] = {
 }
 
 
+FilingSort = Literal["filed_at", "-filed_at", "name", "-name"]
+FILING_SORTS = ListSorts(
+    AidFiling.id, {"filed_at": AidFiling.id, "name": by_name(Student.name)}, default="-filed_at"
+)
+"""An id begins with the time."""
+
+
 async def list_filings(
-    session: AsyncSession, actor: Actor, search: FilingSearch, before: UUID | None, limit: int
-) -> Sequence[FilingView]:
-    """Return at most `limit` filings, newest first, with ids below `before`."""
+    session: AsyncSession, actor: Actor, search: FilingSearch, request: PageRequest
+) -> ListPage[FilingView]:
+    """A page of the filings. Raises `NotFound` for a unit of others, `NotPermitted`."""
     require_aid_role(actor)
-    page = select_filings().order_by(AidFiling.id.desc()).limit(limit)
+    schools = await load_school_scope(session, actor, search.unit_id)
+    page = select_filings().where(is_of_schools(AidFiling.school_id, schools))
     if search.state is not None:
         page = page.where(_STATE_CONDITIONS[search.state])
     if search.kind is not None:
         page = page.where(AidFiling.kind == search.kind)
     if search.school_id is not None:
         page = page.where(AidFiling.school_id == search.school_id)
-    if before is not None:
-        page = page.where(AidFiling.id < before)
-    return [FilingView(*row) for row in await session.execute(page)]
+    if search.matching is not None:
+        page = page.where(search.matching)
+    found = await load_page(session, page, FILING_SORTS, request)
+    return found.with_rows([FilingView(*row) for row in found.rows])
 
 
 async def get_filing(session: AsyncSession, actor: Actor, filing_id: UUID) -> FilingView:

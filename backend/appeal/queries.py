@@ -25,7 +25,7 @@ from backend.org.calendar_years import get_working_calendar
 from backend.org.queries import is_of_schools, load_school_scope
 from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachmentView, load_attachments
-from backend.people.tables import GuardianLink
+from backend.people.tables import GuardianLink, Student
 from backend.standing.appeal_effects import Target
 from backend.standing.engine.ledger import Cause
 from backend.standing.store.load import policy_history
@@ -131,6 +131,8 @@ class AppealSearch:
     overdue: bool = False
     student_id: UUID | None = None
     unit_id: UUID | None = None
+    matching: ColumnElement[bool] | None = None
+    """A condition on `student` rows."""
     target: Target | None = None
     target_id: str | None = None
 
@@ -161,6 +163,8 @@ async def load_appeals_page(
         page = page.where(IS_OPEN, AppealDue.due_at <= at)
     if search.student_id is not None:
         page = page.where(AppealFiled.student_id == search.student_id)
+    if search.matching is not None:
+        page = page.where(AppealFiled.student_id.in_(select(Student.id).where(search.matching)))
     if search.target is not None:
         page = page.where(AppealFiled.target == search.target)
     if search.target_id is not None:

@@ -1,9 +1,8 @@
 """The search of the audit log, newest first. Actor, action, record, school and time have an index each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import (
@@ -18,7 +17,6 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
-    tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,12 +24,13 @@ from backend.audit_search.records import load_subjects
 from backend.core.actor import Actor
 from backend.core.audit import BY_PERSON_OR_NO_OUTCOME
 from backend.core.errors import NotPermitted
+from backend.core.listing.pages import ListPage, PageRequest, count_rows, load_page, select_page
+from backend.core.listing.sorts import ListSorts
 from backend.core.ltree import Ltree
 from backend.core.tables import AuditEntry
 from backend.org.queries import get_unit_in_subtree, is_in_subtree
 from backend.org.tables import OrgUnit
 
-T = TypeVar("T")
 OUTCOME_WRITTEN = "outcome.write"
 NO_OUTCOME = literal_column("action <> 'outcome.write'", Boolean())
 """The predicate of the index by action, as a literal, so that the planner recognises it."""
@@ -50,7 +49,6 @@ class AuditSearch:
     subject_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    before: tuple[datetime, UUID] | None = None
 
     @property
     def is_narrow(self) -> bool:
@@ -60,28 +58,35 @@ class AuditSearch:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """Entries, and the names of their units by path."""
+    """A page of entries, and the names of their units by path."""
 
-    entries: Sequence[AuditEntry]
+    page: ListPage[AuditEntry]
     unit_names: dict[str, str] = field(default_factory=dict)
 
 
-async def search_audit(session: AsyncSession, actor: Actor, search: AuditSearch, limit: int) -> AuditPage:
-    """At most `limit` entries of the actor's unit and below. Raises `NotFound` and `NotPermitted`."""
+AuditSort = Literal["at", "-at"]
+AUDIT_SORTS = ListSorts(AuditEntry.id, {"at": AuditEntry.at}, default="-at")
+
+
+async def search_audit(
+    session: AsyncSession, actor: Actor, search: AuditSearch, request: PageRequest
+) -> AuditPage:
+    """A page of the entries of the actor's unit and below. Raises `NotFound` and `NotPermitted`."""
     if actor.role not in {"registrar", "bureau", "province"}:
         raise NotPermitted(
             reason_zh="审计记录由学校管理员和教育行政部门查看",
             reason_en="registrars and authorities read the audit log",
         )
-    conditions = [*_in_own_columns(search), *await _about_records(session, search)]
-    conditions += await _in_unit(session, actor, search, limit)
-    query = _newest(select(AuditEntry), conditions, limit)
-    entries = (await session.scalars(query)).all()
-    return AuditPage(entries, await _load_unit_names(session, {entry.org_path for entry in entries}))
-
-
-def _newest(query: Select[T], conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[T]:
-    return query.where(*conditions).order_by(AuditEntry.at.desc(), AuditEntry.id.desc()).limit(limit)
+    unit = await get_unit_in_subtree(session, actor, search.unit_id or actor.org_id)
+    matching = select(AuditEntry).where(*_in_own_columns(search), *await _about_records(session, search))
+    query = matching.where(*_in_unit(unit, search, request))
+    found = await load_page(session, query, AUDIT_SORTS, replace(request, with_total=False))
+    total = None
+    if request.with_total:
+        total = await count_rows(session, matching.where(*_below(unit)), AUDIT_SORTS)
+    entries = [entry for (entry,) in found.rows]
+    names = await _load_unit_names(session, {entry.org_path for entry in entries})
+    return AuditPage(ListPage(entries, found.next_cursor, total), names)
 
 
 def _in_own_columns(search: AuditSearch) -> list[ColumnElement[bool]]:
@@ -96,9 +101,6 @@ def _in_own_columns(search: AuditSearch) -> list[ColumnElement[bool]]:
         conditions.append(AuditEntry.at >= search.since)
     if search.until is not None:
         conditions.append(AuditEntry.at < search.until)
-    if search.before is not None:
-        key = tuple_(AuditEntry.at, AuditEntry.id)
-        conditions.append(key < tuple_(literal(search.before[0]), literal(search.before[1])))
     return conditions
 
 
@@ -122,24 +124,31 @@ async def _about_records(session: AsyncSession, search: AuditSearch) -> list[Col
     return conditions
 
 
-async def _in_unit(
-    session: AsyncSession, actor: Actor, search: AuditSearch, limit: int
-) -> list[ColumnElement[bool]]:
-    """Limit the search to a unit and those below, in a form that an index answers; row-level security holds anyway."""
-    unit_id = search.unit_id or actor.org_id
-    unit = await get_unit_in_subtree(session, actor, unit_id)
-    if unit.kind == "school":
-        return [AuditEntry.org_path == unit.path]
+def _in_unit(unit: OrgUnit, search: AuditSearch, request: PageRequest) -> list[ColumnElement[bool]]:
+    """Limit a page to a unit and those below, in a form that an index answers; row-level security holds anyway."""
+    if unit.kind in {"school", "province"}:
+        return _below(unit)
+    if search.is_narrow:
+        below = cast(AuditEntry.org_path, Ltree()).op("<@", is_comparison=True)(cast(unit.path, Ltree()))
+        return [below]
+    # A small bureau's entries are rare among those of the province: the first of each unit, by the index of units.
+    units = _paths_below(unit).subquery()
+    own = [*_in_own_columns(search), AuditEntry.org_path == units.c.path]
+    first = select_page(select(AuditEntry.id).where(*own), AUDIT_SORTS, request).lateral()
+    return [AuditEntry.id.in_(select(first.c.id).select_from(units.join(first, true())))]
+
+
+def _below(unit: OrgUnit) -> list[ColumnElement[bool]]:
+    """The entries of a unit and of those below, by the index of units."""
     if unit.kind == "province":
         return []
-    below = cast(AuditEntry.org_path, Ltree()).op("<@", is_comparison=True)(cast(unit.path, Ltree()))
-    if search.is_narrow:
-        return [below]
-    # A small bureau's entries are rare among those of the province: the newest of each unit, by the index of units.
-    units = select(cast(OrgUnit.path, String).label("path")).where(is_in_subtree(unit.path)).subquery()
-    own = [*_in_own_columns(search), AuditEntry.org_path == units.c.path]
-    newest = _newest(select(AuditEntry.id), own, limit).lateral()
-    return [AuditEntry.id.in_(select(newest.c.id).select_from(units.join(newest, true())))]
+    if unit.kind == "school":
+        return [AuditEntry.org_path == unit.path]
+    return [AuditEntry.org_path.in_(_paths_below(unit))]
+
+
+def _paths_below(unit: OrgUnit) -> Select[str]:
+    return select(cast(OrgUnit.path, String).label("path")).where(is_in_subtree(unit.path))
 
 
 async def _load_unit_names(session: AsyncSession, paths: set[str]) -> dict[str, str]:

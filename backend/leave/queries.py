@@ -154,6 +154,8 @@ class LeaveSearch:
     state: LeaveState | None = None
     class_id: UUID | None = None
     student_id: UUID | None = None
+    matching: ColumnElement[bool] | None = None
+    """A condition on `student` rows."""
 
 
 LeaveSort = Literal["filed_at", "-filed_at", "starts_at", "-starts_at"]
@@ -207,6 +209,8 @@ async def load_leaves_page(
         page = page.where(Student.class_id == search.class_id)
     if search.student_id is not None:
         page = page.where(LeaveRequest.student_id == search.student_id)
+    if search.matching is not None:
+        page = page.where(search.matching)
     found = await load_page(session, page, LEAVE_SORTS, request)
     return found.with_rows([Leave(*row) for row in found.rows])
 

@@ -1,9 +1,8 @@
 """Stand-ins: a counselor names a colleague who decides on leave in their place."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Select, or_, select
@@ -14,6 +13,8 @@ from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.identity.tables import Account
 from backend.leave.errors import StandInOver, StandInUnfit
 from backend.leave.tables import LeaveStandIn, LeaveStandInEnded
@@ -108,14 +109,17 @@ async def end_stand_in(session: AsyncSession, actor: Actor, arrangement_id: UUID
     return StandIn(row, ended)
 
 
-async def load_stand_ins_page(
-    session: AsyncSession, actor: Actor, before: UUID | None, limit: int
-) -> Sequence[StandIn]:
-    """At most `limit` stand-ins, newest first, with ids below `before`: all for registrars, else the actor's own."""
-    page = _select_visible_stand_ins(actor).order_by(LeaveStandIn.id.desc()).limit(limit)
-    if before is not None:
-        page = page.where(LeaveStandIn.id < before)
-    return [StandIn(*row) for row in await session.execute(page)]
+StandInSort = Literal["named_at", "-named_at", "starts_at", "-starts_at"]
+STAND_IN_SORTS = ListSorts(
+    LeaveStandIn.id, {"named_at": LeaveStandIn.id, "starts_at": LeaveStandIn.starts_at}, default="-named_at"
+)
+"""An id begins with the time."""
+
+
+async def load_stand_ins_page(session: AsyncSession, actor: Actor, request: PageRequest) -> ListPage[StandIn]:
+    """A page of the stand-ins: all for registrars, else the actor's own."""
+    found = await load_page(session, _select_visible_stand_ins(actor), STAND_IN_SORTS, request)
+    return found.with_rows([StandIn(*row) for row in found.rows])
 
 
 def _select_visible_stand_ins(actor: Actor) -> Select[*tuple[Any, ...]]:

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVarTuple
+from typing import Literal, TypeVarTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.notice.receipts import LEGALLY_RELEVANT, Receipt, emit_received
 from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage, NoticeReceipt
 
@@ -29,21 +31,23 @@ class InboxItem:
 
 @dataclass(frozen=True, slots=True)
 class InboxPage:
-    """Notices, newest first. `more`: older ones follow. `unread`: the number of all unopened notices."""
+    """A page of notices. `unread`: the number of all unopened notices."""
 
-    items: list[InboxItem]
-    more: bool
+    page: ListPage[InboxItem]
     unread: int
+
+
+NoticeSort = Literal["at", "-at"]
+NOTICE_SORTS = ListSorts(Notice.id, {"at": Notice.created_at}, default="-at")
 
 
 async def fetch_notices(
     session: AsyncSession,
     actor: Actor,
     at: datetime,
-    limit: int,
-    before: tuple[datetime, UUID] | None = None,
+    request: PageRequest,
 ) -> InboxPage:
-    """Return a page of the caller's own notices older than `before`, and mark them as delivered in-app at `at`."""
+    """Return a page of the caller's own notices, and mark them as delivered in-app at `at`."""
     opened = NoticeReceipt.__table__.alias("opened")
     query = (
         _own_in_app(actor, select(Notice, NoticeMessage, opened.c.at))
@@ -52,17 +56,13 @@ async def fetch_notices(
             opened,
             (opened.c.notice_id == Notice.id) & (opened.c.channel == "in_app") & (opened.c.event == "opened"),
         )
-        .order_by(Notice.created_at.desc(), Notice.id.desc())
-        .limit(limit + 1)
     )
-    if before is not None:
-        query = query.where(tuple_(Notice.created_at, Notice.id) < before)
-    rows = (await session.execute(query)).all()
-    items = [InboxItem(notice, message, opened_at) for notice, message, opened_at in rows[:limit]]
+    page = await load_page(session, query, NOTICE_SORTS, request)
+    items = [InboxItem(notice, message, opened_at) for notice, message, opened_at in page.rows]
     await _mark_delivered(session, actor, [(item.notice, item.message) for item in items], at)
     was_opened = exists().where(NoticeReceipt.notice_id == Notice.id, NoticeReceipt.event == "opened")
     unread = await session.scalar(_own_in_app(actor, select(func.count(Notice.id))).where(~was_opened))
-    return InboxPage(items, more=len(rows) > limit, unread=unread or 0)
+    return InboxPage(page.with_rows(items), unread or 0)
 
 
 async def open_notice(session: AsyncSession, actor: Actor, notice_id: UUID, at: datetime) -> datetime:

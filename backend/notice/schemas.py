@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.core.pagination import Page, encode_cursor
+from backend.core.listing.pages import CountedPage
+from backend.core.pagination import Page
 from backend.core.web.schema_types import Schema
 from backend.notice.inbox import InboxItem, InboxPage
 from backend.notice.push.client import PushTarget
@@ -30,6 +31,12 @@ class NoticeOut(BaseModel):
 
 class Inbox(Page[NoticeOut]):
     """A page of one's own notices, newest first."""
+
+    unread: int = Field(description="未读总数 · all unopened notices", examples=[2])
+
+
+class CountedInbox(CountedPage[NoticeOut]):
+    """A page of one's own notices, with the number of all if it was asked for."""
 
     unread: int = Field(description="未读总数 · all unopened notices", examples=[2])
 
@@ -113,11 +120,15 @@ class CallbackAnswer(BaseModel):
 
 def inbox_out(page: InboxPage) -> Inbox:
     """Convert a page of notices."""
-    last = page.items[-1].notice if page.more else None
-    return Inbox(
-        items=[_notice_out(item) for item in page.items],
-        next_cursor=encode_cursor(last.created_at.isoformat(), str(last.id)) if last else None,
-        unread=page.unread,
+    rendered = page.page.render(_notice_out)
+    return Inbox(items=rendered.items, next_cursor=rendered.next_cursor, unread=page.unread)
+
+
+def counted_inbox_out(page: InboxPage) -> CountedInbox:
+    """Convert a page of notices that has a total."""
+    rendered = page.page.render_counted(_notice_out)
+    return CountedInbox(
+        items=rendered.items, next_cursor=rendered.next_cursor, total=rendered.total, unread=page.unread
     )
 
 

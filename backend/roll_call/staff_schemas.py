@@ -74,6 +74,23 @@ class StudentRemindersIn(Schema):
     student_ids: Ids
 
 
+class UndeterminedResultOut(BaseModel):
+    """A result that the caller may determine."""
+
+    roll_call_id: UUID
+    roll_call_title: str = Field(examples=["第十二周点名"])
+    student_id: UUID
+    student_name: str = Field(examples=["李明"])
+    class_id: UUID
+    class_name: str = Field(examples=["2025级汽修1班"])
+    school_id: UUID
+    school_name: str | None = Field(default=None, examples=["郑州市第一职业学校"])
+    reason: Annotated[str, OneOf(OUTCOME_REASONS)] = Field(examples=["verification_pending"])
+    reason_zh: str = Field(examples=["已按时提交，尚未核验完毕，结果待定。"])
+    reason_en: str
+    at: datetime = Field(description="自何时起待定 · undetermined since then")
+
+
 class MissingStudentOut(BaseModel):
     """A student who is not present yet, with what a counselor needs to help."""
 

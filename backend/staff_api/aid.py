@@ -30,6 +30,7 @@ from backend.aid.filings import (
     AcknowledgeFiling,
     FilingKind,
     FilingSearch,
+    FilingSort,
     FilingState,
     acknowledge_filing,
     get_filing,
@@ -62,7 +63,8 @@ from backend.exchange.roster.schemas import FindingOut
 from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.organisation.rosters import BINARY_BODY, MAX_FINDINGS, DryRun, FileName
-from backend.staff_api.pagination import UnitFilter, build_page, cursor_id
+from backend.staff_api.pagination import UnitFilter
+from backend.staff_api.student_search import StudentSearchText, student_condition
 
 router = APIRouter(prefix="/v1", tags=["资助 · aid"])
 
@@ -253,27 +255,29 @@ async def get_student_aid(caller: StaffCaller, student_id: UUID) -> StudentAidOu
 # --- withdrawals ---
 
 
-@router.get("/aid-withdrawals", responses=problem_responses(401, 403, 409, 422))
+@router.get("/aid-withdrawals", responses=problem_responses(401, 403, 404, 409, 422))
 @with_names
 async def list_aid_withdrawals(
     caller: StaffCaller,
     state: FilingState | None = None,
     kind: FilingKind | None = None,
     school_id: UUID | None = None,
+    unit_id: UnitFilter = None,
+    q: StudentSearchText = None,
+    sort: FilingSort = "-filed_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[FilingOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[FilingOut]:
     """资助撤回与恢复（新的在前，未签收的附天数） · Withdrawals and reinstatements; unacknowledged ones with their age."""
-    search = FilingSearch(state, kind, school_id)
+    search = FilingSearch(state, kind, school_id, unit_id, student_condition(caller, q))
     at = caller.at
     async with caller.transaction() as session:
-        rows = await list_filings(session, caller.actor, search, cursor_id(cursor), limit + 1)
-        schools = await load_schools(session, {row.filing.school_id for row in rows})
-    return build_page(
-        rows,
-        limit,
-        lambda row: FilingOut.from_view_at(row, schools[row.filing.school_id].path, at),
-        lambda row: row.filing.id,
+        page = await list_filings(session, caller.actor, search, PageRequest(limit, cursor, sort, total))
+        schools = await load_schools(session, {row.filing.school_id for row in page.rows})
+    return page.render_counted(
+        lambda row: FilingOut.from_view_at(row, schools[row.filing.school_id].path, at)
     )
 
 

@@ -43,6 +43,7 @@ from backend.org.tables import OrgUnit
 from backend.roll_call.positions.schemas import ShownPositionsOut
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import UnitFilter, build_page, cursor_id
+from backend.staff_api.student_search import StudentSearchText, student_condition
 
 router = APIRouter(prefix="/v1", tags=["申诉 · appeals"])
 
@@ -60,13 +61,22 @@ async def list_appeals(
     overdue: Annotated[bool, Query(description="逾期未决定的 · open appeals past their deadline")] = False,
     student_id: UUID | None = None,
     unit_id: UnitFilter = None,
+    q: StudentSearchText = None,
     sort: AppealSort = "-filed_at",
     limit: Limit = 50,
     cursor: Cursor = None,
     total: WithTotal = False,
 ) -> CountedPage[AppealOut]:
     """申诉列表（新的在前） · Appeals of the own school or of the schools below; newest first."""
-    search = AppealSearch(to_decide, filed_by_school, state, overdue, student_id, unit_id)
+    search = AppealSearch(
+        to_decide,
+        filed_by_school,
+        state,
+        overdue,
+        student_id,
+        unit_id,
+        student_condition(caller, q),
+    )
     async with caller.transaction() as session:
         page = await load_appeals_page(
             session, caller.actor, search, caller.at, PageRequest(limit, cursor, sort, total)

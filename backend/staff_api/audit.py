@@ -6,9 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
-from backend.audit_search.queries import AuditSearch, search_audit
+from backend.audit_search.queries import AuditSearch, AuditSort, search_audit
 from backend.audit_search.schemas import AuditEntryOut
-from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
@@ -46,18 +47,15 @@ async def list_audit_entries(
     subject_id: SubjectFilter = None,
     since: Since = None,
     until: Until = None,
+    sort: AuditSort = "-at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[AuditEntryOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[AuditEntryOut]:
     """审计记录（新的在前） · Search the audit log of the own unit and below, newest first."""
-    before = decode_time_cursor(cursor)
-    search = AuditSearch(student_id, account_id, unit_id, action, subject_id, since, until, before)
+    search = AuditSearch(student_id, account_id, unit_id, action, subject_id, since, until)
+    request = PageRequest(limit, cursor, sort, total)
     async with caller.transaction() as session:
-        page = await search_audit(session, caller.actor, search, limit + 1)
-    shown = page.entries[:limit]
-    next_cursor = None
-    if len(page.entries) > limit:
-        next_cursor = encode_cursor(shown[-1].at.isoformat(), str(shown[-1].id))
-    return Page(
-        items=[AuditEntryOut.from_entry(entry, page.unit_names) for entry in shown], next_cursor=next_cursor
-    )
+        found = await search_audit(session, caller.actor, search, request)
+    return found.page.render_counted(lambda entry: AuditEntryOut.from_entry(entry, found.unit_names))

@@ -35,12 +35,13 @@ from backend.leave.schemas import (
     leaves_out,
 )
 from backend.leave.service import DecideLeave, cancel_leave, decide_leave, record_return
-from backend.leave.stand_ins import NameStandIn, end_stand_in, load_stand_ins_page, name_stand_in
+from backend.leave.stand_ins import NameStandIn, StandInSort, end_stand_in, load_stand_ins_page, name_stand_in
 from backend.roll_call.access import access_roll_call, acts_for_launcher
 from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.tables import Obligation
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import build_page, cursor_id
+from backend.staff_api.pagination import cursor_id
+from backend.staff_api.student_search import StudentSearchText, student_condition
 
 router = APIRouter(prefix="/v1", tags=["请假 · leave"])
 
@@ -52,6 +53,7 @@ async def list_leave_requests(
     state: LeaveState | None = None,
     class_id: UUID | None = None,
     student_id: UUID | None = None,
+    q: StudentSearchText = None,
     sort: LeaveSort = "-filed_at",
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -60,7 +62,7 @@ async def list_leave_requests(
 ) -> CountedPage[LeaveOut]:
     """请假申请（新的在前） · Requests of the counselor's classes or the registrar's school, newest first."""
     _require_school_staff(caller)
-    search = LeaveSearch(state, class_id, student_id)
+    search = LeaveSearch(state, class_id, student_id, student_condition(caller, q))
     async with caller.transaction() as session:
         page = await load_leaves_page(
             session, caller.actor, search, caller.at, PageRequest(limit, cursor, sort, total)
@@ -149,12 +151,17 @@ async def get_leave_days(
 @router.get("/leave-stand-ins", responses=problem_responses(401, 403, 422))
 @with_names
 async def list_leave_stand_ins(
-    caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None
-) -> Page[StandInOut]:
+    caller: StaffCaller,
+    sort: StandInSort = "-named_at",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    *,
+    total: WithTotal = False,
+) -> CountedPage[StandInOut]:
     """代审安排（新的在前） · Stand-in arrangements, newest first; counselors see their own."""
     async with caller.transaction() as session:
-        rows = await load_stand_ins_page(session, caller.actor, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, StandInOut.of, lambda each: each.row.id)
+        page = await load_stand_ins_page(session, caller.actor, PageRequest(limit, cursor, sort, total))
+    return page.render_counted(StandInOut.of)
 
 
 @router.post("/leave-stand-ins", status_code=201, responses=problem_responses(401, 403, 404, 422))

@@ -8,14 +8,15 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 
 from backend.core.errors import NotFound
-from backend.core.pagination import Cursor, Limit, decode_time_cursor
+from backend.core.listing.pages import PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.tenancy import Scope
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import AppContextDep
 from backend.notice.delivery_reports import record_sms_reports, report_token
-from backend.notice.inbox import fetch_notices, open_notice
+from backend.notice.inbox import NoticeSort, fetch_notices, open_notice
 from backend.notice.queries import load_group_statistics
-from backend.notice.schemas import CallbackAnswer, Inbox, NoticeGroup, Opened, inbox_out
+from backend.notice.schemas import CallbackAnswer, CountedInbox, NoticeGroup, Opened, counted_inbox_out
 from backend.notice.sms.aliyun import AliyunSmsReport
 from backend.staff_api.caller import StaffCaller
 
@@ -23,12 +24,19 @@ router = APIRouter(prefix="/v1", tags=["notices"])
 
 
 @router.get("/notices", responses=problem_responses(401, 403, 422))
-async def list_notices(caller: StaffCaller, limit: Limit = 20, cursor: Cursor = None) -> Inbox:
+async def list_notices(
+    caller: StaffCaller,
+    sort: NoticeSort = "-at",
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    *,
+    total: WithTotal = False,
+) -> CountedInbox:
     """我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now."""
-    before = decode_time_cursor(cursor)
+    request = PageRequest(limit, cursor, sort, total)
     async with caller.transaction() as session:
-        page = await fetch_notices(session, caller.actor, caller.at, limit, before)
-    return inbox_out(page)
+        page = await fetch_notices(session, caller.actor, caller.at, request)
+    return counted_inbox_out(page)
 
 
 @router.post("/notices/{notice_id}/read", responses=problem_responses(401, 403, 404, 422))

@@ -48,7 +48,7 @@ from backend.roll_call.launch.service import launch_roll_call
 from backend.roll_call.progress import counters
 from backend.roll_call.progress.cache import TotalsCache
 from backend.roll_call.progress.totals import Unit
-from backend.roll_call.results import MissingSearch, load_missing_page
+from backend.roll_call.results.missing import MissingSearch, load_missing_page
 from backend.roll_call.settlement.service import settle_roll_call
 from backend.roll_call.student_queries import load_student_roll_calls
 from backend.roll_call.tables import RollCall
@@ -230,7 +230,7 @@ async def measure_reads(app_context: AppContext, roll_call: RollCall) -> list[La
 
     async def missing(actor: Actor, class_id: UUID | None) -> None:
         async with app_context.database.transaction(actor.scope) as session:
-            await load_missing_page(session, actor, roll_call, MissingSearch(class_id), None, 101)
+            await load_missing_page(session, actor, roll_call, MissingSearch(class_id), PageRequest(100))
 
     async def missing_of_class() -> None:
         _, school_id, class_id = rng.choice(sample)

@@ -35,6 +35,7 @@ from backend.aid.filings import (
 )
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
+from backend.core.listing.pages import PageRequest
 from backend.core.tables import AuditEntry
 from backend.notice.tables import NoticeMessage
 from tests.support.aid import AidScenario
@@ -70,8 +71,8 @@ async def acknowledge_single_filing(aid: AidScenario, actor: Actor) -> FilingVie
 async def list_filings_of_pupil(aid: AidScenario, **search: object) -> list[FilingView]:
     actor = aid.standing_scenario.bureau
     async with aid.standing_scenario.transaction(actor) as session:
-        filings = await list_filings(session, actor, FilingSearch(**search), None, 50)  # type: ignore[arg-type]
-        return [view for view in filings if view.filing.student_id == aid.pupil.id]
+        filings = await list_filings(session, actor, FilingSearch(**search), PageRequest(50))  # type: ignore[arg-type]
+        return [view for view in filings.rows if view.filing.student_id == aid.pupil.id]
 
 
 async def test_filing_is_exported_and_then_acknowledged(aid: AidScenario) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from backend.core.ids import new_id
+from backend.core.listing.pages import PageRequest
 from backend.events import SUBSCRIPTIONS
 from backend.identity.consents import GUARDIAN_NOTICE, AnswerConsent, answer_consent, current_text_versions
 from backend.identity.errors import GuardianNeeded
@@ -116,7 +117,7 @@ async def test_guardian_sms_is_not_shown_in_the_students_app(scenario: LeaveScen
     leave = await approve_leave(scenario)
     actor = scenario.student()
     async with scenario.transaction(actor) as session:
-        listed = (await fetch_notices(session, actor, scenario.at, 20)).items
+        listed = (await fetch_notices(session, actor, scenario.at, PageRequest(20))).page.rows
     kinds = [each.message.kind for each in listed if each.message.group_id == leave.request.id]
     assert kinds == ["leave_decided"]
 

@@ -8,6 +8,7 @@ import pytest
 from backend.core.actor import Actor
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.core.listing.pages import PageRequest
 from backend.leave.errors import StandInOver, StandInUnfit
 from backend.leave.stand_ins import end_stand_in, load_stand_ins_page
 from tests.support.leave import LeaveScenario
@@ -53,7 +54,7 @@ async def test_stand_in_ended_early_cannot_decide(scenario: LeaveScenario) -> No
         await end_arrangement(scenario, scenario.roll_call_scenario.registrar, arrangement)
     for actor in (colleague, counselor):
         async with scenario.transaction(actor) as session:
-            (seen,) = await load_stand_ins_page(session, actor, None, 5)
+            (seen,) = (await load_stand_ins_page(session, actor, PageRequest(5))).rows
         assert seen.ended is not None
         assert seen.ended.ended_by == counselor.account_id
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.core.listing.pages import PageRequest
 from backend.people.tables import Student
 from backend.policy import PolicyAt
 from backend.roll_call.attestation.card_codes import issue_student_code
@@ -31,7 +32,7 @@ from backend.roll_call.errors import (
     StudentCodeWrong,
     WindowClosed,
 )
-from backend.roll_call.results import MissingSearch, load_missing_page
+from backend.roll_call.results.missing import MissingSearch, load_missing_page
 from backend.roll_call.rules import Outcome
 from backend.roll_call.settlement.determination import DetermineOutcome, determine_outcome
 from backend.roll_call.tables import (
@@ -403,7 +404,9 @@ async def test_attestation_not_upheld_leaves_undetermined_and_missing(
     )
     counselor = counselor_account(scenario.school, klass)
     async with scenario.app_context.database.transaction(counselor.scope) as session:
-        rows = await load_missing_page(session, counselor, launched.roll_call, MissingSearch(), None, 10)
+        request = PageRequest(10)
+        found = await load_missing_page(session, counselor, launched.roll_call, MissingSearch(), request)
+        rows = found.rows
     assert {row.student_id for row in rows} == {each.id for each in klass.students}
     with pytest.raises(Conflict):
         await attest(scenario, launched.roll_call, pupil, await issue_card(scenario, pupil))

@@ -32,7 +32,8 @@ from backend.roll_call.launch.service import launch_roll_call
 from backend.roll_call.outcomes import find_current_outcome
 from backend.roll_call.progress.access import authorize_progress
 from backend.roll_call.reminders import send_reminder
-from backend.roll_call.results import MissingSearch, ResultFilter, load_missing_page, load_results_page
+from backend.roll_call.results.listing import ResultFilter, load_results_page
+from backend.roll_call.results.missing import MissingSearch, load_missing_page
 from backend.roll_call.settlement.service import settle_roll_call
 from backend.roll_call.staff_queries import RollCallSearch, load_roll_calls_page
 from backend.roll_call.student_queries import (
@@ -58,6 +59,7 @@ from bench.province import data as province_data
 from tests.conftest import SUPERUSER, database_url
 
 SCHOOLS = 4
+MISSING_SORTS = ("class_name", "-class_name", "name", "-name")
 LARGE = 1000
 """Rows from which a sequential scan of a partition is an error."""
 SETTLED = province_data.CLOSES_AT + timedelta(minutes=5)
@@ -247,32 +249,45 @@ async def staff_view(here: Province, session: AsyncSession) -> None:
 
 
 async def missing_of_class(here: Province, session: AsyncSession) -> None:
-    await load_missing_page(session, here.registrar, here.roll_call, MissingSearch(here.class_id), None, 101)
+    await load_missing_page(
+        session, here.registrar, here.roll_call, MissingSearch(here.class_id), PageRequest(100)
+    )
 
 
 async def missing_of_school(here: Province, session: AsyncSession) -> None:
-    rows = await load_missing_page(session, here.registrar, here.roll_call, MissingSearch(), None, 51)
-    after = rows[49].position
-    assert (await load_missing_page(session, here.registrar, here.roll_call, MissingSearch(), after, 51))[
-        0
-    ] == rows[50]
+    for sort in MISSING_SORTS:
+        page = PageRequest(51, sort=sort)
+        rows = (await load_missing_page(session, here.registrar, here.roll_call, MissingSearch(), page)).rows
+        first = await load_missing_page(
+            session, here.registrar, here.roll_call, MissingSearch(), PageRequest(50, sort=sort)
+        )
+        next_page = PageRequest(50, first.next_cursor, sort)
+        following = await load_missing_page(
+            session, here.registrar, here.roll_call, MissingSearch(), next_page
+        )
+        assert following.rows[0] == rows[50]
 
 
 async def missing_of_province(here: Province, session: AsyncSession) -> None:
-    assert len(await load_missing_page(session, here.top, here.roll_call, MissingSearch(), None, 101)) == 101
+    for sort in MISSING_SORTS:
+        page = await load_missing_page(
+            session, here.top, here.roll_call, MissingSearch(), PageRequest(100, sort=sort)
+        )
+        assert len(page.rows) == 100
 
 
 async def results_of_school(here: Province, session: AsyncSession) -> None:
-    assert (
-        len(await load_results_page(session, here.registrar, here.roll_call, ResultFilter(), None, 101))
-        == 101
+    page = await load_results_page(
+        session, here.registrar, here.roll_call, ResultFilter(), PageRequest(100, with_total=True)
     )
+    assert len(page.rows) == 100
+    assert page.total is not None
+    assert page.total.count > 100
 
 
 async def results_by_kind(here: Province, session: AsyncSession) -> None:
-    assert not await load_results_page(
-        session, here.top, here.roll_call, ResultFilter("undetermined"), None, 101
-    )
+    filters = ResultFilter("undetermined")
+    assert not (await load_results_page(session, here.top, here.roll_call, filters, PageRequest(100))).rows
 
 
 async def reminders(here: Province, session: AsyncSession) -> None:

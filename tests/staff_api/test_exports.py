@@ -19,7 +19,7 @@ from backend.people.tables import Student
 from backend.roll_call.exports import labels, service
 from backend.roll_call.launch.audience import Audience
 from backend.roll_call.rules import Duty, Outcome, OutcomeMethod
-from backend.staff_api.roll_calls import roll_calls, workbooks
+from backend.staff_api.roll_calls import results, workbooks
 from tests.support.province import counselor_account, registrar_account
 from tests.support.roll_call.scenario import MICROSECOND, RollCallScenario, create_scenario
 from tests.support.staff_client import StaffClient, staff_client
@@ -35,7 +35,7 @@ async def scenario(app_context: AppContext, owner: Database) -> RollCallScenario
 
 @pytest.fixture
 async def api(scenario: RollCallScenario) -> AsyncIterator[StaffClient]:
-    client = staff_client(scenario.app_context, workbooks.router, roll_calls.router)
+    client = staff_client(scenario.app_context, workbooks.router, results.router)
     yield client
     await client.http.aclose()
 
@@ -140,6 +140,32 @@ async def test_too_many_rows_are_refused_and_leave_no_record(
             )
         )
         assert list(recorded) == [{"rows": 6}]
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_workbook_and_list_agree_under_every_filter(
+    api: StaffClient, scenario: RollCallScenario, roll_call_id: UUID, name: str
+) -> None:
+    pupil = scenario.school.students[0]
+    filters: tuple[dict[str, str], ...] = (
+        {"q": pupil.name},
+        {"q": pupil.name[0]},
+        {"q": pupil.id_number},
+        {"class_id": str(scenario.school.classes[0].id)},
+        {"unit_id": str(scenario.world.sister.id)},
+        {"unit_id": str(scenario.world.sister.id), "q": pupil.name},
+        *([{"outcome": "missed"}, {"outcome": "excused"}] if name == "results" else []),
+    )
+    path = f"/v1/roll-calls/{roll_call_id}/{name}"
+    for each in filters:
+        rows = read_rows(await api.get(scenario.bureau, f"{path}.xlsx", **each))
+        listed = await api.every(scenario.bureau, path, **each, limit=2)
+        exported = [(row["姓名"], row["班级"]) for row in rows]
+        assert sorted(exported) == sorted((row["name"], row["class_name"]) for row in listed), each
+        if name == "results":
+            assert {row["结果"] for row in rows} <= {"未按时核验"}
+        total = (await api.get(scenario.bureau, path, **each, total=True, limit=1)).json()["total"]
+        assert total == {"count": len(rows), "is_exact": True}, each
 
 
 async def test_results_can_be_filtered(

@@ -10,6 +10,7 @@ from backend.core.actor import Actor
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.core.listing.pages import PageRequest
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
 from backend.notice.delivery_reports import record_sms_reports
@@ -35,8 +36,8 @@ PHONE = "13800000001"
 async def fetch_inbox(scenario: StandingScenario, actor: Actor) -> list[tuple[str, UUID]]:
     """Fetch the account's notices, which delivers them; returns kind and id."""
     async with scenario.transaction(actor) as session:
-        page = await fetch_notices(session, actor, scenario.at, limit=50)
-    return [(item.message.kind, item.notice.id) for item in page.items]
+        page = await fetch_notices(session, actor, scenario.at, PageRequest(50))
+    return [(item.message.kind, item.notice.id) for item in page.page.rows]
 
 
 async def load_deliveries(scenario: StandingScenario) -> list[tuple[str, datetime]]:

@@ -216,7 +216,7 @@ STAFF: tuple[Row, ...] = (
         "403      403    ok        404",
         {"decision": "accepted"},
     ),
-    Row("GET /v1/replay-differences", "ok       ok     ok        403"),
+    Row("GET /v1/undetermined-results", "ok       ok     ok        403"),
     Row("GET /v1/audit-entries", "ok       ok     ok        403", query={"student_id": IdOf("student")}),
     Row(
         "GET /v1/audit-entries",

@@ -1,12 +1,14 @@
 """Every list with sorts: pages hold each row once and in order, ties included, for every role that may read it."""
 
+import re
 from typing import Any
 
 import pytest
 
 from tests.tenancy.fixtures import TenancyScenario
 from tests.tenancy.openapi_documents import document
-from tests.tenancy.rows import ROLES
+from tests.tenancy.requests import own_ids
+from tests.tenancy.rows import PATH_RECORDS, ROLES
 
 pytestmark = [pytest.mark.clause("HN334-2.3"), pytest.mark.xdist_group("tenancy")]
 
@@ -25,8 +27,14 @@ LISTS = sorted_lists()
 CASES = [pytest.param(path, sort, id=f"{path} {sort}") for path, sorts in LISTS.items() for sort in sorts]
 
 
+def fill_path(scenario: TenancyScenario, role: str, path: str) -> str:
+    """The path with the ids of the common school."""
+    pick = own_ids(scenario, role)
+    return path.format_map({name: str(pick(PATH_RECORDS[name])) for name in re.findall(r"{(\w+)}", path)})
+
+
 async def get(scenario: TenancyScenario, role: str, path: str, **params: Any) -> dict[str, Any]:
-    response = await scenario.clients[role].request("GET", path, params=params)
+    response = await scenario.clients[role].request("GET", fill_path(scenario, role, path), params=params)
     assert response.status_code in {200, 403}, response.text
     page: dict[str, Any] = response.json() if response.status_code == 200 else {"items": [], "total": None}
     return page
@@ -52,6 +60,9 @@ def test_people_scroll_lists_with_sorts() -> None:
         "/v1/sites",
         "/v1/roll-calls",
         "/v1/prompts",
+        "/v1/roll-calls/{roll_call_id}/missing",
+        "/v1/roll-calls/{roll_call_id}/results",
+        "/v1/audit-entries",
     } <= set(LISTS)
 
 
@@ -78,5 +89,6 @@ async def test_cursor_of_another_sort_is_refused(scenario: TenancyScenario, path
     for role, cursor in cursors.items():
         if cursor is not None:
             params = {"sort": descending, "limit": 1, "cursor": cursor}
-            response = await scenario.clients[role].request("GET", path, params=params)
+            address = fill_path(scenario, role, path)
+            response = await scenario.clients[role].request("GET", address, params=params)
             assert (response.status_code, response.json()["code"]) == (422, "cursor_of_other_sort")

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, TypeVarTuple
 
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -16,6 +16,7 @@ from backend.core.pagination import Page
 Row = TypeVar("Row")
 Other = TypeVar("Other")
 Item = TypeVar("Item")
+Columns = TypeVarTuple("Columns")
 
 MAX_TOTAL = 10_000
 """Rows are counted up to this number, so that the total of a province costs little more than a page."""
@@ -78,22 +79,27 @@ async def load_page(
 ) -> ListPage[tuple[Any, ...]]:
     """The page of a query without order and limit. Raises `CursorInvalid`, `CursorOfOtherSort`."""
     sort = request.sort or sorts.default
-    column = sorts.column(sort)
-    keys = tuple_(column, sorts.id)
-    page = query
-    if request.cursor is not None:
-        after = decode_position(request.cursor, sort, column)
-        position = tuple_(literal(after.value, column.type), literal(after.id, sorts.id.type))
-        page = page.where(keys < position if is_descending(sort) else keys > position)
-    order = (column.desc(), sorts.id.desc()) if is_descending(sort) else (column, sorts.id)
-    page = page.add_columns(column.label("sort_value"), sorts.id.label("sort_id"))
-    found = (await session.execute(page.order_by(*order).limit(request.limit + 1))).all()
+    keys = (sorts.column(sort).label("sort_value"), sorts.id.label("sort_id"))
+    found = (await session.execute(select_page(query.add_columns(*keys), sorts, request))).all()
     shown = found[: request.limit]
     next_cursor = None
     if len(found) > request.limit:
         next_cursor = encode_position(sort, Position(*shown[-1][-2:]))
     total = await count_rows(session, query, sorts) if request.with_total else None
     return ListPage([tuple(row[:-2]) for row in shown], next_cursor, total)
+
+
+def select_page(query: Select[*Columns], sorts: ListSorts, request: PageRequest) -> Select[*Columns]:
+    """The rows of a page and one more, which tells that a page follows. Raises as `load_page`."""
+    sort = request.sort or sorts.default
+    column = sorts.column(sort)
+    if request.cursor is not None:
+        after = decode_position(request.cursor, sort, column)
+        keys = tuple_(column, sorts.id)
+        position = tuple_(literal(after.value, column.type), literal(after.id, sorts.id.type))
+        query = query.where(keys < position if is_descending(sort) else keys > position)
+    order = (column.desc(), sorts.id.desc()) if is_descending(sort) else (column, sorts.id)
+    return query.order_by(*order).limit(request.limit + 1)
 
 
 @asynccontextmanager

@@ -47,7 +47,7 @@ class Position:
 class ListSorts:
     """The sorts of a list by their names without sign. A column must not be null. `id` breaks ties."""
 
-    id: InstrumentedAttribute[UUID]
+    id: InstrumentedAttribute[UUID] | ColumnElement[UUID]
     columns: Mapping[str, Column]
     default: str
 
@@ -79,6 +79,14 @@ def decode_position(cursor: str, sort: str, column: Column) -> Position:
     if of_sort != sort:
         raise CursorOfOtherSort
     return Position(_parse(value, column), parse_id(id_))
+
+
+def decode_keys(cursor: str, sort: str, count: int) -> list[str]:
+    """The `count` keys in a cursor of a sort by more than one column. Raises `CursorInvalid`, `CursorOfOtherSort`."""
+    of_sort, *keys = decode_cursor(cursor, count + 1)
+    if of_sort != sort:
+        raise CursorOfOtherSort
+    return keys
 
 
 def _parse(text: str, column: Column) -> Any:

@@ -1,17 +1,19 @@
 """Queries on staff accounts: the own one, a list of those of the own unit and below, and one of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select, text
+from sqlalchemy import DateTime, Select, func, literal, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.listing.pages import ListPage, PageRequest, load_page
-from backend.core.listing.sorts import ListSorts
+from backend.core.listing.sorts import ListSorts, by_name
 from backend.identity.rules import Unit, may_manage, may_reset_authenticator
+from backend.identity.sign_in.tables import SignInEvent
 from backend.identity.tables import Account
 from backend.org.tables import OrgUnit
 
@@ -27,6 +29,8 @@ class AccountView:
     unit: OrgUnit
     may_manage: bool
     may_reset: bool
+    last_sign_in_at: datetime | None = None
+    """The newest sign-in that the log still has; None for accounts of students."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +46,52 @@ class AccountSearch:
 
 async def load_own_account(session: AsyncSession, actor: Actor) -> tuple[Account, OrgUnit]:
     """The actor's own account and its unit."""
-    account, unit = (await session.execute(_with_units().where(Account.id == actor.account_id))).one()
+    account, unit, _ = (await session.execute(_with_units().where(Account.id == actor.account_id))).one()
     return account, unit
 
 
-AccountSort = Literal["created_at", "-created_at"]
-ACCOUNT_SORTS = ListSorts(Account.id, {"created_at": Account.id}, default="created_at")
-"""An id begins with the time."""
+_LAST_SIGN_IN = (
+    select(SignInEvent.at)
+    .where(
+        STAFF_ONLY,
+        SignInEvent.account_id == Account.id,
+        SignInEvent.outcome == "succeeded",
+    )
+    .order_by(SignInEvent.id.desc())
+    .limit(1)
+    .correlate(Account)
+    .scalar_subquery()
+)
+_NEVER = literal(datetime(1970, 1, 1, tzinfo=UTC), DateTime(timezone=True))
+AccountSort = Literal[
+    "created_at", "-created_at", "name", "-name", "kind", "-kind", "last_sign_in_at", "-last_sign_in_at"
+]
+ACCOUNT_SORTS = ListSorts(
+    Account.id,
+    {
+        "created_at": Account.id,
+        "name": by_name(Account.display_name),
+        "kind": Account.kind,
+        "last_sign_in_at": func.coalesce(_LAST_SIGN_IN, _NEVER),
+    },
+    default="created_at",
+)
+"""An id begins with the time. Accounts that never signed in come first."""
 
 
 async def load_account_page(
     session: AsyncSession, actor: Actor, search: AccountSearch, request: PageRequest
 ) -> ListPage[AccountView]:
-    """A page of the accounts of the actor's unit and below; not for counselors."""
+    """A page of the accounts of the actor's unit and below; not for counselors.
+
+    Only the order of creation includes the accounts of students, of which a province has a million.
+    """
     if actor.role == "counselor":
         raise NotPermitted(reason_zh="辅导员不管理账号", reason_en="a counselor does not manage accounts")
-    found = await load_page(session, _filter(_with_units(), search), ACCOUNT_SORTS, request)
-    return found.with_rows([view_account(actor, account, unit) for account, unit in found.rows])
+    sort = (request.sort or ACCOUNT_SORTS.default).removeprefix("-")
+    wanted = replace(search, staff_only=search.staff_only or sort != "created_at")
+    found = await load_page(session, _filter(_with_units(), wanted), ACCOUNT_SORTS, request)
+    return found.with_rows([_view_account(actor, *row) for row in found.rows])
 
 
 async def load_account(session: AsyncSession, actor: Actor, account_id: UUID) -> AccountView:
@@ -66,11 +99,12 @@ async def load_account(session: AsyncSession, actor: Actor, account_id: UUID) ->
     row = (await session.execute(_with_units().where(Account.id == account_id))).one_or_none()
     if row is None or actor.role == "counselor":
         raise NotFound
-    account, unit = row
-    return view_account(actor, account, unit)
+    return _view_account(actor, *row)
 
 
-def view_account(actor: Actor, account: Account, unit: OrgUnit) -> AccountView:
+def _view_account(
+    actor: Actor, account: Account, unit: OrgUnit, last_sign_in_at: datetime | None
+) -> AccountView:
     """An account as the actor sees it."""
     at_unit = Unit(str(unit.id), unit.kind, str(unit.parent_id) if unit.parent_id else None)
     own = account.id == actor.account_id
@@ -81,14 +115,17 @@ def view_account(actor: Actor, account: Account, unit: OrgUnit) -> AccountView:
         may_reset=may_reset_authenticator(
             actor.role, actor.org_path, account.kind, account.org_path, own=own
         ),
+        last_sign_in_at=last_sign_in_at,
     )
 
 
-def _with_units() -> Select[Account, OrgUnit]:
-    return select(Account, OrgUnit).join(OrgUnit, OrgUnit.id == Account.org_id)
+def _with_units() -> Select[Account, OrgUnit, datetime | None]:
+    return select(Account, OrgUnit, _LAST_SIGN_IN).join(OrgUnit, OrgUnit.id == Account.org_id)
 
 
-def _filter(query: Select[Account, OrgUnit], search: AccountSearch) -> Select[Account, OrgUnit]:
+def _filter(
+    query: Select[Account, OrgUnit, datetime | None], search: AccountSearch
+) -> Select[Account, OrgUnit, datetime | None]:
     if search.kind is not None:
         query = query.where(Account.kind == search.kind)
     if search.status is not None:

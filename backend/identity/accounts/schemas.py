@@ -68,6 +68,9 @@ class AccountOut(BaseModel):
     org_name: str = Field(examples=["郑州市某某中等专业学校"])
     counselor_id: UUID | None
     created_at: datetime
+    last_sign_in_at: datetime | None = Field(
+        description="登录日志中最近一次登录；学生账号为空 · the newest sign-in in the log; null for accounts of students"
+    )
     may_manage: bool = Field(
         description="可否由本人停用、恢复、重发激活码（直接上级） · whether the reader may disable, enable or invite it again"
     )
@@ -193,6 +196,7 @@ def account_out(view: AccountView) -> AccountOut:
         org_name=unit.name,
         counselor_id=account.counselor_id,
         created_at=account.created_at,
+        last_sign_in_at=view.last_sign_in_at,
         may_manage=view.may_manage,
         may_reset=view.may_reset,
     )

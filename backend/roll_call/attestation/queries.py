@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
+from typing import Literal
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.campus.tables import CampusSite, SiteVersion
 from backend.core.actor import Actor
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts, by_name
 from backend.identity.tables import Account
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call.access import select_counselor_classes
@@ -27,11 +28,16 @@ class AttestationView:
     attester_name: str | None
 
 
+AttestationSort = Literal["at", "-at", "name", "-name"]
+ATTESTATION_SORTS = ListSorts(
+    Attestation.student_id, {"at": Attestation.at, "name": by_name(Student.name)}, default="at"
+)
+
+
 async def load_attestations_page(
-    session: AsyncSession, actor: Actor, roll_call: RollCall, after: tuple[datetime, UUID] | None, limit: int
-) -> Sequence[AttestationView]:
-    """At most `limit` attestations that the caller sees, oldest first; a counselor sees those of their own classes."""
-    key = (Attestation.at, Attestation.student_id)
+    session: AsyncSession, actor: Actor, roll_call: RollCall, request: PageRequest
+) -> ListPage[AttestationView]:
+    """A page of the attestations that the caller sees; a counselor sees those of their own classes."""
     page = (
         select(Attestation, Student.name, SchoolClass.name, CampusSite.name, Account.display_name)
         .join(Student, Student.id == Attestation.student_id)
@@ -40,15 +46,12 @@ async def load_attestations_page(
         .outerjoin(CampusSite, CampusSite.id == SiteVersion.site_id)
         .outerjoin(Account, Account.id == Attestation.attested_by)
         .where(Attestation.term_code == roll_call.term_code, Attestation.roll_call_id == roll_call.id)
-        .order_by(*key)
-        .limit(limit)
     )
     own_classes = select_counselor_classes(actor)
     if own_classes is not None:
         page = page.where(Attestation.class_id.in_(own_classes))
-    if after is not None:
-        page = page.where(tuple_(*key) > after)
-    return [AttestationView(*row) for row in await session.execute(page)]
+    found = await load_page(session, page, ATTESTATION_SORTS, request)
+    return found.with_rows([AttestationView(*row) for row in found.rows])
 
 
 async def load_roll_call_sites(

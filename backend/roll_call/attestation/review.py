@@ -1,17 +1,18 @@
 """The review of attestations by the launching side: the list of samples, and the review by a second person."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts
 from backend.roll_call import rules
 from backend.roll_call.access import access_roll_call, acts_for_launcher
 from backend.roll_call.attestation.service import ATTESTATION_METHOD
@@ -58,14 +59,17 @@ class SampleFilter:
     roll_call_id: UUID | None = None
 
 
+SampleSort = Literal["at", "-at"]
+SAMPLE_SORTS = ListSorts(Attestation.student_id, {"at": Attestation.at}, default="at")
+
+
 async def load_samples_page(
     session: AsyncSession,
     actor: Actor,
     wanted: SampleFilter,
-    after: tuple[datetime, UUID] | None,
-    limit: int,
-) -> Sequence[SampledAttestation]:
-    """A page of the sampled attestations that the caller may review, oldest first.
+    request: PageRequest,
+) -> ListPage[SampledAttestation]:
+    """A page of the sampled attestations that the caller may review.
 
     They belong to roll calls launched by the caller's unit or below it. Counselors and checked schools get none, and
     an attester does not see their own attestations here. Raises NotPermitted for counselors.
@@ -93,10 +97,8 @@ async def load_samples_page(
         escalated = AttestationEscalation.student_id.is_not(None)
         conditions = {"reviewed": reviewed, "overdue": ~reviewed & escalated, "open": ~reviewed & ~escalated}
         statement = statement.where(conditions[wanted.state])
-    if after is not None:
-        statement = statement.where(tuple_(Attestation.at, Attestation.student_id) > after)
-    rows = await session.execute(statement.order_by(Attestation.at, Attestation.student_id).limit(limit))
-    return [SampledAttestation(*row) for row in rows]
+    found = await load_page(session, statement, SAMPLE_SORTS, request)
+    return found.with_rows([SampledAttestation(*row) for row in found.rows])
 
 
 def _same_attestation(table: type[AttestationReview | AttestationEscalation]) -> ColumnElement[bool]:

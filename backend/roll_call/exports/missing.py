@@ -5,10 +5,16 @@ from collections.abc import AsyncIterator, Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
+from backend.core.listing.pages import PageRequest
 from backend.core.web.workbook import Cell, Column
 from backend.roll_call.exports.labels import OUTCOMES
 from backend.roll_call.exports.service import BATCH_ROWS, School
-from backend.roll_call.results import MissingSearch, MissingStudent, explain_last_attempt, load_missing_page
+from backend.roll_call.results.missing import (
+    MissingSearch,
+    MissingStudent,
+    explain_last_attempt,
+    load_missing_page,
+)
 from backend.roll_call.tables import RollCall
 
 SHEET = "未通过名单 Missing"
@@ -29,14 +35,15 @@ async def stream_missing(
     session: AsyncSession, actor: Actor, roll_call: RollCall, search: MissingSearch
 ) -> AsyncIterator[Sequence[MissingStudent]]:
     """The missing students in batches, by school and class."""
-    after = None
+    cursor = None
     while True:
-        batch = await load_missing_page(session, actor, roll_call, search, after, BATCH_ROWS)
-        if batch:
-            yield batch
-        if len(batch) < BATCH_ROWS:
+        request = PageRequest(BATCH_ROWS, cursor)
+        batch = await load_missing_page(session, actor, roll_call, search, request)
+        if batch.rows:
+            yield batch.rows
+        cursor = batch.next_cursor
+        if cursor is None:
             return
-        after = batch[-1].position
 
 
 def missing_cells(row: MissingStudent, school: School) -> Sequence[Cell]:

@@ -15,7 +15,7 @@ from backend.people.queries import mask_student_number
 from backend.roll_call import reason_texts
 from backend.roll_call.exports.labels import DUTIES, METHODS, OUTCOMES
 from backend.roll_call.exports.service import BATCH_ROWS, School
-from backend.roll_call.results import ResultFilter, select_results_for_export
+from backend.roll_call.results.listing import ResultFilter, select_results_for_export
 from backend.roll_call.tables import RollCall
 
 SHEET = "核验结果 Results"
@@ -65,7 +65,7 @@ async def stream_results(
     session: AsyncSession, actor: Actor, roll_call: RollCall, filters: ResultFilter
 ) -> AsyncIterator[Sequence[ExportedResult]]:
     """The results in batches, by school, class and name. One query, so all rows are of the same instant."""
-    statement = select_results_for_export(actor, roll_call, filters)
+    statement = await select_results_for_export(session, actor, roll_call, filters)
     rows = await session.stream(statement.execution_options(yield_per=BATCH_ROWS))
     async for batch in rows.partitions():
         yield [ExportedResult(*row) for row in batch]

@@ -1,15 +1,17 @@
 """Which requests are open, who may answer them, and their numbers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, func, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts, by_name
 from backend.identity.consents import LOOK_CONSENTS, has_granted
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call.access import acts_for_launcher, select_counselor_classes
@@ -46,6 +48,15 @@ class LookFilter:
 
     roll_call_id: UUID | None = None
     class_id: UUID | None = None
+    student_id: UUID | None = None
+
+
+LookSort = Literal["expires_at", "-expires_at", "name", "-name"]
+LOOK_SORTS = ListSorts(
+    LookRequest.id,
+    {"expires_at": LookRequest.expires_at, "name": by_name(Student.name)},
+    default="expires_at",
+)
 
 
 async def load_looks_page(
@@ -53,27 +64,37 @@ async def load_looks_page(
     actor: Actor,
     wanted: LookFilter,
     at: datetime,
-    after: tuple[datetime, UUID] | None,
-    limit: int,
-) -> Sequence[OpenLook]:
-    """A page of the open requests that the caller may answer, those that expire first."""
-    key = (LookRequest.expires_at, LookRequest.id)
-    page = (
-        select(LookRequest, RollCall, Student, SchoolClass.name)
-        .join(RollCall, RollCall.id == LookRequest.roll_call_id)
-        .join(Student, Student.id == LookRequest.student_id)
-        .join(SchoolClass, SchoolClass.id == LookRequest.class_id)
-        .where(is_open(at), _is_addressed_to(actor), ~_took_part(actor))
-        .order_by(*key)
-        .limit(limit)
-    )
+    request: PageRequest,
+) -> ListPage[OpenLook]:
+    """A page of the open requests that the caller may answer."""
+    page = _select_looks().where(is_open(at), _is_addressed_to(actor), ~_took_part(actor))
     if wanted.roll_call_id is not None:
         page = page.where(LookRequest.roll_call_id == wanted.roll_call_id)
     if wanted.class_id is not None:
         page = page.where(LookRequest.class_id == wanted.class_id)
-    if after is not None:
-        page = page.where(tuple_(*key) > after)
-    return [OpenLook(*row) for row in await session.execute(page)]
+    if wanted.student_id is not None:
+        page = page.where(LookRequest.student_id == wanted.student_id)
+    found = await load_page(session, page, LOOK_SORTS, request)
+    return found.with_rows([OpenLook(*row) for row in found.rows])
+
+
+async def load_look(session: AsyncSession, actor: Actor, look_id: UUID, at: datetime) -> OpenLook:
+    """One open request that the caller may answer. Raises `NotFound`, or the error that an answer would get."""
+    request, _ = await access_look(session, actor, look_id)
+    await require_open(session, actor, request, at)
+    row = (await session.execute(_select_looks().where(LookRequest.id == look_id))).one_or_none()
+    if row is None:
+        raise NotFound
+    return OpenLook(*row)
+
+
+def _select_looks() -> Select[LookRequest, RollCall, Student, str]:
+    return (
+        select(LookRequest, RollCall, Student, SchoolClass.name)
+        .join(RollCall, RollCall.id == LookRequest.roll_call_id)
+        .join(Student, Student.id == LookRequest.student_id)
+        .join(SchoolClass, SchoolClass.id == LookRequest.class_id)
+    )
 
 
 def select_open_look_ids(actor: Actor, at: datetime) -> Select[UUID]:

@@ -14,7 +14,6 @@ from backend.identity.accounts.queries import (
     AccountSort,
     load_account,
     load_account_page,
-    view_account,
 )
 from backend.identity.accounts.reset_schemas import reset_out
 from backend.identity.accounts.schemas import (
@@ -69,7 +68,10 @@ async def list_accounts(
     cursor: Cursor = None,
     total: WithTotal = False,
 ) -> CountedPage[AccountOut]:
-    """账号列表 · List the accounts of the own unit and below. `q` finds staff by name or login."""
+    """账号列表 · List the accounts of the own unit and below. `q` finds staff by name or login.
+
+    除按创建先后外，其他排序只列教职工账号 · Sorts other than by creation list accounts of staff only.
+    """
     search = AccountSearch(kind, status, org_id, q, staff_only)
     async with caller.transaction() as session:
         page = await load_account_page(session, caller.actor, search, PageRequest(limit, cursor, sort, total))
@@ -100,22 +102,18 @@ async def renew_invitation(account_id: UUID, caller: StaffCaller) -> InvitationO
 async def disable_account(account_id: UUID, body: DisableIn, caller: StaffCaller) -> AccountOut:
     """停用账号 · Disable an account; its sessions end at once."""
     async with caller.transaction() as session:
-        account = await staff_accounts.disable_account(
-            session, caller.actor, account_id, body.reason, caller.at
-        )
-        unit = await session.get_one(OrgUnit, account.org_id)
-    return account_out(view_account(caller.actor, account, unit))
+        await staff_accounts.disable_account(session, caller.actor, account_id, body.reason, caller.at)
+        view = await load_account(session, caller.actor, account_id)
+    return account_out(view)
 
 
 @router.post("/{account_id}/enable", responses=problem_responses(401, 403, 404, 409, 422))
 async def enable_account(account_id: UUID, body: EnableIn, caller: StaffCaller) -> AccountOut:
     """恢复账号 · Enable a disabled account; the owner signs in again."""
     async with caller.transaction() as session:
-        account = await staff_accounts.enable_account(
-            session, caller.actor, account_id, body.reason, caller.at
-        )
-        unit = await session.get_one(OrgUnit, account.org_id)
-    return account_out(view_account(caller.actor, account, unit))
+        await staff_accounts.enable_account(session, caller.actor, account_id, body.reason, caller.at)
+        view = await load_account(session, caller.actor, account_id)
+    return account_out(view)
 
 
 @router.post(

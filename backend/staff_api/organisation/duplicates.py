@@ -5,10 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from backend.core.pagination import Cursor, Limit, Page
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.identity.face.duplicates.candidates import (
     AnswerCandidate,
+    CandidateSort,
     answer_candidate,
     load_candidates_page,
     read_candidate_portrait,
@@ -22,20 +24,26 @@ from backend.identity.face.duplicates.schemas import (
 from backend.identity.pictures.responses import picture_body, picture_response
 from backend.identity.policy import province_policy
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import build_page, cursor_id
 
 router = APIRouter(prefix="/v1/duplicate-candidates", tags=["照片 · pictures"])
 
 
 @router.get("", responses=problem_responses(401, 403, 409, 422))
 async def list_duplicate_candidates(
-    caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None
-) -> Page[DuplicateCandidateOut]:
+    caller: StaffCaller,
+    sort: CandidateSort = "-found_at",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    *,
+    total: WithTotal = False,
+) -> CountedPage[DuplicateCandidateOut]:
     """待核对的相似人脸（新的在前） · List pairs of similar faces that wait for an answer, newest first."""
     policy = province_policy(caller.app_context, caller.at)
     async with caller.transaction() as session:
-        rows = await load_candidates_page(session, caller.actor, policy, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, candidate_out, lambda row: row.candidate.id)
+        page = await load_candidates_page(
+            session, caller.actor, policy, PageRequest(limit, cursor, sort, total)
+        )
+    return page.render_counted(candidate_out)
 
 
 @router.get(

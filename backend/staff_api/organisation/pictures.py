@@ -5,11 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Response
 
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import problem_responses
 from backend.identity.face.review.portraits import (
     DecidePortrait,
     PortraitSearch,
+    PortraitSort,
     PortraitState,
     decide_portrait,
     load_portraits_page,
@@ -38,7 +40,8 @@ from backend.identity.pictures.responses import picture_body, picture_response
 from backend.identity.pictures.schemas import PictureViewOut, picture_view_out
 from backend.identity.pictures.views import load_picture_views
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import build_page, cursor_id
+from backend.staff_api.pagination import UnitFilter, build_page, cursor_id
+from backend.staff_api.student_search import StudentSearchText, student_condition
 
 router = APIRouter(prefix="/v1", tags=["照片 · pictures"])
 
@@ -56,21 +59,28 @@ async def list_shared_pictures(
     return build_page(rows, limit, shared_picture_out, lambda row: row.finding.id)
 
 
-@router.get("/portraits", responses=problem_responses(401, 403, 422))
+@router.get("/portraits", responses=problem_responses(401, 403, 404, 422))
 @with_names
 async def list_portraits(
     caller: StaffCaller,
     state: PortraitState = "review",
     school_id: SchoolFilter = None,
     student_id: StudentFilter = None,
+    unit_id: UnitFilter = None,
+    q: StudentSearchText = None,
+    sort: PortraitSort = "-submitted_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[PortraitOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[PortraitOut]:
     """学籍证件照（默认待审核，新的在前） · List portraits, by default those in review, newest first."""
-    search = PortraitSearch(state, school_id, student_id)
+    search = PortraitSearch(state, school_id, student_id, unit_id, student_condition(caller, q))
     async with caller.transaction() as session:
-        rows = await load_portraits_page(session, caller.actor, search, cursor_id(cursor), limit + 1)
-    return build_page(rows, limit, portrait_out, lambda row: row.portrait.id)
+        page = await load_portraits_page(
+            session, caller.actor, search, PageRequest(limit, cursor, sort, total)
+        )
+    return page.render_counted(portrait_out)
 
 
 @router.get(

@@ -5,19 +5,25 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from backend.core.errors import DomainError
-from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.attestation.card_codes import issue_student_code
 from backend.roll_call.attestation.limits import load_attestation_limits
 from backend.roll_call.attestation.position import AttesterPosition
-from backend.roll_call.attestation.queries import load_attestations_page, load_roll_call_sites
+from backend.roll_call.attestation.queries import (
+    AttestationSort,
+    load_attestations_page,
+    load_roll_call_sites,
+)
 from backend.roll_call.attestation.reasons import REASON_WORDS, AttestationReason, describe_reason
 from backend.roll_call.attestation.review import (
     ReviewAttestation,
     ReviewState,
     SampleFilter,
+    SampleSort,
     load_samples_page,
     review_attestation,
 )
@@ -98,17 +104,20 @@ async def attest_student(caller: StaffCaller, roll_call_id: UUID, body: AttestIn
 
 @router.get("/roll-calls/{roll_call_id}/attestations", responses=problem_responses(401, 403, 404, 422))
 async def list_attestations(
-    caller: StaffCaller, roll_call_id: UUID, limit: Limit = 50, cursor: Cursor = None
-) -> Page[ListedAttestationOut]:
+    caller: StaffCaller,
+    roll_call_id: UUID,
+    sort: AttestationSort = "at",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    *,
+    total: WithTotal = False,
+) -> CountedPage[ListedAttestationOut]:
     """现场核验记录（先后顺序） · The attestations of a roll call, oldest first; a counselor sees those of own classes."""
-    after = decode_time_cursor(cursor)
+    request = PageRequest(limit, cursor, sort, total)
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
-        rows = await load_attestations_page(session, caller.actor, roll_call, after, limit + 1)
-    shown = rows[:limit]
-    last = shown[-1].attestation if len(rows) > limit else None
-    next_cursor = encode_cursor(last.at.isoformat(), str(last.student_id)) if last else None
-    return Page(items=[ListedAttestationOut.of(row) for row in shown], next_cursor=next_cursor)
+        page = await load_attestations_page(session, caller.actor, roll_call, request)
+    return page.render_counted(ListedAttestationOut.of)
 
 
 @router.get("/attestation-reasons", responses=problem_responses(401))
@@ -139,20 +148,21 @@ async def list_attestation_samples(
     caller: StaffCaller,
     state: ReviewState | None = None,
     roll_call_id: UUID | None = None,
+    sort: SampleSort = "at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[AttestationSampleOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[AttestationSampleOut]:
     """抽中复核的现场核验（仅复核单位可见） · List the sampled attestations that you may review, oldest first."""
     async with caller.transaction() as session:
-        rows = await load_samples_page(
-            session, caller.actor, SampleFilter(state, roll_call_id), decode_time_cursor(cursor), limit + 1
+        page = await load_samples_page(
+            session,
+            caller.actor,
+            SampleFilter(state, roll_call_id),
+            PageRequest(limit, cursor, sort, total),
         )
-        items = [AttestationSampleOut.of(row) for row in rows[:limit]]
-    last = items[-1] if len(rows) > limit else None
-    return Page(
-        items=items,
-        next_cursor=encode_cursor(last.at.isoformat(), str(last.student_id)) if last else None,
-    )
+    return page.render_counted(AttestationSampleOut.of)
 
 
 @router.post(

@@ -6,14 +6,15 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Response
 
 from backend.core.errors import DomainError
-from backend.core.pagination import Cursor, Limit, Page, decode_time_cursor, encode_cursor
+from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
 from backend.identity.pictures.responses import picture_body, picture_response
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.looks.answers import AnswerLook, answer_look
 from backend.roll_call.looks.pictures import PORTRAIT, read_look_picture
-from backend.roll_call.looks.queries import LookFilter, count_looks, load_looks_page
+from backend.roll_call.looks.queries import LookFilter, LookSort, count_looks, load_look, load_looks_page
 from backend.roll_call.looks.rules import Same
 from backend.roll_call.looks.schemas import LookAnsweredOut, LookAnswerIn, LookCountsOut, LookOut
 from backend.roll_call.progress.changes import publish_changed
@@ -33,20 +34,28 @@ async def list_looks(
     caller: StaffCaller,
     roll_call_id: UUID | None = None,
     class_id: UUID | None = None,
+    student_id: UUID | None = None,
+    sort: LookSort = "expires_at",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[LookOut]:
+    *,
+    total: WithTotal = False,
+) -> CountedPage[LookOut]:
     """待您核对的照片（先到期的在前） · List the open looks that you may answer, soonest expiry first."""
-    wanted = LookFilter(roll_call_id, class_id)
+    wanted = LookFilter(roll_call_id, class_id, student_id)
+    request = PageRequest(limit, cursor, sort, total)
     async with caller.transaction() as session:
-        rows = await load_looks_page(
-            session, caller.actor, wanted, caller.at, decode_time_cursor(cursor), limit + 1
-        )
-        items = [LookOut.of(row) for row in rows[:limit]]
-    last = items[-1] if len(rows) > limit else None
-    return Page(
-        items=items, next_cursor=encode_cursor(last.expires_at.isoformat(), str(last.id)) if last else None
-    )
+        page = await load_looks_page(session, caller.actor, wanted, caller.at, request)
+    return page.render_counted(LookOut.of)
+
+
+@router.get("/looks/{look_id}", responses=problem_responses(401, 403, 404, 409, 422))
+@with_names
+async def get_look(caller: StaffCaller, look_id: UUID) -> LookOut:
+    """一条待您核对的照片 · Get an open look that you may answer."""
+    async with caller.transaction() as session:
+        look = await load_look(session, caller.actor, look_id, caller.at)
+    return LookOut.of(look)
 
 
 @router.get(

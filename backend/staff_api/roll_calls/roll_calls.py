@@ -1,36 +1,23 @@
-"""Routes to launch, list and void roll calls, send reminders and read results."""
+"""Routes to launch, list and void roll calls, and to send reminders."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from sqlalchemy import ColumnElement
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
 from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
-from backend.core.pagination import (
-    Cursor,
-    Limit,
-    Page,
-    decode_cursor,
-    encode_cursor,
-    parse_id,
-)
+from backend.core.pagination import Cursor, Limit
 from backend.core.web.client import ClientDep
 from backend.core.web.problems import problem_responses
-from backend.core.web.requests import Caller
 from backend.identity.names import with_names
 from backend.identity.passkeys.confirmation import confirm_act
 from backend.org.paths import division_of
-from backend.org.queries import get_unit_in_subtree
 from backend.org.terms import get_term
-from backend.people.queries import matches_search
 from backend.policy.installed import policy_at
-from backend.roll_call import reason_texts, results, staff_queries, voiding
+from backend.roll_call import staff_queries, voiding
 from backend.roll_call.access import access_roll_call
-from backend.roll_call.check_in.history import Attempt, load_attempt_history
 from backend.roll_call.launch import service as launch_service
 from backend.roll_call.launch.options import load_launch_options
 from backend.roll_call.launch.preview import preview_launch
@@ -42,26 +29,18 @@ from backend.roll_call.launch.schemas import (
     LaunchPreviewOut,
 )
 from backend.roll_call.progress.changes import publish_changed
-from backend.roll_call.reason_texts import explain_refusal
 from backend.roll_call.reminders import send_reminder
 from backend.roll_call.rules import RollCallKind
 from backend.roll_call.staff_schemas import (
-    AttemptOut,
-    AttemptReasonOut,
-    AttemptRefusalOut,
-    MissingStudentOut,
     OverdueOut,
     ReminderIn,
     ReminderSentOut,
-    ResultOut,
     StaffRollCallOut,
-    StudentAttemptsOut,
     VoidIn,
 )
-from backend.roll_call.tables import Refusal, RollCall, RollCallStep
+from backend.roll_call.tables import RollCall, RollCallStep
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import SearchText, UnitFilter, build_page, cursor_id
-from backend.standing.student_view.counting import MissCounting, judge_miss, load_positions
+from backend.staff_api.pagination import SearchText
 
 router = APIRouter(prefix="/v1", tags=["点名核验 · roll calls"])
 
@@ -180,155 +159,6 @@ async def remind_students(caller: StaffCaller, roll_call_id: UUID, body: Reminde
     async with caller.transaction() as session:
         reminder = await send_reminder(session, caller.actor, roll_call_id, body.class_id, caller.at)
     return ReminderSentOut(students=reminder.students)
-
-
-@router.get("/roll-calls/{roll_call_id}/missing", responses=problem_responses(401, 403, 404, 422))
-async def list_missing_students(
-    caller: StaffCaller,
-    roll_call_id: UUID,
-    class_id: UUID | None = None,
-    unit_id: UnitFilter = None,
-    q: SearchText = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> Page[MissingStudentOut]:
-    """尚未通过者名单，含最近一次失败原因；q 为姓名的一部分或完整号码 · Missing students, with the latest reason; q is a part of a name or a whole number."""
-    after: results.MissingPosition | None = None
-    if cursor is not None:
-        school, class_name, student = decode_cursor(cursor, 3)
-        after = (parse_id(school), class_name, parse_id(student))
-    async with caller.transaction() as session:
-        path = await _find_path(session, caller, unit_id)
-        search = results.MissingSearch(class_id, _matching(caller, q), path)
-        roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
-        rows = await results.load_missing_page(session, caller.actor, roll_call, search, after, limit + 1)
-    page = rows[:limit]
-    last = page[-1] if len(rows) > limit else None
-    next_cursor = encode_cursor(*map(str, last.position)) if last else None
-    return Page(items=[_to_missing_out(row) for row in page], next_cursor=next_cursor)
-
-
-async def _find_path(session: AsyncSession, caller: Caller, unit_id: UUID | None) -> str | None:
-    """The path of the unit to which a list is limited; None without a filter."""
-    return None if unit_id is None else (await get_unit_in_subtree(session, caller.actor, unit_id)).path
-
-
-def _matching(caller: Caller, text: str | None) -> ColumnElement[bool] | None:
-    return None if text is None else matches_search(text, caller.app_context.keys)
-
-
-def _to_missing_out(row: results.MissingStudent) -> MissingStudentOut:
-    words = results.explain_last_attempt(row)
-    return MissingStudentOut(
-        student_id=row.student_id,
-        name=row.name,
-        class_id=row.class_id,
-        class_name=row.class_name,
-        phone=row.phone,
-        submissions=row.submissions,
-        last_reasons=list(row.last_reasons),
-        last_refusal=row.last_refusal,
-        last_reason_zh=words.zh if words else None,
-        last_reason_en=words.en if words else None,
-        sent_to_a_person=row.sent_to_a_person,
-        outcome=row.outcome,
-    )
-
-
-Outcome = Annotated[Literal["present", "missed", "excused", "undetermined"] | None, Query()]
-
-
-@router.get("/roll-calls/{roll_call_id}/results", responses=problem_responses(401, 403, 404, 422))
-async def list_results(
-    caller: StaffCaller,
-    roll_call_id: UUID,
-    outcome: Outcome = None,
-    class_id: UUID | None = None,
-    school_id: UUID | None = None,
-    unit_id: UnitFilter = None,
-    q: SearchText = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> Page[ResultOut]:
-    """核验结果 · All students of the audience with the current outcome."""
-    async with caller.transaction() as session:
-        path = await _find_path(session, caller, unit_id)
-        filters = results.ResultFilter(outcome, class_id, school_id, _matching(caller, q), path)
-        roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
-        rows = await results.load_results_page(
-            session, caller.actor, roll_call, filters, cursor_id(cursor), limit + 1
-        )
-        positions = await load_positions(session, [row.student.id for row in rows])
-        voided = await session.get(RollCallStep, (roll_call_id, "voided")) is not None
-
-    def count_miss(row: results.Result) -> MissCounting | None:
-        outcome = row.outcome.outcome if row.outcome else None
-        return judge_miss(positions, row.student.id, roll_call.id, roll_call.kind, outcome, voided=voided)
-
-    return build_page(
-        rows, limit, lambda row: _to_result_out(row, count_miss(row)), lambda row: row.student.id
-    )
-
-
-def _to_result_out(row: results.Result, counting: MissCounting | None) -> ResultOut:
-    entry = row.outcome
-    words = counting.words if counting else None
-    texts = reason_texts.closed_reason(entry.reason) if entry else None
-    return ResultOut(
-        student_id=row.student.id,
-        name=row.student.name,
-        class_name=row.school_class.name,
-        duty=row.obligation.duty,
-        duty_reason=row.obligation.reason,
-        outcome=entry.outcome if entry else None,
-        reason=entry.reason if entry else None,
-        reason_zh=texts.zh if texts else None,
-        reason_en=texts.en if texts else None,
-        counts_as_miss=counting.why is None if counting else None,
-        not_counted_reason=counting.why if counting else None,
-        not_counted_zh=words.zh if words else None,
-        not_counted_en=words.en if words else None,
-        method=entry.method if entry else None,
-        seq=entry.seq if entry else None,
-        decided_at=entry.at if entry else None,
-    )
-
-
-@router.get(
-    "/roll-calls/{roll_call_id}/results/{student_id}/attempts",
-    responses=problem_responses(401, 403, 404, 422),
-)
-async def list_student_attempts(
-    caller: StaffCaller, roll_call_id: UUID, student_id: UUID
-) -> StudentAttemptsOut:
-    """某学生在本次核验中的全部提交及判定依据 · A student's submissions with their verdicts and reasons."""
-    async with caller.transaction() as session:
-        history = await load_attempt_history(session, caller.actor, roll_call_id, student_id, caller.at)
-    return StudentAttemptsOut(
-        attempts=[_to_attempt_out(each, traced=history.traced) for each in history.attempts],
-        refusals=[_to_refusal_out(each) for each in history.refusals],
-    )
-
-
-def _to_refusal_out(refusal: Refusal) -> AttemptRefusalOut:
-    words = explain_refusal(refusal.code, refusal.detail)
-    return AttemptRefusalOut(at=refusal.at, step=refusal.step, code=refusal.code, zh=words.zh, en=words.en)
-
-
-def _to_attempt_out(attempt: Attempt, *, traced: bool) -> AttemptOut:
-    verdict = attempt.verdict
-    reasons = [reason_texts.reason(code) for code in verdict.reasons] if verdict else []
-    return AttemptOut(
-        submission_id=attempt.submission.id,
-        received_at=attempt.submission.received_at,
-        in_cool_down=attempt.submission.in_cool_down,
-        actions=attempt.challenge.actions,
-        cannot=attempt.challenge.cannot,
-        finding=verdict.finding if verdict else None,
-        reasons=[AttemptReasonOut(code=each.code, zh=each.zh, en=each.en) for each in reasons],
-        engine=verdict.engine if verdict else None,
-        trace=verdict.trace if verdict and traced else None,
-    )
 
 
 @router.get("/registration-checks/overdue", responses=problem_responses(401, 403, 404, 409, 422))

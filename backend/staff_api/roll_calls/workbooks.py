@@ -11,7 +11,6 @@ from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
 from backend.core.web.workbook import ListWorkbook
 from backend.org.queries import get_unit_in_subtree
-from backend.people.queries import matches_search
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.exports import missing, results
 from backend.roll_call.exports.service import (
@@ -21,11 +20,12 @@ from backend.roll_call.exports.service import (
     require_exportable,
     require_rows,
 )
-from backend.roll_call.results import MissingSearch, ResultFilter
+from backend.roll_call.results.listing import ResultFilter
+from backend.roll_call.results.missing import MissingSearch
 from backend.roll_call.tables import RollCall, RollCallStep
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import SearchText
-from backend.staff_api.roll_calls.roll_calls import Outcome
+from backend.staff_api.roll_calls.results import Outcome
+from backend.staff_api.student_search import StudentSearchText, student_condition
 from backend.staff_api.workbook_response import WORKBOOK_BODY, WorkbookResponse, workbook_response
 from backend.standing.student_view.counting import judge_miss, load_positions
 
@@ -47,7 +47,7 @@ async def export_results(
     outcome: Outcome = None,
     class_id: UUID | None = None,
     unit_id: UUID | None = None,
-    q: SearchText = None,
+    q: StudentSearchText = None,
 ) -> StreamingResponse:
     """导出核验结果为 Excel（留痕） · The results as a workbook; the export is recorded. `unit_id`: a city, county or school."""
     keys, at = caller.app_context.keys, caller.at
@@ -57,8 +57,7 @@ async def export_results(
             roll_call = await access_roll_call(session, caller.actor, roll_call_id, at)
             if class_id is None:
                 await require_exportable(session, roll_call, path)
-            matching = None if q is None else matches_search(q, keys)
-            filters = ResultFilter(outcome, class_id, matching=matching, unit_path=path)
+            filters = ResultFilter(outcome, class_id, matching=student_condition(caller, q), unit_path=path)
             schools = await load_schools(session, roll_call)
             voided = await session.get(RollCallStep, (roll_call_id, "voided")) is not None
             async for batch in results.stream_results(session, caller.actor, roll_call, filters):
@@ -100,7 +99,7 @@ async def export_missing_students(
     roll_call_id: UUID,
     class_id: UUID | None = None,
     unit_id: UUID | None = None,
-    q: SearchText = None,
+    q: StudentSearchText = None,
 ) -> StreamingResponse:
     """导出未通过名单为 Excel（留痕） · The missing students as a workbook; the export is recorded."""
     at = caller.at
@@ -108,9 +107,8 @@ async def export_missing_students(
         async with caller.transaction() as session:
             path = await _find_unit_path(session, caller, unit_id)
             roll_call = await access_roll_call(session, caller.actor, roll_call_id, at)
-            matching = None if q is None else matches_search(q, caller.app_context.keys)
             schools = await load_schools(session, roll_call)
-            search = MissingSearch(class_id, matching, path)
+            search = MissingSearch(class_id, student_condition(caller, q), path)
             async for batch in missing.stream_missing(session, caller.actor, roll_call, search):
                 require_rows(book.rows + len(batch))
                 await book.add_rows([missing.missing_cells(row, schools[row.school_id]) for row in batch])

@@ -10,6 +10,7 @@ from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import UnitFilter
+from backend.staff_api.student_search import StudentSearchText, student_condition
 from backend.standing.claims.queries import (
     ClaimSearch,
     ClaimSort,
@@ -57,6 +58,7 @@ async def list_reason_claims(
     roll_call_id: UUID | None = None,
     student_id: UUID | None = None,
     unit_id: UnitFilter = None,
+    q: StudentSearchText = None,
     sort: ClaimSort = "-filed_at",
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -64,7 +66,7 @@ async def list_reason_claims(
     total: WithTotal = False,
 ) -> CountedPage[ClaimOut]:
     """未核验理由（新的在前） · Claims of the schools below, of the own school or of the own classes; newest first."""
-    search = ClaimSearch(state, roll_call_id, student_id, unit_id)
+    search = ClaimSearch(state, roll_call_id, student_id, unit_id, student_condition(caller, q))
     async with caller.transaction() as session:
         page = await load_claims_page(session, caller.actor, search, PageRequest(limit, cursor, sort, total))
     return page.render_counted(ClaimOut.of)

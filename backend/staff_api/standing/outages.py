@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.availability import measure_availability
+from backend.core.availability import load_overloaded_seconds, measure_availability
 from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
 from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
@@ -12,6 +12,7 @@ from backend.identity.names import with_names
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.facts_for_standing import tolerated_gap
 from backend.staff_api.caller import StaffCaller
+from backend.staff_api.pagination import UnitFilter
 from backend.standing.outages import service as outage_service
 from backend.standing.outages.queries import (
     OutageSearch,
@@ -22,6 +23,7 @@ from backend.standing.outages.queries import (
 )
 from backend.standing.outages.schemas import (
     AvailabilityOut,
+    OutageAvailabilityOut,
     OutageDecisionIn,
     OutageEndIn,
     OutageIn,
@@ -46,12 +48,13 @@ async def report_outage(caller: StaffCaller, body: OutageIn) -> OutageOut:
     return OutageOut.of(view)
 
 
-@router.get("/outages", responses=problem_responses(401, 422))
+@router.get("/outages", responses=problem_responses(401, 404, 422))
 @with_names
 async def list_outages(
     caller: StaffCaller,
     state: OutageState | None = None,
     org_id: UUID | None = None,
+    unit_id: UnitFilter = None,
     sort: OutageSort = "-declared_at",
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -59,7 +62,7 @@ async def list_outages(
     total: WithTotal = False,
 ) -> CountedPage[OutageOut]:
     """中断申报（新的在前） · Outages of the units below and of the units above; newest first."""
-    search = OutageSearch(state, org_id)
+    search = OutageSearch(state, org_id, unit_id)
     async with caller.transaction() as session:
         page = await load_outages_page(session, caller.actor, search, PageRequest(limit, cursor, sort, total))
     return page.render_counted(OutageOut.of)
@@ -72,6 +75,26 @@ async def get_outage(caller: StaffCaller, outage_id: UUID) -> OutageOut:
     async with caller.transaction() as session:
         view = await load_outage(session, caller.actor, outage_id)
     return OutageOut.of(view)
+
+
+@router.get("/outages/{outage_id}/availability", responses=problem_responses(401, 404, 422))
+async def get_outage_availability(caller: StaffCaller, outage_id: UUID) -> OutageAvailabilityOut:
+    """中断期间服务可用性记录 · What the service recorded about itself in the time of an outage."""
+    async with caller.transaction() as session:
+        view = await load_outage(session, caller.actor, outage_id)
+        starts_at = view.outage.starts_at
+        until = max(starts_at, min(view.ends_at or view.outage.lapses_at, caller.at))
+        measured = await measure_availability(session, (starts_at, until))
+        overloaded = await load_overloaded_seconds(session, (starts_at, until))
+    return OutageAvailabilityOut(
+        starts_at=starts_at,
+        until=until,
+        minutes=measured.minutes,
+        marked=measured.marked,
+        longest_gap_seconds=int(measured.longest_gap.total_seconds()),
+        overloaded_seconds=len(overloaded),
+        rejected=sum(count for _, count in overloaded),
+    )
 
 
 @router.post(

@@ -13,6 +13,7 @@ from backend.core.web.problems import problem_responses
 from backend.roll_call.positions.schemas import ShownPositionsOut
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import UnitFilter
+from backend.staff_api.student_search import StudentSearchText, student_condition
 from backend.standing.engine.prompts import PromptKind, PromptState
 from backend.standing.prompts import decisions, evidence
 from backend.standing.prompts.decisions import (
@@ -67,6 +68,7 @@ async def list_prompts(
     student_id: UUID | None = None,
     overdue: Overdue = None,
     unit_id: UnitFilter = None,
+    q: StudentSearchText = None,
     sort: PromptSort = "-raised_at",
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -86,6 +88,7 @@ async def list_prompts(
         open_only=bool(open_only),
         overdue=bool(overdue),
         unit_id=unit_id,
+        matching=student_condition(caller, q),
     )
     async with caller.transaction() as session:
         page = await load_prompts_page(

@@ -10,6 +10,7 @@ from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
+from backend.staff_api.pagination import UnitFilter
 from backend.standing.transfers.queries import (
     QuarantineSearch,
     QuarantineSort,
@@ -28,12 +29,13 @@ SchoolFilter = Annotated[
 ]
 
 
-@router.get("/quarantined-enrolments", responses=problem_responses(401, 403, 422))
+@router.get("/quarantined-enrolments", responses=problem_responses(401, 403, 404, 422))
 @with_names
 async def list_quarantined_enrolments(
     caller: StaffCaller,
     state: StateFilter = None,
     school_id: SchoolFilter = None,
+    unit_id: UnitFilter = None,
     sort: QuarantineSort = "-imported_at",
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -41,7 +43,7 @@ async def list_quarantined_enrolments(
     total: WithTotal = False,
 ) -> CountedPage[QuarantinedEnrolmentOut]:
     """重复学籍待核（新的在前） · List rows that are not enrolled until the authority above both schools decides."""
-    search = QuarantineSearch(state, school_id)
+    search = QuarantineSearch(state, school_id, unit_id)
     async with caller.transaction() as session:
         page = await load_quarantine_page(
             session, caller.actor, search, PageRequest(limit, cursor, sort, total)

@@ -8,7 +8,8 @@ from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
 from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import problem_responses
 from backend.staff_api.caller import StaffCaller
-from backend.standing.student_view.near_limits import WarningSort, load_warned_students
+from backend.staff_api.student_search import StudentSearchText, student_condition
+from backend.standing.student_view.near_limits import WarningSearch, WarningSort, load_warned_students
 from backend.standing.student_view.schemas import WarnedStudentOut
 
 router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
@@ -18,6 +19,7 @@ router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
 async def list_student_warnings(
     caller: StaffCaller,
     class_id: UUID | None = None,
+    q: StudentSearchText = None,
     sort: WarningSort = "name",
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -27,6 +29,9 @@ async def list_student_warnings(
     """接近上限的学生（未核验次数、请假天数、未请假缺席） · Students with a current warning: near a limit, or absent."""
     async with caller.transaction() as session:
         page = await load_warned_students(
-            session, caller.actor, class_id, PageRequest(limit, cursor, sort, total)
+            session,
+            caller.actor,
+            WarningSearch(class_id, student_condition(caller, q)),
+            PageRequest(limit, cursor, sort, total),
         )
     return page.render_counted(WarnedStudentOut.of)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
@@ -17,7 +17,7 @@ from backend.core.listing.sorts import ListSorts
 from backend.org.paths import division_of
 from backend.org.queries import is_of_schools, load_school_scope
 from backend.people.attachments import AttachmentView, load_attachments
-from backend.people.tables import GuardianLink
+from backend.people.tables import GuardianLink, Student
 from backend.policy.installed import policy_at
 from backend.roll_call.tables import RollCall
 from backend.standing.access import visible_students
@@ -52,6 +52,8 @@ class ClaimSearch:
     roll_call_id: UUID | None = None
     student_id: UUID | None = None
     unit_id: UUID | None = None
+    matching: ColumnElement[bool] | None = None
+    """A condition on `student` rows."""
 
 
 ClaimSort = Literal["filed_at", "-filed_at"]
@@ -90,6 +92,8 @@ async def load_claims_page(
         page = page.where(ReasonClaimRecord.roll_call_id == search.roll_call_id)
     if search.student_id is not None:
         page = page.where(ReasonClaimRecord.student_id == search.student_id)
+    if search.matching is not None:
+        page = page.where(ReasonClaimRecord.student_id.in_(select(Student.id).where(search.matching)))
     found = await load_page(session, page, CLAIM_SORTS, request)
     return found.with_rows(await _build_views(session, found.rows))
 

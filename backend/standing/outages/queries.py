@@ -13,6 +13,7 @@ from backend.core.errors import NotFound
 from backend.core.listing.pages import ListPage, PageRequest, load_page
 from backend.core.listing.sorts import ListSorts
 from backend.org.paths import superior_paths
+from backend.org.queries import get_unit_in_subtree
 from backend.standing.store.tables import OutageDecision, OutageEnded, OutageRecord
 
 OutageState = Literal["waiting", "approved", "refused"]
@@ -44,6 +45,8 @@ class OutageSearch:
 
     state: OutageState | None = None
     org_id: UUID | None = None
+    unit_id: UUID | None = None
+    """Only the outages of this unit and of those below it."""
 
 
 OutageSort = Literal["declared_at", "-declared_at", "starts_at", "-starts_at"]
@@ -72,12 +75,20 @@ async def load_outage(session: AsyncSession, actor: Actor, outage_id: UUID) -> O
 async def load_outages_page(
     session: AsyncSession, actor: Actor, search: OutageSearch, request: PageRequest
 ) -> ListPage[OutageView]:
-    """A page of the visible outages."""
+    """A page of the visible outages. Raises `NotFound` for a unit of others."""
     page = _select_visible_outages(actor)
     if search.state is not None:
         page = page.where(_STATES[search.state])
     if search.org_id is not None:
         page = page.where(OutageRecord.org_id == search.org_id)
+    if search.unit_id is not None:
+        unit = await get_unit_in_subtree(session, actor, search.unit_id)
+        page = page.where(
+            or_(
+                OutageRecord.org_path == unit.path,
+                OutageRecord.org_path.startswith(unit.path + ".", autoescape=True),
+            )
+        )
     found = await load_page(session, page, OUTAGE_SORTS, request)
     return found.with_rows([OutageView(*row) for row in found.rows])
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import DateTime, Select, func, literal, select, true
+from sqlalchemy import ColumnElement, DateTime, Select, func, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -76,6 +76,8 @@ class PromptSearch:
     open_only: bool = False
     overdue: bool = False
     unit_id: UUID | None = None
+    matching: ColumnElement[bool] | None = None
+    """A condition on `student` rows."""
 
 
 _LATEST_STEP = (
@@ -160,6 +162,8 @@ def _select_ids(actor: Actor, search: PromptSearch, at: datetime) -> Select[UUID
         page = page.where(PromptRecord.student_id.in_(students))
     if search.student_id is not None:
         page = page.where(PromptRecord.student_id == search.student_id)
+    if search.matching is not None:
+        page = page.where(PromptRecord.student_id.in_(select(Student.id).where(search.matching)))
     return page
 
 

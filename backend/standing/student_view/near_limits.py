@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import cast, func, select
+from sqlalchemy import ColumnElement, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,12 +29,21 @@ class WarnedStudent:
     warnings: Sequence[Mapping[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class WarningSearch:
+    """Filters of the list; None does not filter."""
+
+    class_id: UUID | None = None
+    matching: ColumnElement[bool] | None = None
+    """A condition on `student` rows."""
+
+
 WarningSort = Literal["name", "-name"]
 WARNING_SORTS = ListSorts(Student.id, {"name": by_name(Student.name)}, default="name")
 
 
 async def load_warned_students(
-    session: AsyncSession, actor: Actor, class_id: UUID | None, request: PageRequest
+    session: AsyncSession, actor: Actor, search: WarningSearch, request: PageRequest
 ) -> ListPage[WarnedStudent]:
     """A page of the warned students that the caller sees. Raises `NotPermitted` for superiors of schools."""
     if actor.school_id is None:
@@ -50,7 +59,9 @@ async def load_warned_students(
             visible_students(actor, Student.id.expression),
         )
     )
-    if class_id is not None:
-        page = page.where(Student.class_id == class_id)
+    if search.class_id is not None:
+        page = page.where(Student.class_id == search.class_id)
+    if search.matching is not None:
+        page = page.where(search.matching)
     found = await load_page(session, page, WARNING_SORTS, request)
     return found.with_rows([WarnedStudent(*row) for row in found.rows])

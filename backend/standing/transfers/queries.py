@@ -14,6 +14,7 @@ from backend.core.errors import NotFound, NotPermitted
 from backend.core.listing.pages import ListPage, PageRequest, load_page
 from backend.core.listing.sorts import ListSorts
 from backend.org.paths import common_superior_path
+from backend.org.queries import is_of_schools, load_school_scope
 from backend.org.tables import OrgUnit
 from backend.people.tables import QuarantinedEnrolment, Student
 from backend.standing.transfers.rules import QuarantineState
@@ -40,6 +41,8 @@ class QuarantineSearch:
 
     state: QuarantineState | None = None
     school_id: UUID | None = None
+    unit_id: UUID | None = None
+    """A unit above either of the two schools, or one of them."""
 
 
 QuarantineSort = Literal["imported_at", "-imported_at"]
@@ -52,13 +55,18 @@ QUARANTINE_SORTS = ListSorts(
 async def load_quarantine_page(
     session: AsyncSession, actor: Actor, search: QuarantineSearch, request: PageRequest
 ) -> ListPage[QuarantineView]:
-    """A page of the rows of the tenant scope."""
+    """A page of the rows of the tenant scope. Raises `NotFound` for a unit of others."""
     row = QuarantinedEnrolment
     page = _select(actor)
     if search.state is not None:
         page = page.where(row.state == search.state)
     if search.school_id is not None:
         page = page.where(or_(row.school_id == search.school_id, row.holder_school_id == search.school_id))
+    if search.unit_id is not None:
+        schools = await load_school_scope(session, actor, search.unit_id)
+        page = page.where(
+            or_(is_of_schools(row.school_id, schools), is_of_schools(row.holder_school_id, schools))
+        )
     found = await load_page(session, page, QUARANTINE_SORTS, request)
     return found.with_rows(await _build_views(session, actor, found.rows))
 

@@ -20,6 +20,13 @@ LAUNCHER = {"look_id": IdOf("launcher_look")}
 STAFF: tuple[Row, ...] = (
     # ------------------------------------------------------- province bureau registrar counselor
     Row("GET /v1/looks", "ok       ok     ok        ok", query={"roll_call_id": IdOf("roll_call")}),
+    Row("GET /v1/looks/{look_id}", "404      404    ok/409    ok/409"),
+    Row(
+        "GET /v1/looks/{look_id}",
+        "ok/409   ok/409 404       404",
+        path=LAUNCHER,
+        note="of the launching side",
+    ),
     Row("GET /v1/roll-calls/{roll_call_id}/looks", "ok       ok     ok        ok"),
     Row(
         "GET /v1/looks/{look_id}/pictures/{picture}",

@@ -21,6 +21,8 @@ from backend.core.app_context import AppContext
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts, by_name
 from backend.identity.consents import SEARCH_CONSENTS, has_granted
 from backend.identity.events import DuplicateCandidateFound, SharedPictureFound
 from backend.identity.face.duplicates.errors import CandidateAnswered, CandidatePicturesNotSeen
@@ -113,15 +115,22 @@ class CandidateRow:
     other_school_name: str
 
 
+CandidateSort = Literal["found_at", "-found_at", "name", "-name"]
+CANDIDATE_SORTS = ListSorts(
+    DuplicateCandidate.id,
+    {"found_at": DuplicateCandidate.id, "name": by_name(Student.name)},
+    default="-found_at",
+)
+"""An id begins with the time. The name is that of the first student of the pair."""
+
+
 async def load_candidates_page(
-    session: AsyncSession, actor: Actor, policy: PolicyAt, after: UUID | None, limit: int
-) -> Sequence[CandidateRow]:
-    """At most `limit` open pairs, newest first: both students are below the caller, and still agree to the search."""
+    session: AsyncSession, actor: Actor, policy: PolicyAt, request: PageRequest
+) -> ListPage[CandidateRow]:
+    """A page of the open pairs: both students are below the caller, and still agree to the search."""
     _require_superior(actor)
-    page = _select_open(find_search_rules(policy)).order_by(DuplicateCandidate.id.desc()).limit(limit)
-    if after is not None:
-        page = page.where(DuplicateCandidate.id < after)
-    return [CandidateRow(*row) for row in await session.execute(page)]
+    found = await load_page(session, _select_open(find_search_rules(policy)), CANDIDATE_SORTS, request)
+    return found.with_rows([CandidateRow(*row) for row in found.rows])
 
 
 def _select_open(rules: SearchRules | None) -> Select[DuplicateCandidate, Student, str, Student, str]:

@@ -4,19 +4,20 @@ A portrait is in review if there is no enrolled face to compare it with, if the 
 nearly the picture of another student. The reasons say which.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.errors import NotFound, NotPermitted
+from backend.core.listing.pages import ListPage, PageRequest, load_page
+from backend.core.listing.sorts import ListSorts, by_name
 from backend.identity.events import PortraitJudged
 from backend.identity.face.picture_refs import PortraitRef
 from backend.identity.face.portrait_judgement import replace_earlier
@@ -26,6 +27,7 @@ from backend.identity.pictures.errors import PictureGone
 from backend.identity.pictures.opening import OpenedPicture, open_picture, record_picture_view
 from backend.identity.pictures.purposes import PicturePurpose
 from backend.identity.tables import Portrait
+from backend.org.queries import is_of_schools, load_school_scope
 from backend.people.tables import SchoolClass, Student
 from biometrics.pictures.quality import Reason
 
@@ -52,6 +54,9 @@ class PortraitSearch:
     state: PortraitState
     school_id: UUID | None = None
     student_id: UUID | None = None
+    unit_id: UUID | None = None
+    matching: ColumnElement[bool] | None = None
+    """A condition on `student` rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +68,33 @@ class DecidePortrait:
     reasons: str
 
 
+PortraitSort = Literal["submitted_at", "-submitted_at", "name", "-name"]
+PORTRAIT_SORTS = ListSorts(
+    Portrait.id, {"submitted_at": Portrait.id, "name": by_name(Student.name)}, default="-submitted_at"
+)
+"""An id begins with the time."""
+
+
 async def load_portraits_page(
-    session: AsyncSession, actor: Actor, search: PortraitSearch, after: UUID | None, limit: int
-) -> Sequence[PortraitRow]:
-    """At most `limit` portraits that match, newest first."""
+    session: AsyncSession, actor: Actor, search: PortraitSearch, request: PageRequest
+) -> ListPage[PortraitRow]:
+    """A page of the portraits that match. Raises `NotFound` for a unit of others, `NotPermitted`."""
     _require_reader(actor)
+    schools = await load_school_scope(session, actor, search.unit_id)
     page = (
         select(Portrait, Student, SchoolClass.name)
         .join(Student, Student.id == Portrait.student_id)
         .join(SchoolClass, SchoolClass.id == Student.class_id)
-        .where(Portrait.status == search.state)
-        .order_by(Portrait.id.desc())
-        .limit(limit)
+        .where(Portrait.status == search.state, is_of_schools(Portrait.school_id, schools))
     )
     if search.school_id is not None:
         page = page.where(Portrait.school_id == search.school_id)
     if search.student_id is not None:
         page = page.where(Portrait.student_id == search.student_id)
-    if after is not None:
-        page = page.where(Portrait.id < after)
-    return [PortraitRow(*row) for row in await session.execute(page)]
+    if search.matching is not None:
+        page = page.where(search.matching)
+    found = await load_page(session, page, PORTRAIT_SORTS, request)
+    return found.with_rows([PortraitRow(*row) for row in found.rows])
 
 
 def select_waiting_portrait_ids(actor: Actor) -> Select[UUID] | None:

@@ -1,0 +1,1 @@
+"""Lists over the audience of a roll call: missing students, and the results of all students."""

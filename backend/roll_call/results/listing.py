@@ -1,0 +1,133 @@
+"""The results of all students of a roll call."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.actor import Actor
+from backend.core.listing.pages import ListPage, PageRequest, count_rows, load_page, reading_in_index_order
+from backend.core.listing.sorts import ListSorts, by_name
+from backend.org.tables import OrgUnit
+from backend.people.tables import SchoolClass, Student
+from backend.roll_call import rules
+from backend.roll_call.results.audience import (
+    FEW_SCHOOLS,
+    are_few,
+    current_outcome,
+    filter_audience,
+    load_audience_schools,
+    select_not_present,
+)
+from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A student of the audience with the current outcome."""
+
+    obligation: Obligation
+    student: Student
+    school_class: SchoolClass
+    outcome: OutcomeEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFilter:
+    """Which results to list."""
+
+    outcome: str | None = None
+    class_id: UUID | None = None
+    school_id: UUID | None = None
+    matching: ColumnElement[bool] | None = None
+    """A condition on `student` rows."""
+    unit_path: str | None = None
+    """Only the schools below this unit."""
+
+
+ResultSort = Literal["name", "-name"]
+RESULT_SORTS = ListSorts(Obligation.student_id, {"name": by_name(Student.name)}, default="name")
+
+
+async def load_results_page(
+    session: AsyncSession, actor: Actor, roll_call: RollCall, filters: ResultFilter, request: PageRequest
+) -> ListPage[Result]:
+    """A page of the audience with the current outcomes, by name. Raises `CursorInvalid`, `CursorOfOtherSort`."""
+    schools = await _load_schools(session, actor, roll_call, filters)
+    outcome = current_outcome(roll_call)
+    columns = select(Obligation, Student, SchoolClass, outcome)
+    query = _filter_results(columns, outcome, actor, roll_call, filters, schools)
+    rare = _select_rare(roll_call, filters, schools)
+    found_rare = query if rare is None else query.where(Obligation.student_id.in_(rare))
+    in_order = len(schools) > FEW_SCHOOLS and filters.class_id is None and filters.matching is None
+    if in_order and rare is not None:
+        in_order = not await are_few(session, rare)
+    async with reading_in_index_order(session) if in_order else nullcontext():
+        page = query if in_order else found_rare
+        found = await load_page(session, page, RESULT_SORTS, replace(request, with_total=False))
+    total = await count_rows(session, found_rare, RESULT_SORTS) if request.with_total else None
+    return ListPage([Result(*row) for row in found.rows], found.next_cursor, total)
+
+
+async def select_results_for_export(
+    session: AsyncSession, actor: Actor, roll_call: RollCall, filters: ResultFilter
+) -> Select[*tuple[Any, ...]]:
+    """The same results by school, class and name, with the columns of `exports.results.ExportedResult`."""
+    schools = await _load_schools(session, actor, roll_call, filters)
+    outcome = current_outcome(roll_call)
+    columns = select(
+        Obligation.student_id,
+        Obligation.school_id,
+        Student.name,
+        Student.student_number_sealed,
+        SchoolClass.name,
+        Obligation.duty,
+        Obligation.reason,
+        outcome.outcome,
+        outcome.reason,
+        outcome.method,
+        outcome.at,
+    )
+    statement = _filter_results(columns, outcome, actor, roll_call, filters, schools)
+    rare = _select_rare(roll_call, filters, schools)
+    if rare is not None:
+        statement = statement.where(Obligation.student_id.in_(rare))
+    order = (OrgUnit.path, SchoolClass.name, Student.name, Obligation.student_id)
+    return statement.join(OrgUnit, OrgUnit.id == Obligation.school_id).order_by(*order)
+
+
+async def _load_schools(
+    session: AsyncSession, actor: Actor, roll_call: RollCall, filters: ResultFilter
+) -> Sequence[UUID]:
+    schools = await load_audience_schools(session, actor, roll_call, filters.unit_path)
+    return schools if filters.school_id is None else [each for each in schools if each == filters.school_id]
+
+
+def _select_rare(roll_call: RollCall, filters: ResultFilter, schools: Sequence[UUID]) -> Select[UUID] | None:
+    """The students who have or had the outcome of the filter, if it is one that few students have."""
+    if filters.outcome in {None, rules.Outcome.PRESENT}:
+        return None
+    return select_not_present(roll_call, schools, filters.outcome)
+
+
+def _filter_results(
+    columns: Select[*tuple[Any, ...]],
+    outcome: type[OutcomeEntry],
+    actor: Actor,
+    roll_call: RollCall,
+    filters: ResultFilter,
+    schools: Sequence[UUID],
+) -> Select[*tuple[Any, ...]]:
+    statement = (
+        columns.join_from(Obligation, Student, Student.id == Obligation.student_id)
+        .join(SchoolClass, SchoolClass.id == Obligation.class_id)
+        .outerjoin(outcome, true())
+    )
+    statement = filter_audience(statement, actor, roll_call, schools, filters.class_id)
+    if filters.outcome is not None:
+        statement = statement.where(outcome.outcome == filters.outcome)
+    return statement if filters.matching is None else statement.where(filters.matching)

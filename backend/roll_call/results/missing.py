@@ -1,0 +1,293 @@
+"""The students of a roll call who are not present yet, with their last attempts."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, ScalarSelect, Select, cast, exists, func, select, true, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from backend.core.actor import Actor
+from backend.core.database import equals_any
+from backend.core.listing.pages import (
+    ListPage,
+    PageRequest,
+    Total,
+    count_rows,
+    load_page,
+    reading_in_index_order,
+)
+from backend.core.listing.sorts import ListSorts, by_name, decode_keys, is_descending
+from backend.core.pagination import encode_cursor, parse_id
+from backend.people.tables import SchoolClass, Student
+from backend.roll_call import reason_texts
+from backend.roll_call.errors import SENT_TO_A_PERSON
+from backend.roll_call.results.audience import (
+    FEW_SCHOOLS,
+    are_few,
+    current_outcome,
+    filter_audience,
+    is_missing,
+    load_audience_schools,
+    select_current,
+    select_not_present,
+)
+from backend.roll_call.tables import (
+    Obligation,
+    OutcomeEntry,
+    Refusal,
+    RollCall,
+    RollCallStep,
+    Submission,
+    VerdictRecord,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MissingStudent:
+    """A student who is not present yet, with what a counselor needs to help."""
+
+    school_id: UUID
+    student_id: UUID
+    name: str
+    phone: str | None
+    class_id: UUID
+    class_name: str
+    submissions: int
+    last_reasons: Sequence[str]
+    last_refusal: str | None
+    last_refusal_detail: dict[str, Any] | None
+    sent_to_a_person: bool
+    outcome: str | None
+
+
+def explain_last_attempt(student: MissingStudent) -> reason_texts.Explanation | None:
+    """Why the last attempt failed, in words; None without one."""
+    if student.last_refusal is not None:
+        return reason_texts.explain_refusal(student.last_refusal, student.last_refusal_detail or {})
+    return reason_texts.reason(student.last_reasons[0]) if student.last_reasons else None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingSearch:
+    """Filters of the list; None does not filter. `matching` is a condition on `student` rows."""
+
+    class_id: UUID | None = None
+    matching: ColumnElement[bool] | None = None
+    unit_path: str | None = None
+    """Only the schools below this unit."""
+
+
+MissingSort = Literal["class_name", "-class_name", "name", "-name"]
+MISSING_SORTS = ListSorts(Obligation.student_id, {"name": by_name(Student.name)}, default="name")
+"""The sort by class has three keys, so that the schools of a province are read one after the other."""
+_Position = tuple[UUID, str, UUID]
+"""Position in the sort by class: the school, the name of the class, and the student."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """Which missing students to read."""
+
+    actor: Actor
+    roll_call: RollCall
+    search: MissingSearch
+    schools: Sequence[UUID]
+    is_settled: bool
+
+    def select(self, *columns: Any) -> Select[*tuple[Any, ...]]:
+        """Columns of the obligations that may be missing."""
+        owed = filter_audience(
+            select(*columns), self.actor, self.roll_call, self.schools, self.search.class_id
+        ).where(Obligation.duty == "owed")
+        if self.search.matching is not None:
+            owed = owed.where(Obligation.student_id.in_(select(Student.id).where(self.search.matching)))
+        return owed
+
+    def select_missing(self) -> Select[*tuple[Any, ...]]:
+        """The ids of the missing students, with names to sort by."""
+        outcome = current_outcome(self.roll_call)
+        owed = self.select(Obligation.student_id).join(Student, Student.id == Obligation.student_id)
+        return owed.outerjoin(outcome, true()).where(is_missing(outcome.outcome))
+
+    def select_not_present(self) -> Select[UUID]:
+        """Of a settled roll call: every student has an outcome now, so the missing ones have one other than "present"."""
+        return select_not_present(self.roll_call, self.schools)
+
+    def limit_to(self, schools: Sequence[UUID]) -> "_Query":
+        return _Query(self.actor, self.roll_call, self.search, schools, self.is_settled)
+
+
+async def load_missing_page(
+    session: AsyncSession, actor: Actor, roll_call: RollCall, search: MissingSearch, request: PageRequest
+) -> ListPage[MissingStudent]:
+    """A page of the missing students, by school and class or by name. A counselor sees only their own classes.
+
+    Raises `CursorInvalid`, `CursorOfOtherSort`.
+    """
+    schools = await load_audience_schools(session, actor, roll_call, search.unit_path)
+    settled = await session.get(RollCallStep, (roll_call.id, "settled")) is not None
+    query = _Query(actor, roll_call, search, schools, settled)
+    sort = request.sort or "class_name"
+    if sort.removeprefix("-") == "name":
+        return await _load_page_by_name(session, query, request)
+    after = None if request.cursor is None else _decode_position(request.cursor, sort)
+    rows = await _load_by_class(session, query, sort, after, request.limit + 1)
+    shown = rows[: request.limit]
+    next_cursor = _encode_position(sort, shown[-1]) if len(rows) > request.limit else None
+    total = await _count(session, query) if request.with_total else None
+    return ListPage(shown, next_cursor, total)
+
+
+def _decode_position(cursor: str, sort: str) -> _Position:
+    school, class_name, student = decode_keys(cursor, sort, 3)
+    return parse_id(school), class_name, parse_id(student)
+
+
+def _encode_position(sort: str, student: MissingStudent) -> str:
+    return encode_cursor(sort, str(student.school_id), student.class_name, str(student.student_id))
+
+
+async def _load_by_class(
+    session: AsyncSession, query: _Query, sort: str, after: _Position | None, limit: int
+) -> list[MissingStudent]:
+    """The schools are read in groups of growing size until the page is full, so that a province need not be sorted for
+    a hundred rows.
+    """
+    descending = is_descending(sort)
+    schools = sorted(query.schools, reverse=descending)
+    if after is not None:
+        schools = [each for each in schools if (each <= after[0] if descending else each >= after[0])]
+    rows: list[MissingStudent] = []
+    first, size = 0, 2
+    while first < len(schools) and len(rows) < limit:
+        group = query.limit_to(schools[first : first + size])
+        rows += await _load_group(session, group, sort, after, limit - len(rows))
+        first, size = first + size, size * 2
+    return rows
+
+
+async def _load_group(
+    session: AsyncSession, query: _Query, sort: str, after: _Position | None, limit: int
+) -> Sequence[MissingStudent]:
+    # First find the missing students, then load their details: most of an audience is present.
+    owed = query.select(Obligation.school_id, Obligation.student_id, Obligation.class_id)
+    if query.is_settled:
+        owed = owed.where(Obligation.student_id.in_(query.select_not_present()))
+    # OFFSET 0 is an optimisation fence: without it the planner joins the outcomes before it filters the students.
+    audience = owed.offset(0).subquery("audience")
+    newest = select_current(select(OutcomeEntry.outcome), query.roll_call, audience.c)
+    current = newest.correlate(audience).lateral("newest")
+    keys = (audience.c.school_id, SchoolClass.name, audience.c.student_id)
+    missing = (
+        select(audience.c.student_id)
+        .join(SchoolClass, SchoolClass.id == audience.c.class_id)
+        .outerjoin(current, true())
+        .where(is_missing(current.c.outcome))
+        .order_by(*(key.desc() if is_descending(sort) else key for key in keys))
+        .limit(limit)
+    )
+    if after is not None:
+        missing = missing.where(tuple_(*keys) < after if is_descending(sort) else tuple_(*keys) > after)
+    return await _load_details(session, query.roll_call, (await session.scalars(missing)).all())
+
+
+async def _load_page_by_name(
+    session: AsyncSession, query: _Query, request: PageRequest
+) -> ListPage[MissingStudent]:
+    is_wide = len(query.schools) > FEW_SCHOOLS and query.search.class_id is None
+    in_order = is_wide and query.search.matching is None
+    if in_order and query.is_settled:
+        in_order = not await are_few(session, query.select_not_present())
+    missing = query.select_missing()
+    if query.is_settled and not in_order:
+        missing = missing.where(Obligation.student_id.in_(query.select_not_present()))
+    async with reading_in_index_order(session) if in_order else nullcontext():
+        found = await load_page(session, missing, MISSING_SORTS, replace(request, with_total=False))
+    total = await _count(session, query) if request.with_total else None
+    ids = [student_id for (student_id,) in found.rows]
+    return ListPage(await _load_details(session, query.roll_call, ids), found.next_cursor, total)
+
+
+async def _count(session: AsyncSession, query: _Query) -> Total:
+    missing = query.select_missing()
+    if query.is_settled:
+        missing = missing.where(Obligation.student_id.in_(query.select_not_present()))
+    return await count_rows(session, missing, MISSING_SORTS)
+
+
+async def _load_details(
+    session: AsyncSession, roll_call: RollCall, ids: Sequence[UUID]
+) -> Sequence[MissingStudent]:
+    """The students in the order of their ids in the list."""
+    if not ids:
+        return []
+    rows = (await session.execute(_select_details(roll_call, ids))).mappings()
+    students = {row["student_id"]: MissingStudent(**row) for row in rows}
+    return [students[each] for each in ids]
+
+
+def _select_details(roll_call: RollCall, ids: Sequence[UUID]) -> Select[*tuple[Any, ...]]:
+    """The fields of `MissingStudent` for each student."""
+    reasons = _select_attempts(roll_call, VerdictRecord, VerdictRecord.reasons, newest=VerdictRecord.at)
+    last_refusal = _select_attempts(roll_call, Refusal, Refusal.code, newest=Refusal.at)
+    refusal_detail = _select_attempts(roll_call, Refusal, Refusal.detail, newest=Refusal.at)
+    outcome = current_outcome(roll_call)
+    return (
+        select(
+            Obligation.school_id,
+            Obligation.student_id,
+            Student.name,
+            Student.phone,
+            Obligation.class_id,
+            SchoolClass.name.label("class_name"),
+            _select_attempts(roll_call, Submission, func.count()).label("submissions"),
+            func.coalesce(reasons, cast([], JSONB)).label("last_reasons"),
+            last_refusal.label("last_refusal"),
+            refusal_detail.label("last_refusal_detail"),
+            _was_referred(roll_call).label("sent_to_a_person"),
+            outcome.outcome,
+        )
+        .join_from(Obligation, Student, Student.id == Obligation.student_id)
+        .join(SchoolClass, SchoolClass.id == Obligation.class_id)
+        .outerjoin(outcome, true())
+        .where(
+            Obligation.term_code == roll_call.term_code,
+            Obligation.roll_call_id == roll_call.id,
+            equals_any(Obligation.student_id, ids),
+        )
+    )
+
+
+def _select_attempts(
+    roll_call: RollCall,
+    table: type[Submission | VerdictRecord | Refusal],
+    column: ColumnElement[Any] | InstrumentedAttribute[Any],
+    newest: InstrumentedAttribute[datetime] | None = None,
+) -> ScalarSelect[Any]:
+    """A value of each student's attempts in the roll call: over all of them, or of the newest by a column."""
+    rows = select(column).where(
+        table.term_code == roll_call.term_code,
+        table.roll_call_id == roll_call.id,
+        table.school_id == Obligation.school_id,
+        table.student_id == Obligation.student_id,
+    )
+    if newest is not None:
+        rows = rows.order_by(newest.desc()).limit(1)
+    return rows.correlate(Obligation).scalar_subquery()
+
+
+def _was_referred(roll_call: RollCall) -> ColumnElement[bool]:
+    """Whether the student was sent to the counselor."""
+    return exists().where(
+        Refusal.term_code == roll_call.term_code,
+        Refusal.roll_call_id == roll_call.id,
+        Refusal.school_id == Obligation.school_id,
+        Refusal.student_id == Obligation.student_id,
+        Refusal.code.in_(SENT_TO_A_PERSON),
+    )

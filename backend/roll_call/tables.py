@@ -260,6 +260,12 @@ class OutcomeEntry(Base):
             "student_id",
             postgresql_where=text("outcome = 'missed'"),
         ),
+        Index(
+            "ix_outcome_entry_undetermined",
+            "school_id",
+            "at",
+            postgresql_where=text("outcome = 'undetermined'"),
+        ),
         PARTITION_BY_TERM,
     )
 

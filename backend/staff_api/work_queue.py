@@ -9,6 +9,7 @@ from backend.identity.face.review.portraits import select_waiting_portrait_ids
 from backend.identity.student_record import select_open_correction_ids
 from backend.leave.queries import select_ended_leave_ids, select_pending_leave_ids
 from backend.roll_call.looks.queries import select_open_look_ids
+from backend.roll_call.results.undetermined import select_undetermined_ids
 from backend.staff_api.caller import StaffCaller
 from backend.standing.claims.queries import select_open_claim_ids
 from backend.standing.prompts.queries import select_open_prompt_ids
@@ -31,6 +32,11 @@ class WorkQueueOut(BaseModel):
     )
     prompts: int = Field(description="未结束的提示 · open prompts", examples=[0])
     looks: int = Field(description="待人工核对的照片 · pictures to compare", examples=[5])
+    undetermined: int | None = Field(
+        description="由本单位认定的待定结果；无权认定时为空 · undetermined results to determine; null for a role that"
+        " determines none",
+        examples=[7],
+    )
     counted_up_to: int = Field(description="计数上限 · the largest count", examples=[MAX_COUNT])
 
 
@@ -38,6 +44,7 @@ class WorkQueueOut(BaseModel):
 async def get_work_queue(caller: StaffCaller) -> WorkQueueOut:
     """我的待办数量 · How much waits for me, by list."""
     actor, at = caller.actor, caller.at
+    undetermined = select_undetermined_ids(actor)
     portraits = select_waiting_portrait_ids(actor)
     async with caller.transaction() as session:
         return WorkQueueOut(
@@ -48,5 +55,6 @@ async def get_work_queue(caller: StaffCaller) -> WorkQueueOut:
             portraits=None if portraits is None else await count_ids(session, portraits),
             prompts=await count_ids(session, select_open_prompt_ids(actor, at)),
             looks=await count_ids(session, select_open_look_ids(actor, at)),
+            undetermined=None if undetermined is None else await count_ids(session, undetermined),
             counted_up_to=MAX_COUNT,
         )

@@ -14,7 +14,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "audit_entry WHERE action <> 'outcome.write' AND action = $1 ORDER BY at DESC, id DESC LIMIT 51",
     ),
     "ix_audit_entry_at": (
-        "backend.audit_search.queries:_newest",
+        "backend.audit_search.queries:_in_own_columns",
         "audit_entry WHERE (at, id) < ($1, $2) ORDER BY at DESC, id DESC LIMIT 51",
     ),
     "ix_audit_entry_subject": (
@@ -215,7 +215,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "notice_message WHERE group_id = $1",
     ),
     "ix_obligation_class": (
-        "backend.roll_call.results:_audience_filter",
+        "backend.roll_call.results.audience:filter_audience",
         (
             "obligation WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = $2"
             " AND class_id = $3"
@@ -247,11 +247,15 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         ),
     ),
     "ix_outcome_entry_others": (
-        "backend.roll_call.results:_select_students_not_present",
+        "backend.roll_call.results.audience:select_not_present",
         (
             "outcome_entry WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = ANY ($2)"
             " AND outcome <> 'present'"
         ),
+    ),
+    "ix_outcome_entry_undetermined": (
+        "backend.roll_call.results.undetermined:load_undetermined_page",
+        "outcome_entry WHERE term_code = '2026-spring' AND school_id = $1 AND outcome = 'undetermined' ORDER BY at",
     ),
     "ix_phone_change_batch": (
         "backend.identity.phone_changes.notifications:warn_proposed",
@@ -391,7 +395,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "look_request WHERE term_code = ANY ($1) AND (roll_call_id, student_id) IN (($2, $3))",
     ),
     "ix_look_request_expires_at": (
-        "backend.roll_call.looks.queries:load_looks_page",
+        "backend.roll_call.looks.queries:is_open",
         "look_request WHERE expires_at > $1 ORDER BY expires_at, id LIMIT 51",
     ),
     "ix_look_answer_roll_call": (

@@ -1,14 +1,25 @@
 """The nightly replay notes each difference once, and only replays students who changed since the last run."""
 
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from sqlalchemy import select, text
 
+from backend.core.audit import load_acts
 from backend.core.errors import NotPermitted
+from backend.core.listing.pages import PageRequest
 from backend.standing.batch_assessment import SingleSchool
 from backend.standing.store import tables
-from backend.standing.store.replay_queries import list_replay_differences
+from backend.standing.store.errors import DifferenceReviewed
+from backend.standing.store.replay_queries import (
+    DifferenceSearch,
+    DifferenceState,
+    DifferenceView,
+    ReviewDifference,
+    load_differences_page,
+    review_difference,
+)
 from backend.standing.store.replay_schemas import ReplayDifferenceOut
 from backend.standing.store.replay_tasks import enqueue_unreplayed, replay_school
 from tests.support.standing.replay import execute_by_expiry, tamper
@@ -48,7 +59,7 @@ async def test_a_difference_is_noted_and_published_once(scenario: StandingScenar
     assert difference["stored"] == {"outcome": "withdrawal"}
     assert difference["replayed"] == {"outcome": "part_time"}
     assert len(await scenario.events("ReplayDifferenceFound")) == 1
-    shown = ReplayDifferenceOut.of(noted)
+    shown = ReplayDifferenceOut.of(DifferenceView(noted, None))
     assert [(each.kind, each.row_id) for each in shown.differences] == [("entry_differs", str(entry_id))]
 
 
@@ -59,14 +70,38 @@ async def test_a_difference_is_read_by_the_school_and_its_superiors_only(scenari
     [noted] = await scenario.rows(tables.ReplayDifference)
     for actor in (scenario.registrar, scenario.bureau):
         async with scenario.transaction(actor) as session:
-            found = await list_replay_differences(session, actor, None, 100)
-            later = await list_replay_differences(session, actor, noted.id, 100)
-        assert noted.id in {each.id for each in found}
-        assert noted.id not in {each.id for each in later}
+            found = await load_differences_page(session, actor, DifferenceSearch("open"), PageRequest(200))
+        assert noted.id in {each.difference.id for each in found.rows}
     counselor = scenario.counselor
     async with scenario.transaction(counselor) as session:
         with pytest.raises(NotPermitted):
-            await list_replay_differences(session, counselor, None, 10)
+            await load_differences_page(session, counselor, DifferenceSearch(), PageRequest(10))
+
+
+async def test_a_person_records_once_what_was_found(scenario: StandingScenario) -> None:
+    entry_id = await execute_by_expiry(scenario)
+    await tamper(scenario, "UPDATE standing_entry SET outcome = 'withdrawal' WHERE id = :id", id=entry_id)
+    await run_replay(scenario)
+    [noted] = await scenario.rows(tables.ReplayDifference)
+    command = ReviewDifference(noted.id, "导入时写错，已更正")
+    registrar = scenario.registrar
+    async with scenario.transaction(registrar) as session:
+        view = await review_difference(session, registrar, command, scenario.at)
+    assert (view.state, view.review and view.review.reviewed_by) == (
+        "reviewed",
+        registrar.account_id,
+    )
+    async with scenario.transaction(scenario.bureau) as session:
+        with pytest.raises(DifferenceReviewed):
+            await review_difference(session, scenario.bureau, command, scenario.at)
+    for state, is_listed in (("open", False), ("reviewed", True)):
+        async with scenario.transaction(scenario.bureau) as session:
+            search = DifferenceSearch(cast("DifferenceState", state))
+            found = await load_differences_page(session, scenario.bureau, search, PageRequest(200))
+        assert (noted.id in {each.difference.id for each in found.rows}) is is_listed
+    async with scenario.transaction(scenario.bureau) as session:
+        acts = await load_acts(session, "replay_difference", str(noted.id), ["standing.difference_reviewed"])
+    assert [act.after for act in acts] == [{"note": "导入时写错，已更正"}]
 
 
 async def test_noting_a_difference_changes_nothing_else(scenario: StandingScenario) -> None:

@@ -20,6 +20,7 @@ PATH_RECORDS: dict[str, str] = {
     "claim_id": "claim",
     "class_id": "class",
     "counselor_id": "counselor",
+    "difference_id": "difference",
     "enrolment_id": "enrolment",
     "group_id": "notice_group",
     "leave_id": "waiting_leave",

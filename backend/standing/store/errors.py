@@ -13,3 +13,12 @@ class EnrolledElsewhere(DomainError):
         "The student is on another school's roll now, so this record cannot be restored. The other school must first"
         " transfer the student out."
     )
+
+
+class DifferenceReviewed(DomainError):
+    """A person has already recorded what was found about the difference."""
+
+    code = "difference_reviewed"
+    status = 409
+    zh = "已有人查看并写明该差异的情况。请刷新列表查看。"
+    en = "A person has already recorded what was found about this difference; reload the list to read it."

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.core.web.schema_types import OneOf
+from backend.core.web.schema_types import LongText, OneOf, Schema
 from backend.standing.store.comparison import DIFFERENCE_KINDS
-from backend.standing.store.tables import ReplayDifference
+from backend.standing.store.replay_queries import DifferenceState, DifferenceView
 
 FoundBy = Literal["replay", "assessment"]
 
@@ -28,6 +28,12 @@ class DifferenceKindOut(BaseModel):
         return cls(kind=kind, zh=zh, en=en, row_id=str(difference["id"]))
 
 
+class DifferenceReviewIn(Schema):
+    """What a person found when looking at a difference."""
+
+    note: LongText = Field(examples=["导入时学校代码填错，已在学校更正。"])
+
+
 class ReplayDifferenceOut(BaseModel):
     """A student whose recorded facts give another result than the stored one. Nothing was changed."""
 
@@ -42,9 +48,17 @@ class ReplayDifferenceOut(BaseModel):
     )
     found_at: datetime
     differences: list[DifferenceKindOut]
+    state: Annotated[str, OneOf(DifferenceState)] = Field(
+        description="open 待查看、reviewed 已查看 · open, or reviewed by a person", examples=["open"]
+    )
+    note: str | None = Field(description="查看人写明的情况 · what the person found", examples=[None])
+    reviewed_by: UUID | None
+    reviewed_by_name: str | None = Field(default=None, examples=["王老师"])
+    reviewed_at: datetime | None
 
     @classmethod
-    def of(cls, row: ReplayDifference) -> Self:
+    def of(cls, view: DifferenceView) -> Self:
+        row, review = view.difference, view.review
         return cls(
             id=row.id,
             school_id=row.school_id,
@@ -52,4 +66,8 @@ class ReplayDifferenceOut(BaseModel):
             found_by=row.found_by,
             found_at=row.found_at,
             differences=[DifferenceKindOut.of(each) for each in row.differences],
+            state=view.state,
+            note=review.note if review else None,
+            reviewed_by=review.reviewed_by if review else None,
+            reviewed_at=review.at if review else None,
         )

@@ -71,6 +71,7 @@ __all__ = [
     "ProvinceApproved",
     "ReasonClaimRecord",
     "ReplayDifference",
+    "ReplayDifferenceReview",
     "ReplayRun",
     "StandingEdit",
     "StandingEntry",
@@ -315,3 +316,16 @@ class ReplayDifference(Base):
     digest: Mapped[bytes]
     differences: Mapped[list[Any]]
     found_at: Mapped[datetime]
+
+
+class ReplayDifferenceReview(Base):
+    """What a named person found when looking at a difference. It changes nothing else."""
+
+    __tablename__ = "replay_difference_review"
+    __tenancy__ = "school"
+
+    difference_id: Mapped[UUID] = mapped_column(ForeignKey("replay_difference.id"), primary_key=True)
+    school_id: Mapped[UUID]
+    reviewed_by: Mapped[UUID]
+    note: Mapped[str]
+    at: Mapped[datetime]

@@ -232,6 +232,13 @@ class SchoolOut(BaseModel):
     classes: int = Field(examples=[50])
     students: int = Field(examples=[2400])
     sites: int = Field(description="现行有效的办学地址数 · sites in force", examples=[1])
+    without_counselor: int = Field(
+        description="有在籍学生而没有辅导员的班级数 · classes with students on the roll and without a counselor",
+        examples=[2],
+    )
+    registrars: int = Field(
+        description="可用的学籍管理员账号数 · active accounts of registrars", examples=[1]
+    )
 
 
 class UnitOutlineOut(UnitOut):

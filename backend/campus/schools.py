@@ -15,9 +15,10 @@ from backend.core.actor import Actor
 from backend.core.database import equals_any
 from backend.core.listing.pages import ListPage, PageRequest, load_page
 from backend.core.listing.sorts import ListSorts, by_name
+from backend.identity.tables import Account
 from backend.org.queries import get_unit_in_subtree, is_in_subtree
 from backend.org.tables import OrgUnit
-from backend.people.tables import ENROLLED_CONDITION, SchoolClass, Student
+from backend.people.tables import ENROLLED_CONDITION, ClassCounselor, SchoolClass, Student
 
 _Superior = aliased(OrgUnit)
 
@@ -37,7 +38,10 @@ class SchoolSearch:
 
 @dataclass(frozen=True, slots=True)
 class SchoolRow:
-    """A school with its superior unit. `students` counts those on the roll, `sites` those in force."""
+    """A school with its superior unit. `students` counts those on the roll, `sites` those in force.
+
+    `without_counselor` counts the classes with students and without a counselor, `registrars` the active accounts.
+    """
 
     id: UUID
     code: str
@@ -48,6 +52,8 @@ class SchoolRow:
     classes: int
     students: int
     sites: int
+    without_counselor: int
+    registrars: int
 
 
 SchoolSort = Literal["name", "-name", "code", "-code"]
@@ -79,8 +85,27 @@ async def load_school_page(
     students = await _count(session, _count_by_school(Student, ids).where(text(ENROLLED_CONDITION)))
     in_force = effective_versions(at, ids).subquery("in_force")
     sites = await _count(session, select(in_force.c.school_id, func.count()).group_by(in_force.c.school_id))
-    counts = [(classes.get(each, 0), students.get(each, 0), sites.get(each, 0)) for each in ids]
+    uncounseled = await _count(session, _count_classes_without_counselor(ids))
+    registrars = await _count(session, _count_registrars(ids))
+    counts = [
+        tuple(count.get(each, 0) for count in (classes, students, sites, uncounseled, registrars))
+        for each in ids
+    ]
     return found.with_rows([SchoolRow(*(*row, *of)) for row, of in zip(found.rows, counts, strict=True)])
+
+
+def _count_classes_without_counselor(school_ids: Sequence[UUID]) -> Select[UUID, int]:
+    """The classes with students on the roll and without a current counselor."""
+    has_students = exists().where(Student.class_id == SchoolClass.id, text(ENROLLED_CONDITION))
+    has_counselor = exists().where(ClassCounselor.class_id == SchoolClass.id, ClassCounselor.until.is_(None))
+    return _count_by_school(SchoolClass, school_ids).where(has_students, ~has_counselor)
+
+
+def _count_registrars(school_ids: Sequence[UUID]) -> Select[UUID, int]:
+    counts = select(Account.org_id, func.count()).group_by(Account.org_id)
+    return counts.where(
+        equals_any(Account.org_id, school_ids), Account.kind == "registrar", Account.status == "active"
+    )
 
 
 def _count_by_school(table: type[SchoolClass | Student], school_ids: Sequence[UUID]) -> Select[UUID, int]:

@@ -4,7 +4,7 @@ from datetime import MAXYEAR, MINYEAR, date
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from backend.core.web.schema_types import Day, Schema, ShortText
 
@@ -63,6 +63,8 @@ class TermIn(Schema):
 class VacationOut(BaseModel):
     """A vacation; both days are included."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     name: str = Field(examples=["寒假"])
     starts_on: date
     ends_on: date
@@ -78,6 +80,10 @@ class TermOut(BaseModel):
     starts_on: date
     ends_on: date
     vacations: list[VacationOut]
+    may_change: bool = Field(
+        description="可否由本人补充假期（本单位及下级设置的学期） · whether the reader may add vacations: the terms of the"
+        " own unit and of those below"
+    )
 
 
 class CalendarYearIn(Schema):

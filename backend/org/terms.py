@@ -31,7 +31,7 @@ from backend.org.errors import (
     TermOverlaps,
     TermsBusy,
 )
-from backend.org.paths import superior_paths
+from backend.org.paths import is_below, superior_paths
 from backend.org.queries import get_unit_in_subtree, is_in_subtree
 from backend.org.tables import OrgUnit, Term, VacationRecord
 
@@ -124,11 +124,15 @@ async def declare_vacation(
 
 
 def _require_term_manager(actor: Actor) -> None:
-    if actor.role not in {"province", "bureau", "registrar"}:
+    if not _may_set_terms(actor):
         raise NotPermitted(
             reason_zh="学期由学校管理员或教育行政部门设置",
             reason_en="only registrars and authorities set terms",
         )
+
+
+def _may_set_terms(actor: Actor) -> bool:
+    return actor.role in {"province", "bureau", "registrar"}
 
 
 def _is_within(vacation: Vacation, term: NewTerm | Term) -> bool:
@@ -257,13 +261,21 @@ async def load_term_views(session: AsyncSession, terms: Iterable[Term]) -> list[
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class ListedTerm:
+    """A term of the list. `may_change`: the reader may declare vacations in it."""
+
+    term: TermView
+    may_change: bool
+
+
 async def find_terms(
     session: AsyncSession, actor: Actor, after: UUID | None, limit: int
-) -> Sequence[TermView]:
+) -> Sequence[ListedTerm]:
     """Return at most `limit` terms after the id `after`: those of the actor's unit, the units above it and below it."""
     above = OrgUnit.path.op("@>", is_comparison=True)(cast(actor.org_path, Ltree()))
     page = (
-        select(Term)
+        select(Term, OrgUnit.path)
         .join(OrgUnit, OrgUnit.id == Term.org_id)
         .where(or_(above, is_in_subtree(actor.org_path)))
         .order_by(Term.id)
@@ -271,4 +283,9 @@ async def find_terms(
     )
     if after is not None:
         page = page.where(Term.id > after)
-    return await load_term_views(session, await session.scalars(page))
+    rows = (await session.execute(page)).all()
+    views = await load_term_views(session, [term for term, _ in rows])
+    return [
+        ListedTerm(view, _may_set_terms(actor) and is_below(path, actor.org_path))
+        for view, (_, path) in zip(views, rows, strict=True)
+    ]

@@ -255,8 +255,11 @@ async def test_school_lists_terms_of_superiors_and_its_own_only(
     actor = registrar_account(world.school)
     async with database.transaction(actor.scope) as session:
         listed = await find_terms(session, actor, None, 200)
-        next_page = await find_terms(session, actor, listed[0].id, 200)
-    assert own in listed
-    assert other not in listed
-    assert world.term_code in {term.code for term in listed if term.org_id == world.province.id}
-    assert [term.id for term in next_page] == [term.id for term in listed[1:]]
+        next_page = await find_terms(session, actor, listed[0].term.id, 200)
+    assert own in [each.term for each in listed]
+    assert [each.may_change for each in listed if each.term == own] == [True]
+    assert other not in [each.term for each in listed]
+    above = [each for each in listed if each.term.org_id == world.province.id]
+    assert world.term_code in {each.term.code for each in above}
+    assert not any(each.may_change for each in above)
+    assert [each.term.id for each in next_page] == [each.term.id for each in listed[1:]]

@@ -77,6 +77,24 @@ class OutageOut(BaseModel):
         )
 
 
+class OutageAvailabilityOut(BaseModel):
+    """What the service recorded about itself in the time of an outage. It does not see the networks of the units."""
+
+    starts_at: datetime
+    until: datetime = Field(
+        description="中断结束、最迟计至的时间或现在，取最早者 · the end of the outage, the latest end that counts, or now,"
+        " whichever is first"
+    )
+    minutes: int = Field(description="时段分钟数 · minutes of the period", examples=[90])
+    marked: int = Field(description="有可用记录的分钟数 · minutes with a heartbeat", examples=[84])
+    longest_gap_seconds: int = Field(examples=[240])
+    overloaded_seconds: int = Field(
+        description="因过载拒绝过请求的秒数 · seconds in which requests were rejected under load",
+        examples=[12],
+    )
+    rejected: int = Field(description="被拒绝的请求数 · rejected requests", examples=[430])
+
+
 class AvailabilityOut(BaseModel):
     """The service's heartbeats, one per minute, in the part of a window that is over."""
 

@@ -53,6 +53,7 @@ STAFF: tuple[Row, ...] = (
     ),
     Row("GET /v1/outages", "ok", query={"org_id": IdOf("school")}),
     Row("GET /v1/outages/{outage_id}", "ok"),
+    Row("GET /v1/outages/{outage_id}/availability", "ok"),
     Row("POST /v1/outages/{outage_id}/end", "403      403    ok        403", {}),
     Row(
         "POST /v1/outages/{outage_id}/decision",

@@ -68,6 +68,12 @@ const routes: RouteRecordRaw[] = [
     meta: { menu: 'roll-calls', title: 'menu.rollCalls' },
   },
   {
+    path: '/undetermined',
+    name: 'undetermined',
+    component: () => import('./results/UndeterminedList.vue'),
+    meta: { menu: 'undetermined', title: 'menu.undetermined' },
+  },
+  {
     path: '/prompts',
     name: 'prompts',
     component: () => import('./prompts/PromptList.vue'),
@@ -144,6 +150,12 @@ const routes: RouteRecordRaw[] = [
     name: 'readiness',
     component: () => import('./readiness/Readiness.vue'),
     meta: { menu: 'readiness', title: 'menu.readiness' },
+  },
+  {
+    path: '/schools',
+    name: 'schools',
+    component: () => import('./schools/SchoolList.vue'),
+    meta: { menu: 'schools', title: 'menu.schools', roles: ['province', 'bureau'] },
   },
   {
     path: '/sites',

@@ -10,6 +10,8 @@ export interface paths {
         /**
          * List Accounts
          * @description 账号列表 · List the accounts of the own unit and below. `q` finds staff by name or login.
+         *
+         *     除按创建先后外，其他排序只列教职工账号 · Sorts other than by creation list accounts of staff only.
          */
         get: operations["listAccounts"];
         put?: never;
@@ -1602,6 +1604,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/looks/{look_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Look
+         * @description 一条待您核对的照片 · Get an open look that you may answer.
+         */
+        get: operations["getLook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/looks/{look_id}/answer": {
         parameters: {
             query?: never;
@@ -1922,6 +1944,26 @@ export interface paths {
          * @description 查看中断申报 · One outage.
          */
         get: operations["getOutage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outages/{outage_id}/availability": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Outage Availability
+         * @description 中断期间服务可用性记录 · What the service recorded about itself in the time of an outage.
+         */
+        get: operations["getOutageAvailability"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2720,6 +2762,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/replay-differences/{difference_id}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Review Replay Difference
+         * @description 查看推算差异并写明情况（一次，不改变其他记录） · Record, once, what you found; nothing else changes.
+         */
+        post: operations["reviewReplayDifference"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/reports/aid-balance": {
         parameters: {
             query?: never;
@@ -3201,7 +3263,7 @@ export interface paths {
         };
         /**
          * List Results
-         * @description 核验结果 · All students of the audience with the current outcome.
+         * @description 核验结果（按姓名） · All students of the audience with the current outcome, by name.
          */
         get: operations["listResults"];
         put?: never;
@@ -4224,6 +4286,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/undetermined-results": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Undetermined Results
+         * @description 由本单位认定的待定结果（最久的在前） · Undetermined results of all roll calls that you may determine, oldest first.
+         */
+        get: operations["listUndeterminedResults"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/unit-outlines": {
         parameters: {
             query?: never;
@@ -4310,6 +4392,11 @@ export interface components {
              * @enum {string}
              */
             kind: "province" | "bureau" | "registrar" | "counselor" | "student";
+            /**
+             * Last Sign In At
+             * @description 登录日志中最近一次登录；学生账号为空 · the newest sign-in in the log; null for accounts of students
+             */
+            last_sign_in_at: string | null;
             /**
              * Login
              * @example zz.school1
@@ -5804,7 +5891,7 @@ export interface components {
              */
             upheld: boolean | null;
         };
-        /** Page[AttestationSampleOut] */
+        /** CountedPage[AttestationSampleOut] */
         AttestationSampleOutPage: {
             /** Items */
             items: components["schemas"]["AttestationSampleOut"][];
@@ -5813,6 +5900,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * AttesterPositionIn
@@ -5980,7 +6069,7 @@ export interface components {
              */
             unit_name: string | null;
         };
-        /** Page[AuditEntryOut] */
+        /** CountedPage[AuditEntryOut] */
         AuditEntryOutPage: {
             /** Items */
             items: components["schemas"]["AuditEntryOut"][];
@@ -5989,6 +6078,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * AvailabilityOut
@@ -7569,6 +7660,27 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
+         * CountedInbox
+         * @description A page of one's own notices, with the number of all if it was asked for.
+         */
+        CountedInbox: {
+            /** Items */
+            items: components["schemas"]["NoticeOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
+            /**
+             * Unread
+             * @description 未读总数 · all unopened notices
+             * @example 2
+             */
+            unread: number;
+        };
+        /**
          * CountsOutcomeOut
          * @description The misses of the term.
          */
@@ -8024,6 +8136,17 @@ export interface components {
             zh: string;
         };
         /**
+         * DifferenceReviewIn
+         * @description What a person found when looking at a difference.
+         */
+        DifferenceReviewIn: {
+            /**
+             * Note
+             * @example 导入时学校代码填错，已在学校更正。
+             */
+            note: string;
+        };
+        /**
          * DisableIn
          * @description Why the account is disabled.
          */
@@ -8155,7 +8278,7 @@ export interface components {
             shown_from: number;
             student: components["schemas"]["CandidateStudentOut"];
         };
-        /** Page[DuplicateCandidateOut] */
+        /** CountedPage[DuplicateCandidateOut] */
         DuplicateCandidateOutPage: {
             /** Items */
             items: components["schemas"]["DuplicateCandidateOut"][];
@@ -8164,6 +8287,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * DuplicateIn
@@ -9040,7 +9165,7 @@ export interface components {
              */
             why_zh: string;
         };
-        /** Page[FilingOut] */
+        /** CountedPage[FilingOut] */
         FilingOutPage: {
             /** Items */
             items: components["schemas"]["FilingOut"][];
@@ -9049,6 +9174,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * FilingState
@@ -9376,25 +9503,6 @@ export interface components {
              * @example 8
              */
             updated: number;
-        };
-        /**
-         * Inbox
-         * @description A page of one's own notices, newest first.
-         */
-        Inbox: {
-            /** Items */
-            items: components["schemas"]["NoticeOut"][];
-            /**
-             * Next Cursor
-             * @example null
-             */
-            next_cursor?: string | null;
-            /**
-             * Unread
-             * @description 未读总数 · all unopened notices
-             * @example 2
-             */
-            unread: number;
         };
         /**
          * InstalmentOut
@@ -10507,7 +10615,7 @@ export interface components {
              */
             student_name: string;
         };
-        /** Page[ListedAttestationOut] */
+        /** CountedPage[ListedAttestationOut] */
         ListedAttestationOutPage: {
             /** Items */
             items: components["schemas"]["ListedAttestationOut"][];
@@ -10516,6 +10624,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * LookAnsweredOut
@@ -10673,7 +10783,7 @@ export interface components {
              */
             student_name: string;
         };
-        /** Page[LookOut] */
+        /** CountedPage[LookOut] */
         LookOutPage: {
             /** Items */
             items: components["schemas"]["LookOut"][];
@@ -10682,6 +10792,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * MissingEvidenceOut
@@ -10759,7 +10871,7 @@ export interface components {
             /** Submissions */
             submissions: number;
         };
-        /** Page[MissingStudentOut] */
+        /** CountedPage[MissingStudentOut] */
         MissingStudentOutPage: {
             /** Items */
             items: components["schemas"]["MissingStudentOut"][];
@@ -10768,6 +10880,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * NewCredentialIn
@@ -11005,6 +11119,52 @@ export interface components {
              * @enum {string}
              */
             outcome: "agreed" | "refused";
+        };
+        /**
+         * OutageAvailabilityOut
+         * @description What the service recorded about itself in the time of an outage. It does not see the networks of the units.
+         */
+        OutageAvailabilityOut: {
+            /**
+             * Longest Gap Seconds
+             * @example 240
+             */
+            longest_gap_seconds: number;
+            /**
+             * Marked
+             * @description 有可用记录的分钟数 · minutes with a heartbeat
+             * @example 84
+             */
+            marked: number;
+            /**
+             * Minutes
+             * @description 时段分钟数 · minutes of the period
+             * @example 90
+             */
+            minutes: number;
+            /**
+             * Overloaded Seconds
+             * @description 因过载拒绝过请求的秒数 · seconds in which requests were rejected under load
+             * @example 12
+             */
+            overloaded_seconds: number;
+            /**
+             * Rejected
+             * @description 被拒绝的请求数 · rejected requests
+             * @example 430
+             */
+            rejected: number;
+            /**
+             * Starts At
+             * Format: date-time
+             */
+            starts_at: string;
+            /**
+             * Until
+             * Format: date-time
+             * @description 中断结束、最迟计至的时间或现在，取最早者 · the end of the outage, the latest end that counts, or now, whichever is first
+             */
+            until: string;
         };
         /**
          * OutageDecisionIn
@@ -12035,7 +12195,7 @@ export interface components {
              */
             submitted_at: string;
         };
-        /** Page[PortraitOut] */
+        /** CountedPage[PortraitOut] */
         PortraitOutPage: {
             /** Items */
             items: components["schemas"]["PortraitOut"][];
@@ -12044,6 +12204,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * PositionFixOut
@@ -13120,6 +13282,21 @@ export interface components {
              */
             id: string;
             /**
+             * Note
+             * @description 查看人写明的情况 · what the person found
+             * @example null
+             */
+            note: string | null;
+            /** Reviewed At */
+            reviewed_at: string | null;
+            /** Reviewed By */
+            reviewed_by: string | null;
+            /**
+             * Reviewed By Name
+             * @example 王老师
+             */
+            reviewed_by_name?: string | null;
+            /**
              * School Id
              * Format: uuid
              */
@@ -13129,6 +13306,13 @@ export interface components {
              * @example 郑州市第一职业学校
              */
             school_name?: string | null;
+            /**
+             * State
+             * @description open 待查看、reviewed 已查看 · open, or reviewed by a person
+             * @example open
+             * @enum {string}
+             */
+            state: "open" | "reviewed";
             /**
              * Student Id
              * Format: uuid
@@ -13140,7 +13324,7 @@ export interface components {
              */
             student_name?: string | null;
         };
-        /** Page[ReplayDifferenceOut] */
+        /** CountedPage[ReplayDifferenceOut] */
         ReplayDifferenceOutPage: {
             /** Items */
             items: components["schemas"]["ReplayDifferenceOut"][];
@@ -13149,6 +13333,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * RequestOptionsOut
@@ -13338,7 +13524,7 @@ export interface components {
              */
             student_id: string;
         };
-        /** Page[ResultOut] */
+        /** CountedPage[ResultOut] */
         ResultOutPage: {
             /** Items */
             items: components["schemas"]["ResultOut"][];
@@ -13347,6 +13533,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * RetentionRunOut
@@ -13867,6 +14055,12 @@ export interface components {
              */
             path: string;
             /**
+             * Registrars
+             * @description 可用的学籍管理员账号数 · active accounts of registrars
+             * @example 1
+             */
+            registrars: number;
+            /**
              * Sites
              * @description 现行有效的办学地址数 · sites in force
              * @example 1
@@ -13877,6 +14071,12 @@ export interface components {
              * @example 2400
              */
             students: number;
+            /**
+             * Without Counselor
+             * @description 有在籍学生而没有辅导员的班级数 · classes with students on the roll and without a counselor
+             * @example 2
+             */
+            without_counselor: number;
         };
         /** CountedPage[SchoolOut] */
         SchoolOutPage: {
@@ -15026,7 +15226,7 @@ export interface components {
              */
             starts_at: string;
         };
-        /** Page[StandInOut] */
+        /** CountedPage[StandInOut] */
         StandInOutPage: {
             /** Items */
             items: components["schemas"]["StandInOut"][];
@@ -15035,6 +15235,8 @@ export interface components {
              * @example null
              */
             next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * StatementOut
@@ -15638,6 +15840,11 @@ export interface components {
              * Format: uuid
              */
             id: string;
+            /**
+             * May Change
+             * @description 可否由本人补充假期（本单位及下级设置的学期） · whether the reader may add vacations: the terms of the own unit and of those below
+             */
+            may_change: boolean;
             /**
              * Org Id
              * Format: uuid
@@ -16251,6 +16458,83 @@ export interface components {
             id: string;
         };
         /**
+         * UndeterminedResultOut
+         * @description A result that the caller may determine.
+         */
+        UndeterminedResultOut: {
+            /**
+             * At
+             * Format: date-time
+             * @description 自何时起待定 · undetermined since then
+             */
+            at: string;
+            /**
+             * Class Id
+             * Format: uuid
+             */
+            class_id: string;
+            /**
+             * Class Name
+             * @example 2025级汽修1班
+             */
+            class_name: string;
+            /**
+             * Reason
+             * @example verification_pending
+             * @enum {string}
+             */
+            reason: "verified" | "attested_on_site" | "frame_reused" | "outside_site" | "frames_missing" | "face_mismatch" | "verification_unavailable" | "site_not_filed" | "face_unusable" | "challenge_unanswered" | "presence_doubtful" | "face_unsure" | "face_needs_look" | "rehearsal_face_unproven" | "look_without_portrait" | "look_without_consent" | "looked_at" | "look_not_upheld" | "nearer_classmate" | "picture_seen_before" | "location_uncertain" | "location_doubtful" | "device_rebound_recently" | "not_announced" | "non_face_route_unattended" | "no_check_in" | "verification_pending" | "voided" | "appeal_upheld" | "attestation_not_upheld" | "determined_by_person" | "on_leave" | "part_time";
+            /** Reason En */
+            reason_en: string;
+            /**
+             * Reason Zh
+             * @example 已按时提交，尚未核验完毕，结果待定。
+             */
+            reason_zh: string;
+            /**
+             * Roll Call Id
+             * Format: uuid
+             */
+            roll_call_id: string;
+            /**
+             * Roll Call Title
+             * @example 第十二周点名
+             */
+            roll_call_title: string;
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
+             * Student Id
+             * Format: uuid
+             */
+            student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name: string;
+        };
+        /** CountedPage[UndeterminedResultOut] */
+        UndeterminedResultOutPage: {
+            /** Items */
+            items: components["schemas"]["UndeterminedResultOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
+        };
+        /**
          * UnitOut
          * @description An authority or a school; `path` orders the tree, `parent_id` is null for the province.
          */
@@ -16790,6 +17074,12 @@ export interface components {
              * @example 1
              */
             returns: number;
+            /**
+             * Undetermined
+             * @description 由本单位认定的待定结果；无权认定时为空 · undetermined results to determine; null for a role that determines none
+             * @example 7
+             */
+            undetermined: number | null;
         };
     };
     responses: never;
@@ -16813,7 +17103,7 @@ export interface operations {
                 org_id?: string | null;
                 /** @description 查找内容 · the text to search for */
                 q?: string | null;
-                sort?: "created_at" | "-created_at";
+                sort?: "created_at" | "-created_at" | "name" | "-name" | "kind" | "-kind" | "last_sign_in_at" | "-last_sign_in_at";
                 /** @description 不列学生账号 · without the accounts of students */
                 staff_only?: boolean;
                 /** @description 账号状态 · status of the account */
@@ -16846,6 +17136,7 @@ export interface operations {
                      *           "org_name": "郑州市某某中等专业学校",
                      *           "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *           "created_at": "2026-03-17T01:00:00Z",
+                     *           "last_sign_in_at": "2026-03-17T01:00:00Z",
                      *           "may_manage": true,
                      *           "may_reset": true
                      *         }
@@ -16932,6 +17223,7 @@ export interface operations {
                      *       "org_name": "郑州市某某中等专业学校",
                      *       "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "created_at": "2026-03-17T01:00:00Z",
+                     *       "last_sign_in_at": "2026-03-17T01:00:00Z",
                      *       "may_manage": true,
                      *       "may_reset": true
                      *     }
@@ -17032,6 +17324,7 @@ export interface operations {
                      *       "org_name": "郑州市某某中等专业学校",
                      *       "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "created_at": "2026-03-17T01:00:00Z",
+                     *       "last_sign_in_at": "2026-03-17T01:00:00Z",
                      *       "may_manage": true,
                      *       "may_reset": true
                      *     }
@@ -17081,6 +17374,7 @@ export interface operations {
                      *       "org_name": "郑州市某某中等专业学校",
                      *       "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
                      *       "created_at": "2026-03-17T01:00:00Z",
+                     *       "last_sign_in_at": "2026-03-17T01:00:00Z",
                      *       "may_manage": true,
                      *       "may_reset": true
                      *     }
@@ -17731,8 +18025,15 @@ export interface operations {
                 kind?: ("withdrawal" | "reinstatement") | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
+                q?: string | null;
                 school_id?: string | null;
+                sort?: "filed_at" | "-filed_at" | "name" | "-name";
                 state?: components["schemas"]["FilingState"] | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -17769,7 +18070,8 @@ export interface operations {
                      *           "age_days": 3
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["FilingOutPage"];
@@ -17896,6 +18198,8 @@ export interface operations {
                 limit?: number;
                 /** @description 逾期未决定的 · open appeals past their deadline */
                 overdue?: boolean;
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
+                q?: string | null;
                 sort?: "filed_at" | "-filed_at" | "due_at" | "-due_at";
                 state?: components["schemas"]["AppealState"] | null;
                 student_id?: string | null;
@@ -18640,7 +18944,10 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 roll_call_id?: string | null;
+                sort?: "at" | "-at";
                 state?: ("open" | "overdue" | "reviewed") | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -18679,7 +18986,8 @@ export interface operations {
                      *           "reviewed_by_name": "王老师"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["AttestationSampleOutPage"];
@@ -18700,10 +19008,13 @@ export interface operations {
                 limit?: number;
                 /** @description 自何时起 · from then on */
                 since?: string | null;
+                sort?: "at" | "-at";
                 /** @description 办理对象是某学生 · about this student */
                 student_id?: string | null;
                 /** @description 记录编号 · id of the record */
                 subject_id?: string | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
                 /** @description 某单位及下级 · of this unit and below */
                 unit_id?: string | null;
                 /** @description 至何时止（不含） · before then */
@@ -18739,7 +19050,8 @@ export interface operations {
                      *           "after": {}
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["AuditEntryOutPage"];
@@ -20047,6 +20359,9 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                sort?: "found_at" | "-found_at" | "name" | "-name";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -20083,7 +20398,8 @@ export interface operations {
                      *           "at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["DuplicateCandidateOutPage"];
@@ -21018,6 +21334,8 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
+                q?: string | null;
                 sort?: "filed_at" | "-filed_at" | "starts_at" | "-starts_at";
                 state?: components["schemas"]["LeaveState"] | null;
                 student_id?: string | null;
@@ -21319,6 +21637,9 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                sort?: "named_at" | "-named_at" | "starts_at" | "-starts_at";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -21347,7 +21668,8 @@ export interface operations {
                      *           "ended_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["StandInOutPage"];
@@ -21449,6 +21771,10 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 roll_call_id?: string | null;
+                sort?: "expires_at" | "-expires_at" | "name" | "-name";
+                student_id?: string | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -21485,10 +21811,54 @@ export interface operations {
                      *           "expires_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["LookOutPage"];
+                };
+            };
+        };
+    };
+    getLook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                look_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "roll_call_title": "全省中职学籍核验",
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "class_name": "24电商1班",
+                     *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "王小明",
+                     *       "side": "school",
+                     *       "reason": "face_needs_look",
+                     *       "is_review": true,
+                     *       "frames": [
+                     *         0
+                     *       ],
+                     *       "requested_at": "2026-03-17T01:00:00Z",
+                     *       "expires_at": "2026-03-17T01:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["LookOut"];
                 };
             };
         };
@@ -21933,6 +22303,7 @@ export interface operations {
                      *       "portraits": 4,
                      *       "prompts": 0,
                      *       "looks": 5,
+                     *       "undetermined": 7,
                      *       "counted_up_to": 1000
                      *     }
                      */
@@ -21988,6 +22359,9 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                sort?: "at" | "-at";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path?: never;
@@ -22020,10 +22394,11 @@ export interface operations {
                      *         }
                      *       ],
                      *       "next_cursor": null,
+                     *       "total": null,
                      *       "unread": 2
                      *     }
                      */
-                    "application/json": components["schemas"]["Inbox"];
+                    "application/json": components["schemas"]["CountedInbox"];
                 };
             };
         };
@@ -22071,6 +22446,8 @@ export interface operations {
                 state?: ("waiting" | "approved" | "refused") | null;
                 /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
                 total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -22202,6 +22579,39 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["OutageOut"];
+                };
+            };
+        };
+    };
+    getOutageAvailability: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                outage_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "starts_at": "2026-03-17T01:00:00Z",
+                     *       "until": "2026-03-17T01:00:00Z",
+                     *       "minutes": 90,
+                     *       "marked": 84,
+                     *       "longest_gap_seconds": 240,
+                     *       "overloaded_seconds": 12,
+                     *       "rejected": 430
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OutageAvailabilityOut"];
                 };
             };
         };
@@ -22722,11 +23132,18 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
+                q?: string | null;
                 /** @description 只列某校 · only of this school */
                 school_id?: string | null;
+                sort?: "submitted_at" | "-submitted_at" | "name" | "-name";
                 state?: "review" | "accepted" | "refused";
                 /** @description 只列某名学生 · only of this student */
                 student_id?: string | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -22764,7 +23181,8 @@ export interface operations {
                      *           "decided_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["PortraitOutPage"];
@@ -23145,6 +23563,8 @@ export interface operations {
                 open_only?: boolean | null;
                 /** @description 只列已过处理期限而未结束的 · only open prompts past their deadline */
                 overdue?: boolean | null;
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
+                q?: string | null;
                 school_id?: string | null;
                 sort?: "raised_at" | "-raised_at" | "due_at" | "-due_at";
                 state?: components["schemas"]["PromptState"] | null;
@@ -25237,6 +25657,8 @@ export interface operations {
                 state?: components["schemas"]["QuarantineState"] | null;
                 /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
                 total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -25444,6 +25866,8 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
+                q?: string | null;
                 roll_call_id?: string | null;
                 sort?: "filed_at" | "-filed_at";
                 state?: ("open" | "accepted" | "refused") | null;
@@ -25982,6 +26406,13 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                sort?: "found_at" | "-found_at" | "name" | "-name";
+                /** @description 只列某状态 · only in this state */
+                state?: ("open" | "reviewed") | null;
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -26013,13 +26444,77 @@ export interface operations {
                      *               "en": "…",
                      *               "row_id": "…"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "state": "open",
+                     *           "note": null,
+                     *           "reviewed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "reviewed_by_name": "王老师",
+                     *           "reviewed_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["ReplayDifferenceOutPage"];
+                };
+            };
+        };
+    };
+    reviewReplayDifference: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                difference_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "note": "导入时学校代码填错，已在学校更正。"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DifferenceReviewIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
+                     *       "found_by": "replay",
+                     *       "found_at": "2026-03-17T01:00:00Z",
+                     *       "differences": [
+                     *         {
+                     *           "kind": "prompt_differs",
+                     *           "zh": "提示的内容不同",
+                     *           "en": "…",
+                     *           "row_id": "…"
+                     *         }
+                     *       ],
+                     *       "state": "open",
+                     *       "note": null,
+                     *       "reviewed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "reviewed_by_name": "王老师",
+                     *       "reviewed_at": "2026-03-17T01:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReplayDifferenceOut"];
                 };
             };
         };
@@ -26392,6 +26887,9 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                sort?: "at" | "-at" | "name" | "-name";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
             };
             header?: never;
             path: {
@@ -26424,7 +26922,8 @@ export interface operations {
                      *           "at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["ListedAttestationOutPage"];
@@ -26724,8 +27223,11 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
-                /** @description 查找内容 · the text to search for */
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
                 q?: string | null;
+                sort?: "class_name" | "-class_name" | "name" | "-name";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
             };
@@ -26763,7 +27265,8 @@ export interface operations {
                      *           "outcome": "present"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["MissingStudentOutPage"];
@@ -26775,7 +27278,7 @@ export interface operations {
         parameters: {
             query?: {
                 class_id?: string | null;
-                /** @description 查找内容 · the text to search for */
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
                 q?: string | null;
                 unit_id?: string | null;
             };
@@ -27133,9 +27636,12 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 outcome?: ("present" | "missed" | "excused" | "undetermined") | null;
-                /** @description 查找内容 · the text to search for */
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
                 q?: string | null;
                 school_id?: string | null;
+                sort?: "name" | "-name";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
             };
@@ -27175,7 +27681,8 @@ export interface operations {
                      *           "decided_at": "2026-03-17T01:00:00Z"
                      *         }
                      *       ],
-                     *       "next_cursor": null
+                     *       "next_cursor": null,
+                     *       "total": null
                      *     }
                      */
                     "application/json": components["schemas"]["ResultOutPage"];
@@ -27188,7 +27695,7 @@ export interface operations {
             query?: {
                 class_id?: string | null;
                 outcome?: ("present" | "missed" | "excused" | "undetermined") | null;
-                /** @description 查找内容 · the text to search for */
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
                 q?: string | null;
                 unit_id?: string | null;
             };
@@ -27782,7 +28289,9 @@ export interface operations {
                      *           "parent_name": "郑州市",
                      *           "classes": 50,
                      *           "students": 2400,
-                     *           "sites": 1
+                     *           "sites": 1,
+                     *           "without_counselor": 2,
+                     *           "registrars": 1
                      *         }
                      *       ],
                      *       "next_cursor": null,
@@ -29190,6 +29699,8 @@ export interface operations {
                 cursor?: string | null;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
+                q?: string | null;
                 sort?: "name" | "-name";
                 /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
                 total?: boolean;
@@ -30134,7 +30645,8 @@ export interface operations {
                      *               "starts_on": "2026-03-17",
                      *               "ends_on": "2026-03-17"
                      *             }
-                     *           ]
+                     *           ],
+                     *           "may_change": true
                      *         }
                      *       ],
                      *       "next_cursor": null
@@ -30189,7 +30701,8 @@ export interface operations {
                      *           "starts_on": "2026-03-17",
                      *           "ends_on": "2026-03-17"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "may_change": true
                      *     }
                      */
                     "application/json": components["schemas"]["TermOut"];
@@ -30242,10 +30755,70 @@ export interface operations {
                      *           "starts_on": "2026-03-17",
                      *           "ends_on": "2026-03-17"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "may_change": true
                      *     }
                      */
                     "application/json": components["schemas"]["TermOut"];
+                };
+            };
+        };
+    };
+    listUndeterminedResults: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+                /** @description 待定至少多少天 · undetermined for at least so many days */
+                minimum_days?: number | null;
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
+                q?: string | null;
+                /** @description 只列某原因的 · only of this reason */
+                reason?: string | null;
+                roll_call_id?: string | null;
+                sort?: "at" | "-at" | "name" | "-name";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "roll_call_title": "第十二周点名",
+                     *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
+                     *           "class_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "class_name": "2025级汽修1班",
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
+                     *           "reason": "verification_pending",
+                     *           "reason_zh": "已按时提交，尚未核验完毕，结果待定。",
+                     *           "reason_en": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "total": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UndeterminedResultOutPage"];
                 };
             };
         };

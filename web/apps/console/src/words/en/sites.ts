@@ -1,6 +1,24 @@
 import type { sitesZh } from '../zh/sites.ts'
 
 export const sitesEn: typeof sitesZh = {
+  schools: {
+    hint: 'The schools below your unit: students on the roll, classes, classes without a counselor, sites in force and accounts of registrars.',
+    columns: {
+      name: 'School',
+      code: 'Code',
+      parent_name: 'Authority',
+      students: 'Students',
+      classes: 'Classes',
+      without_counselor: 'Classes without a counselor',
+      sites: 'Sites in force',
+      registrars: 'Registrars',
+      links: 'Pages',
+    },
+    withSite: 'With a site in force',
+    withoutSite: 'Without a site in force',
+    ownRollCalls: 'Roll calls of the school',
+    pageOf: '{school}: {page}',
+  },
   sites: {
     columns: {
       name: 'Name',

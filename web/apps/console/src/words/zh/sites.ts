@@ -1,4 +1,22 @@
 export const sitesZh = {
+  schools: {
+    hint: '本单位下级的学校。在籍学生、班级、没有辅导员的班级、有效的办学地址和学籍管理员账号。',
+    columns: {
+      name: '学校',
+      code: '代码',
+      parent_name: '主管单位',
+      students: '在籍学生',
+      classes: '班级',
+      without_counselor: '缺辅导员的班级',
+      sites: '有效办学地址',
+      registrars: '学籍管理员',
+      links: '查看',
+    },
+    withSite: '有有效办学地址',
+    withoutSite: '没有有效办学地址',
+    ownRollCalls: '学校发起的点名',
+    pageOf: '{school}：{page}',
+  },
   sites: {
     columns: {
       name: '名称',

@@ -37,7 +37,7 @@ test: setup sample-faces $(if $(ARGS),,web browser) ## 运行测试（ARGS="test
 	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest -n 2 --dist loadgroup $(ARGS)
 
 test-e2e: setup sample-faces web browser ## 浏览器测试（ARGS="-k shell"）· run only the tests in a browser
-	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest tests/e2e $(ARGS)
+	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest -n 2 --dist loadgroup tests/e2e $(ARGS)
 
 screens: setup sample-faces web browser ## 更新 docs/screens 中的界面截图 · renew the pictures of the main screens
 	@exec $(BIN)/python -m backend.devstack.with_stack -- env DIANMING_SCREENS=docs/screens pytest -q tests/e2e/test_screens.py $(ARGS)

@@ -21,16 +21,18 @@ from tests.e2e.system import ROOT, System, running_system, system_settings
 
 expect.set_options(timeout=60_000)  # milliseconds: a busy machine is no failure
 HAS_FAILED = pytest.StashKey[bool]()
+FOLDER = Path(__file__).parent
 FAILED = ROOT / ".local" / "e2e"
 """Pictures of the pages of failed tests."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all browser tests in one process, because they share one system."""
+    """Run the tests that share one system in one process, and those of seeded scenarios in another one."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("e2e"))
+        if item.path.parent == FOLDER and isinstance(item, pytest.Function):
+            group = "e2e_seeded" if "seeded" in item.fixturenames else "e2e"
+            item.add_marker(pytest.mark.xdist_group(group))
             item.add_marker(pytest.mark.timeout(300))
 
 
@@ -120,6 +122,14 @@ async def student(activated: Student, request: pytest.FixtureRequest) -> AsyncIt
     async with observe(activated.visit, request):
         yield activated
     await activated.visit.page.goto("about:blank")  # an open camera would slow down the tests that follow
+
+
+@pytest.fixture(scope="session")
+async def console_scenario(app_context: AppContext, owner: Database) -> AsyncIterator[Seeded]:
+    """One system for all tests of the console that decide records of a scenario."""
+    build(ROOT)
+    async with serve_scenario(app_context, owner) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")

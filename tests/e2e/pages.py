@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -24,6 +25,11 @@ CHROMIUM = (
 )
 """Options of the browser, besides its film."""
 SERIOUS = frozenset({"serious", "critical"})
+_AXE_OPTIONS = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    "resultTypes": ["violations"],  # of the rules that a page passes, the nodes are not described
+    "selectors": False,
+}
 CAMPUS = Geolocation(longitude=113.5312, latitude=34.8203, accuracy=18)
 """On the campus of the first school."""
 PERMISSIONS = ("camera", "geolocation")
@@ -34,6 +40,11 @@ PHONE: dict[str, Any] = {
     "has_touch": True,
 }
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+
+
+@cache
+def _axe_source() -> str:
+    return AXE.read_text(encoding="utf-8")
 
 
 class Served(Protocol):
@@ -68,9 +79,9 @@ class Visit:
 
     async def find_barriers(self) -> list[str]:
         """Serious and critical findings of axe-core on the page as it is now (WCAG 2.2 A and AA)."""
-        await self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-        found = await self.page.evaluate("tags => axe.run(document, { runOnly: tags })", tags)
+        if not await self.page.evaluate("'axe' in window"):
+            await self.page.evaluate(_axe_source())
+        found = await self.page.evaluate("options => axe.run(document, options)", _AXE_OPTIONS)
         return [
             f"{each['id']}: {node['html'][:120]}"
             for each in found["violations"]

@@ -1,21 +1,12 @@
 """Accounts in the console: found, invited, disabled, recovered by two persons, and the own account."""
 
-from collections.abc import AsyncIterator
+from playwright.async_api import Page, expect
 
-import pytest
-from playwright.async_api import Browser, Page, expect
-
-from tests.e2e.pages import DESKTOP, Visit, visit
+from tests.e2e.console import opened, sign_in
+from tests.e2e.pages import Visit
 from tests.e2e.seeded import Seeded
-from tests.e2e.test_console_cases import sign_in
 
-
-@pytest.fixture
-async def opened(browser: Browser, seeded: Seeded) -> AsyncIterator[Visit]:
-    """A page of the console on a desktop computer."""
-    async with visit(browser, seeded, DESKTOP) as visited:
-        yield visited
-        assert visited.problems == []
+__all__ = ["opened"]
 
 
 async def invite(page: Page, login: str, name: str) -> None:

@@ -1,30 +1,12 @@
 """Prompts, changes of standing and appeals in the console, decided one by one with the effect in view."""
 
-from collections.abc import AsyncIterator
+from playwright.async_api import expect
 
-import pytest
-from playwright.async_api import Browser, Page, expect
-
-from tests.e2e.pages import DESKTOP, Visit, visit
+from tests.e2e.console import opened, seeded, sign_in
+from tests.e2e.pages import Visit
 from tests.e2e.seeded import Seeded
-from tests.support.identity.staff_user import PASSWORD, StaffUser
 
-
-@pytest.fixture
-async def opened(browser: Browser, seeded: Seeded) -> AsyncIterator[Visit]:
-    """A page of the console on a desktop computer."""
-    async with visit(browser, seeded, DESKTOP) as visited:
-        yield visited
-        assert visited.problems == []
-
-
-async def sign_in(page: Page, staffer: StaffUser) -> None:
-    await page.goto("/console/")
-    await page.get_by_label("账号").fill(staffer.login)
-    await page.get_by_label("密码").fill(PASSWORD)
-    await page.get_by_label("动态码").fill(staffer.totp())
-    await page.get_by_role("button", name="登录", exact=True).click()
-    await expect(page.get_by_role("heading", level=1, name="工作台")).to_be_visible()
+__all__ = ["opened", "seeded", "sign_in"]
 
 
 # The decided prompt below locks the record of the same student, so the change comes first.

@@ -1,26 +1,18 @@
 """The law in the console: what is in force by place and day, the clause report, and the simulator."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from backend.law_cases.runner import run_file
 from backend.policy import load_policies
-from tests.e2e.pages import DESKTOP, Visit, visit
+from tests.e2e.console import opened, seeded, sign_in
+from tests.e2e.pages import Visit
 from tests.e2e.seeded import Seeded
-from tests.e2e.test_console_cases import sign_in
+
+__all__ = ["opened", "seeded"]
 
 NARROW = ViewportSize(width=390, height=844)
-
-
-@pytest.fixture
-async def opened(browser: Browser, seeded: Seeded) -> AsyncIterator[Visit]:
-    """A page of the console on a desktop computer."""
-    async with visit(browser, seeded, DESKTOP) as visited:
-        yield visited
-        assert visited.problems == []
 
 
 async def overflow(page: Page) -> int:

@@ -4,11 +4,11 @@ import re
 
 from playwright.async_api import Page, expect
 
+from tests.e2e.console import opened, seeded, sign_in
 from tests.e2e.pages import Visit
 from tests.e2e.seeded import Seeded
-from tests.e2e.test_console_cases import opened, sign_in
 
-__all__ = ["opened"]
+__all__ = ["opened", "seeded"]
 
 
 async def open_list(page: Page, path: str) -> None:

@@ -1,32 +1,24 @@
 """A registrar mends and imports a roster, assigns counselors, prints cards, and reads a student's whole file."""
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from openpyxl import load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from backend.exchange.roster.annotation import FINDINGS_SHEET
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.writer import write_roster
-from tests.e2e.pages import DESKTOP, Visit, visit
+from tests.e2e.console import opened, seeded, sign_in
+from tests.e2e.pages import Visit
 from tests.e2e.seeded import Seeded
-from tests.e2e.test_console_cases import sign_in
 from tests.support.student_file import MONTHLY_FEN, fill_student_file
+
+__all__ = ["opened", "seeded"]
 
 A4 = (595, 842)
 """Points."""
-
-
-@pytest.fixture
-async def opened(browser: Browser, seeded: Seeded) -> AsyncIterator[Visit]:
-    """A page of the console on a desktop computer."""
-    async with visit(browser, seeded, DESKTOP) as visited:
-        yield visited
-        assert visited.problems == []
 
 
 def write_faulty_roster(folder: Path, seed: int) -> Path:

@@ -1,21 +1,12 @@
 """Aid, terms and calendar, the audit log and the retention in the console."""
 
-from collections.abc import AsyncIterator
+from playwright.async_api import expect
 
-import pytest
-from playwright.async_api import Browser, expect
-
-from tests.e2e.pages import DESKTOP, Visit, visit
+from tests.e2e.console import opened, seeded, sign_in
+from tests.e2e.pages import Visit
 from tests.e2e.seeded import Seeded
-from tests.e2e.test_console_cases import sign_in
 
-
-@pytest.fixture
-async def opened(browser: Browser, seeded: Seeded) -> AsyncIterator[Visit]:
-    """A page of the console on a desktop computer."""
-    async with visit(browser, seeded, DESKTOP) as visited:
-        yield visited
-        assert visited.problems == []
+__all__ = ["opened", "seeded"]
 
 
 async def test_registrar_decides_an_application_and_requests_an_export(opened: Visit, seeded: Seeded) -> None:
@@ -126,7 +117,7 @@ async def test_audit_log_is_searched_and_leads_to_the_record(opened: Visit, seed
     await page.get_by_label("办理事项").select_option("AccountInvited")
     rows = page.get_by_role("row").filter(has_text="邀请账号")
     await expect(rows.first).to_be_visible()
-    await rows.first.get_by_text("查看").click()
+    await rows.first.get_by_text("查看", exact=True).click()
     await expect(page.get_by_text("kind: ").first).to_be_visible()
     assert await opened.find_barriers() == []
     await rows.first.get_by_role("link", name="账号").click()

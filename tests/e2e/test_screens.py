@@ -53,12 +53,12 @@ _TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentEleme
 
 
 async def check_screens(visit: Visit, screens: Mapping[str, str]) -> None:
-    """Open each screen at each width. Collects what is wrong, so that one failure shows all."""
+    """Open each screen and see it at each width. Collects what is wrong, so that one failure shows all."""
     wrong = []
     for name, path in screens.items():
+        await visit.page.goto(path)
         for width, height in WIDTHS.items():
             await visit.page.set_viewport_size({"width": width, "height": height})
-            await visit.page.goto(path)
             await expect(visit.page.get_by_role("heading", level=1)).to_be_visible()
             await settle(visit.page)
             await keep_picture(visit.page, f"{name}-{width}")

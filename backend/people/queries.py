@@ -209,6 +209,10 @@ async def load_student_page(
     if search.class_id is not None:
         page = page.where(Student.class_id == search.class_id)
     spans_many = schools is None or len(schools) > FEW_SCHOOLS
+    if not spans_many:
+        # Of few schools the students are found by their classes: without this condition all classes are read, and of a
+        # large province all students too.
+        page = page.where(is_of_schools(SchoolClass.school_id, schools))
     if search.text is not None:
         page = page.where(matches_search(search.text, keys, spans_many=spans_many))
     narrows = search.school_id or search.class_id or search.text

@@ -10,7 +10,14 @@ from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
-from backend.core.listing.pages import ListPage, PageRequest, count_rows, load_page, reading_in_index_order
+from backend.core.database import equals_any
+from backend.core.listing.pages import (
+    ListPage,
+    PageRequest,
+    count_rows,
+    load_page,
+    reading_in_index_order,
+)
 from backend.core.listing.sorts import ListSorts, by_name
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
@@ -56,21 +63,59 @@ RESULT_SORTS = ListSorts(Obligation.student_id, {"name": by_name(Student.name)},
 async def load_results_page(
     session: AsyncSession, actor: Actor, roll_call: RollCall, filters: ResultFilter, request: PageRequest
 ) -> ListPage[Result]:
-    """A page of the audience with the current outcomes, by name. Raises `CursorInvalid`, `CursorOfOtherSort`."""
+    """A page of the audience with the current outcomes, by name. Raises `CursorInvalid`, `CursorOfOtherSort`.
+
+    The students of the page are found first, and their outcomes afterwards: otherwise PostgreSQL looks up the outcomes of
+    all students before it sorts them.
+    """
     schools = await _load_schools(session, actor, roll_call, filters)
-    outcome = current_outcome(roll_call)
-    columns = select(Obligation, Student, SchoolClass, outcome)
-    query = _filter_results(columns, outcome, actor, roll_call, filters, schools)
+    ids = _select_ids(actor, roll_call, filters, schools)
+    named = ids.join(Student, Student.id == Obligation.student_id)
     rare = _select_rare(roll_call, filters, schools)
-    found_rare = query if rare is None else query.where(Obligation.student_id.in_(rare))
     in_order = len(schools) > FEW_SCHOOLS and filters.class_id is None and filters.matching is None
     if in_order and rare is not None:
         in_order = not await are_few(session, rare)
+    if rare is not None:
+        ids = ids.where(Obligation.student_id.in_(rare))
+        named = named if in_order else named.where(Obligation.student_id.in_(rare))
     async with reading_in_index_order(session) if in_order else nullcontext():
-        page = query if in_order else found_rare
-        found = await load_page(session, page, RESULT_SORTS, replace(request, with_total=False))
-    total = await count_rows(session, found_rare, RESULT_SORTS) if request.with_total else None
-    return ListPage([Result(*row) for row in found.rows], found.next_cursor, total)
+        found = await load_page(session, named, RESULT_SORTS, replace(request, with_total=False))
+    total = await count_rows(session, ids, RESULT_SORTS) if request.with_total else None
+    results = await _load_results(session, roll_call, [student_id for (student_id,) in found.rows])
+    return ListPage(results, found.next_cursor, total)
+
+
+def _select_ids(
+    actor: Actor, roll_call: RollCall, filters: ResultFilter, schools: Sequence[UUID]
+) -> Select[*tuple[Any, ...]]:
+    """The students whom the filters find, by the tables that these need."""
+    query = select(Obligation.student_id).select_from(Obligation)
+    if filters.outcome is not None:
+        outcome = current_outcome(roll_call)
+        query = query.join(outcome, true()).where(outcome.outcome == filters.outcome)
+    query = filter_audience(query, actor, roll_call, schools, filters.class_id)
+    if filters.matching is not None:
+        query = query.where(Obligation.student_id.in_(select(Student.id).where(filters.matching)))
+    return query
+
+
+async def _load_results(session: AsyncSession, roll_call: RollCall, ids: Sequence[UUID]) -> Sequence[Result]:
+    """The results of students, in the order of their ids in the list."""
+    outcome = current_outcome(roll_call)
+    query = (
+        select(Obligation, Student, SchoolClass, outcome)
+        .join_from(Obligation, Student, Student.id == Obligation.student_id)
+        .join(SchoolClass, SchoolClass.id == Obligation.class_id)
+        .outerjoin(outcome, true())
+        .where(
+            Obligation.term_code == roll_call.term_code,
+            Obligation.roll_call_id == roll_call.id,
+            equals_any(Obligation.student_id, ids),
+        )
+    )
+    rows = [Result(*row) for row in await session.execute(query)] if ids else []
+    results = {row.student.id: row for row in rows}
+    return [results[each] for each in ids]
 
 
 async def select_results_for_export(

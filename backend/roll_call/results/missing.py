@@ -110,9 +110,16 @@ class _Query:
         return owed
 
     def select_missing(self) -> Select[*tuple[Any, ...]]:
-        """The ids of the missing students, with names to sort by."""
-        outcome = current_outcome(self.roll_call)
+        """The ids of the missing students."""
+        return self._keep_missing(self.select(Obligation.student_id).select_from(Obligation))
+
+    def select_missing_with_names(self) -> Select[*tuple[Any, ...]]:
+        """The same ids, joined to the students."""
         owed = self.select(Obligation.student_id).join(Student, Student.id == Obligation.student_id)
+        return self._keep_missing(owed)
+
+    def _keep_missing(self, owed: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+        outcome = current_outcome(self.roll_call)
         return owed.outerjoin(outcome, true()).where(is_missing(outcome.outcome))
 
     def select_not_present(self) -> Select[UUID]:
@@ -204,7 +211,7 @@ async def _load_page_by_name(
     in_order = is_wide and query.search.matching is None
     if in_order and query.is_settled:
         in_order = not await are_few(session, query.select_not_present())
-    missing = query.select_missing()
+    missing = query.select_missing_with_names()
     if query.is_settled and not in_order:
         missing = missing.where(Obligation.student_id.in_(query.select_not_present()))
     async with reading_in_index_order(session) if in_order else nullcontext():

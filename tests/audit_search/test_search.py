@@ -45,7 +45,10 @@ async def record(database: Database, by: Actor | Scope, act: audit.Act, ago: flo
 
 
 async def found(client: StaffClient, actor: Actor, prefix: str, **query: Any) -> list[str]:
-    """The actions with this prefix, newest first: the tests of a process share the province and its cities."""
+    """The actions with this prefix, newest first.
+
+    The tests of a process share the province and its cities, so name a school, an action or a time.
+    """
     entries = await client.every(actor, ENTRIES, **query)
     return [entry["action"] for entry in entries if entry["action"].startswith(prefix)]
 
@@ -54,14 +57,15 @@ async def test_a_unit_reads_its_own_entries_and_those_below(
     client: StaffClient, database: Database, world: SampleProvince
 ) -> None:
     registrar, bureau = registrar_account(world.school), bureau_account(world.city)
+    since = (now() - timedelta(minutes=4)).isoformat()
     await record(database, registrar, audit.Act("unit.school", "school", "1", world.school.path), ago=3)
     await record(database, bureau, audit.Act("unit.city", "org_unit", "2", world.city.path), ago=2)
     sister = registrar_account(world.sister)
     await record(database, sister, audit.Act("unit.sister", "school", "3", world.sister.path), ago=1)
     assert await found(client, registrar, "unit.") == ["unit.school"]
-    assert await found(client, bureau, "unit.") == ["unit.sister", "unit.city", "unit.school"]
+    assert await found(client, bureau, "unit.", since=since) == ["unit.sister", "unit.city", "unit.school"]
     assert await found(client, bureau, "unit.", unit_id=world.school.id) == ["unit.school"]
-    assert await found(client, bureau_account(world.other_city), "unit.") == []
+    assert await found(client, bureau_account(world.other_city), "unit.", since=since) == []
     counselor = counselor_account(world.school, world.school.classes[0])
     assert (await client.get(counselor, ENTRIES)).status_code == 403
     assert (await client.get(registrar, ENTRIES, unit_id=world.sister.id)).status_code == 404
@@ -93,12 +97,14 @@ async def test_actor_action_and_time_narrow_the_search_page_by_page(
     for minutes in range(5):
         await record(database, registrar, audit.Act("search.one", "school", str(minutes), path), ago=minutes)
     await record(database, bureau, audit.Act("search.two", "school", "5", path), ago=10)
-    assert await found(client, bureau, "search.", limit=2) == ["search.one"] * 5 + ["search.two"]
+    own: dict[str, Any] = {"unit_id": world.school.id}
+    both = ["search.one"] * 5 + ["search.two"]
+    assert await found(client, bureau, "search.", limit=2, **own) == both
     assert await found(client, bureau, "search.", account_id=bureau.account_id) == ["search.two"]
     assert await found(client, bureau, "search.", action="search.two") == ["search.two"]
     since = (start - timedelta(minutes=2, seconds=30)).isoformat()
-    assert await found(client, bureau, "search.", since=since) == ["search.one"] * 3
-    assert await found(client, bureau, "search.", until=since) == ["search.one"] * 2 + ["search.two"]
+    assert await found(client, bureau, "search.", since=since, **own) == ["search.one"] * 3
+    assert await found(client, bureau, "search.", until=since, **own) == ["search.one"] * 2 + ["search.two"]
     assert await found(
         client, province_account(world.province), "search.", action="search.two", until=since
     ) == ["search.two"]

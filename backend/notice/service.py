@@ -27,6 +27,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeEngine
 
 from backend.core.ids import new_id
+from backend.core.jobs import Priority
 from backend.core.keys import KeyRing
 from backend.core.tenancy import scope_of
 from backend.notice.delivery import Slice, seal_params
@@ -131,9 +132,12 @@ async def send_sms_code(
         sms=SmsText("one_time_code"),
     )
     to = StudentRecipient(student_id, school_id, phone=phone)
-    return await _post_sms_only(
-        session, to, message, at, lambda notice: seal_params(keys, notice, {"code": code})
-    )
+
+    def seal(notice: UUID) -> bytes:
+        return seal_params(keys, notice, {"code": code})
+
+    # The student waits for it, also while a launch notifies thousands.
+    return await _post_sms_only(session, to, message, at, seal, priority=Priority.HIGH)
 
 
 async def post_sms(session: AsyncSession, to: StudentRecipient, message: Message, at: datetime) -> UUID:
@@ -162,6 +166,8 @@ async def _post_sms_only(
     message: Message,
     at: datetime,
     seal_for: Callable[[UUID], bytes | None],
+    *,
+    priority: int = 0,
 ) -> UUID:
     message_id, notice_id = await _insert_message(session, message, at), new_id()
     student = {"student_id": to.student_id, "school_id": to.school_id}
@@ -182,7 +188,8 @@ async def _post_sms_only(
         )
     )
     await session.flush()
-    await enqueue_slice(session, Slice(message_id, 0, org_path="", school_id=to.school_id), timedelta(0))
+    part = Slice(message_id, 0, org_path="", school_id=to.school_id)
+    await enqueue_slice(session, part, timedelta(0), priority=priority)
     return notice_id
 
 

@@ -80,7 +80,7 @@ async def deliver_push(
 
 
 async def enqueue_slice(
-    session: AsyncSession, part: Slice, wait: timedelta, channel: Channel = "sms"
+    session: AsyncSession, part: Slice, wait: timedelta, channel: Channel = "sms", *, priority: int = 0
 ) -> None:
     """Enqueue the job of a slice and channel in the session's transaction, due after `wait`. Its lock prevents concurrent runs."""
     seconds = round(wait.total_seconds())
@@ -89,6 +89,7 @@ async def enqueue_slice(
         lock=f"{channel}:{part.message_id}:{part.number}",
         connection=await driver_connection(session),
         schedule_in={"seconds": seconds} if seconds else None,
+        priority=priority,
     )
     await job.defer_async(
         message_id=str(part.message_id),

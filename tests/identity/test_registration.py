@@ -5,8 +5,9 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
+from backend.core.jobs import Priority
 from backend.core.match_keys import legal_name, name_key
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
@@ -48,6 +49,19 @@ async def test_name_number_and_code_bind_the_phone_and_create_the_account(scenar
     assert [(key.jkt, key.status) for key in await load_device_keys(scenario, student.id)] == [
         (phone.thumbprint, "active")
     ]
+
+
+async def test_code_of_a_registration_goes_before_the_notices_of_a_launch(scenario: IdentityScenario) -> None:
+    student = scenario.school.students[0]
+    registration_id, _ = await scenario.request_code(scenario.phone(), student)
+    jobs = text(
+        "SELECT task_name, priority FROM procrastinate_jobs WHERE args ->> 'registration_id' = :registration"
+        " OR args ->> 'message_id' IN (SELECT message_id::text FROM notice_delivery WHERE student_id = :student)"
+    )
+    values = {"registration": registration_id, "student": student.id}
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        priorities = {row.task_name: row.priority for row in await session.execute(jobs, values)}
+    assert priorities == {"verify_registration": Priority.HIGH, "deliver_sms": Priority.HIGH}
 
 
 async def test_an_unknown_id_number_gets_the_same_answers_as_a_known_one(scenario: IdentityScenario) -> None:

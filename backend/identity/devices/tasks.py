@@ -6,7 +6,7 @@ from uuid import UUID
 from procrastinate import JobContext, RetryStrategy
 
 from backend.core.app_context import AppContext
-from backend.core.jobs import DEFAULT, NOTICES, VERIFICATION, job_app
+from backend.core.jobs import DEFAULT, NOTICES, VERIFICATION, Priority, job_app
 from backend.identity import unscoped_queries
 from backend.identity.devices import registration_verification
 from backend.identity.devices.rebinding_judgement import (
@@ -29,6 +29,7 @@ def _app_context(context: JobContext) -> AppContext:
     queue=NOTICES,
     name="verify_registration",
     pass_context=True,
+    priority=Priority.HIGH,  # a person waits for the code, also while a launch notifies thousands
     retry=RetryStrategy(max_attempts=8, exponential_wait=3),
 )
 async def verify_registration(context: JobContext, registration_id: str) -> None:

@@ -138,7 +138,11 @@ def load(context: BrowserContext, url: str, condition: Condition) -> Load:
     page.add_init_script(_NOTE_HEADING)
     protocol = context.new_cdp_session(page)
     finished: list[Request] = []
-    page.on("requestfinished", finished.append)
+
+    def note(request: Request) -> None:  # Playwright sets an attribute on it, so no method of a list
+        finished.append(request)
+
+    page.on("requestfinished", note)
     protocol.send("Network.enable")
     limits = {"latency": condition.latency_ms, "downloadThroughput": condition.down}
     protocol.send(

@@ -138,8 +138,8 @@ def _print_sign_ins(settings: Settings) -> None:
     for each in document.get("sign_ins", []):
         code = pyotp.TOTP(each["totp_secret"]).at(clock())
         sys.stdout.write(
-            f"  {each['role']}  {each['unit']}\n      登录 login {each['login']}   口令 password {each['password']}\n"
-            f"      验证器密钥 TOTP secret {each['totp_secret']}   现在 now {code}\n"
+            f"  {each['role']}  {each['unit']}\n      账号 login {each['login']}   密码 password {each['password']}\n"
+            f"      动态码密钥 TOTP secret {each['totp_secret']}   现在 now {code}\n"
         )
     for each in document.get("students", []):
         sys.stdout.write(

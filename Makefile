@@ -40,7 +40,7 @@ test-e2e: setup sample-faces web browser ## 浏览器测试（ARGS="-k shell"）
 	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest -n 2 --dist loadgroup tests/e2e $(ARGS)
 
 screens: setup sample-faces web browser ## 更新 docs/screens 中的界面截图 · renew the pictures of the main screens
-	@exec $(BIN)/python -m backend.devstack.with_stack -- env DIANMING_SCREENS=docs/screens pytest -q tests/e2e/test_screens.py $(ARGS)
+	@exec $(BIN)/python -m backend.devstack.with_stack -- env DIANMING_SCREENS=docs/screens pytest -q -m pictures tests/e2e $(ARGS)
 
 faults: setup ## 故障演练（ARGS="--seed 7 --kills 200"）· long fault-injection run: kill processes, then check for lost data
 	@exec $(BIN)/python -m backend.devstack.with_stack -- env DIANMING_FAULT_ROUNDS=100 pytest -n 2 --dist loadgroup tests/faults/test_interleavings.py

@@ -2,10 +2,12 @@
 
 import re
 
+import pytest
 from playwright.async_api import Page, expect
 
 from backend.demo.staff import TOTP_SECONDS, StaffClient
 from tests.e2e.pages import Visit
+from tests.e2e.pictures import keep_picture
 from tests.e2e.system import STUDENTS, System
 
 CONSOLE = "/console/"
@@ -27,6 +29,7 @@ async def go_on(page: Page, heading: str) -> None:
     await expect(page.get_by_role("heading", level=2, name=heading)).to_be_visible()
 
 
+@pytest.mark.pictures
 async def test_province_launches_and_watches(desktop: Visit, system: System) -> None:
     page, province = desktop.page, system.organisation.province
     await page.goto(CONSOLE)
@@ -40,8 +43,10 @@ async def test_province_launches_and_watches(desktop: Visit, system: System) -> 
     assert await desktop.find_barriers() == []
     await go_on(page, "范围")
     assert await desktop.find_barriers() == []
+    await keep_picture(page, "console-launch-scope-1280")
     await go_on(page, "预览")
     await expect(page.get_by_text("可以发起。")).to_be_visible()
+    await keep_picture(page, "console-launch-preview-1280")
     assert await desktop.find_barriers() == []
     await go_on(page, "确认")
     await expect(

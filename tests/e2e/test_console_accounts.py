@@ -1,9 +1,11 @@
 """Accounts in the console: found, invited, disabled, recovered by two persons, and the own account."""
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.console import opened, sign_in
 from tests.e2e.pages import Visit
+from tests.e2e.pictures import keep_picture
 from tests.e2e.seeded import Seeded
 
 __all__ = ["opened"]
@@ -15,6 +17,7 @@ async def invite(page: Page, login: str, name: str) -> None:
     await page.get_by_role("button", name="建立并生成邀请").click()
 
 
+@pytest.mark.pictures
 async def test_registrar_invites_a_counselor_and_disables_the_account(opened: Visit, seeded: Seeded) -> None:
     page, registrar = opened.page, seeded.staffer("registrar")
     await sign_in(page, registrar)
@@ -25,6 +28,7 @@ async def test_registrar_invites_a_counselor_and_disables_the_account(opened: Vi
     await invite(page, "qian.laoshi", "钱老师")
     sheet = page.get_by_role("status")
     await expect(sheet.get_by_role("img", name="钱老师的激活二维码")).to_be_visible()
+    await keep_picture(page, "console-account-code-1280")
     assert await opened.find_barriers() == []
     code = await sheet.locator("code").inner_text()
     await expect(sheet).to_contain_text(f"{seeded.url}/c/activation#login=qian.laoshi&code={code}")

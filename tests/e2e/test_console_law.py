@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Page, ViewportSize, expect
 
 from backend.law_cases.runner import run_file
 from backend.policy import load_policies
 from tests.e2e.console import opened, seeded, sign_in
 from tests.e2e.pages import Visit
+from tests.e2e.pictures import keep_picture
 from tests.e2e.seeded import Seeded
 
 __all__ = ["opened", "seeded"]
@@ -69,6 +71,7 @@ async def test_clauses_are_filtered_and_lead_to_their_policies(opened: Visit, se
     assert await overflow(page) == 0
 
 
+@pytest.mark.pictures
 async def test_facts_are_evaluated_explained_and_saved(opened: Visit, seeded: Seeded, tmp_path: Path) -> None:
     page = opened.page
     await sign_in(page, seeded.staffer("registrar"))
@@ -80,6 +83,7 @@ async def test_facts_are_evaluated_explained_and_saved(opened: Visit, seeded: Se
     await expect(before.get_by_text("在读 · 非全日制")).to_be_visible()
     await expect(after.get_by_text("在读 · 全日制")).to_be_visible()
     await expect(before.get_by_text("待发 0.00，已发 230.00，撤回 920.00")).to_be_visible()
+    await keep_picture(page, "console-simulator-1280", most_height=2400)
     await before.get_by_text("项数值").first.click()
     await expect(before.get_by_text("连续未按时核验的上限").first).to_be_visible()
     assert await opened.find_barriers() == []

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from openpyxl import load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
 from playwright.async_api import Page, expect
@@ -12,6 +13,7 @@ from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.writer import write_roster
 from tests.e2e.console import opened, seeded, sign_in
 from tests.e2e.pages import Visit
+from tests.e2e.pictures import keep_picture
 from tests.e2e.seeded import Seeded
 from tests.support.student_file import MONTHLY_FEN, fill_student_file
 
@@ -37,6 +39,7 @@ async def choose_and_check(page: Page, path: Path) -> None:
     await page.get_by_role("button", name="检查", exact=True).click()
 
 
+@pytest.mark.pictures
 async def test_faulty_roster_is_mended_in_the_annotated_workbook_and_imported(
     opened: Visit, seeded: Seeded, tmp_path: Path
 ) -> None:
@@ -48,6 +51,7 @@ async def test_faulty_roster_is_mended_in_the_annotated_workbook_and_imported(
     await choose_and_check(page, upload)
     await expect(page.get_by_role("link", name=re.compile("^A2"))).to_be_visible()
     await expect(page.get_by_role("button", name="导入", exact=True)).to_be_disabled()
+    await keep_picture(page, "console-roster-findings-1280")
     assert await opened.find_barriers() == []
     await page.get_by_label("级别").select_option("warning")
     await expect(page.get_by_role("link", name=re.compile("^A2"))).to_have_count(0)

@@ -8,9 +8,9 @@ import pyotp
 from playwright.async_api import Browser, expect
 
 from tests.e2e.pages import DESKTOP, PHONE, visit
+from tests.e2e.pictures import keep_picture
 from tests.e2e.seeded import Seeded
 from tests.e2e.test_counselor_tasks import sign_in
-from tests.e2e.test_screens import keep_picture
 from tests.support.identity.staff_user import PASSWORD
 from tests.support.roll_call.student_phone import INSIDE
 

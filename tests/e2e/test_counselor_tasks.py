@@ -9,8 +9,9 @@ from playwright.async_api import Browser, Page, expect
 from biometrics.engines.base import EngineKey
 from tests.e2e.camera import FakeCamera
 from tests.e2e.pages import DESKTOP, Visit, visit
+from tests.e2e.pictures import keep_picture
 from tests.e2e.seeded import Seeded
-from tests.e2e.test_screens import WIDTHS, keep_picture, settle
+from tests.e2e.test_screens import WIDTHS, settle
 from tests.support.identity.rehearsals import Rehearsals
 from tests.support.identity.staff_user import PASSWORD, StaffUser, create_invited_user
 from tests.support.roll_call.student_phone import INSIDE
@@ -46,8 +47,9 @@ async def check_pages(opened: Visit, paths: Mapping[str, str]) -> None:
             await page.set_viewport_size({"width": width, "height": height})
             await expect(page.get_by_role("heading", level=1).last).to_be_visible()
             await settle(page)
-            await keep_picture(page, f"{name}-{width}")
-            if width == NARROW:
+            if width in WIDTHS:
+                await keep_picture(page, f"counselor-{name}-{width}")
+            else:
                 wrong += [f"{name}: {each}" for each in await opened.find_barriers()]
             if too_wide := await page.evaluate(_TOO_WIDE):
                 wrong.append(f"{name} at {width}: {too_wide} pixels too wide")
@@ -56,6 +58,7 @@ async def check_pages(opened: Visit, paths: Mapping[str, str]) -> None:
     assert wrong == []
 
 
+@pytest.mark.pictures
 async def test_what_waits_for_a_counselor(page: Visit, seeded: Seeded) -> None:
     await sign_in(page.page, seeded.staffer("counselor"))
     await check_pages(

@@ -1,22 +1,20 @@
 """Every main screen fits a phone and a desktop, and has no barriers. `make screens` keeps the pictures in docs/screens."""
 
-import io
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
-from PIL import Image
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.pages import Visit
+from tests.e2e.pictures import keep_picture
 from tests.e2e.roll_calls import launch
 from tests.e2e.student_phone import register
 from tests.e2e.system import System
 from tests.e2e.test_console import sign_in as sign_in_to_console
 from tests.e2e.test_counselor import sign_in
 
-FOLDER = "DIANMING_SCREENS"
-"""Names the folder for the pictures; without it none are kept."""
+pytestmark = pytest.mark.pictures
+
 WIDTHS = {390: 844, 1280: 800}
 """Width and height of a phone and of a desktop, in CSS pixels."""
 PUBLIC = {
@@ -40,7 +38,6 @@ STUDENT = {
 }
 COUNSELOR = {
     "counselor-roll-calls": "/c/",
-    "counselor-tasks": "/c/tasks",
     "counselor-students": "/c/students",
     "counselor-me": "/c/me",
 }
@@ -49,7 +46,7 @@ CONSOLE = {
     "console-roll-calls": "/console/roll-calls",
     "console-launch": "/console/roll-calls/launch",
 }
-_TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 async def check_screens(visit: Visit, screens: Mapping[str, str]) -> None:
@@ -63,7 +60,7 @@ async def check_screens(visit: Visit, screens: Mapping[str, str]) -> None:
             await settle(visit.page)
             await keep_picture(visit.page, f"{name}-{width}")
             wrong += [f"{name} at {width}: {each}" for each in await visit.find_barriers()]
-            if too_wide := await visit.page.evaluate(_TOO_WIDE):
+            if too_wide := await visit.page.evaluate(TOO_WIDE):
                 wrong.append(f"{name} at {width}: {too_wide} pixels too wide")
     assert wrong == []
 
@@ -73,18 +70,6 @@ async def settle(page: Page) -> None:
     for _ in range(3):
         await expect(page.locator(".van-loading, .el-loading-mask, .el-skeleton")).to_have_count(0)
         await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-async def keep_picture(page: Page, name: str) -> None:
-    """Keep a small picture of the page, if pictures are wanted."""
-    if folder := os.environ.get(FOLDER):
-        _store(await page.screenshot(animations="disabled"), Path(folder), name)
-
-
-def _store(taken: bytes, folder: Path, name: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with Image.open(io.BytesIO(taken)) as opened:
-        opened.convert("RGB").save(folder / f"{name}.webp", quality=80, method=6)
 
 
 async def test_public_screens_fit_and_have_no_barriers(phone: Visit) -> None:

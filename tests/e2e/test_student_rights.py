@@ -15,8 +15,9 @@ from backend.demo.phone import Phone
 from backend.people.tables import Consent, Guardian, GuardianLink, Student
 from tests.e2e.bound_phone import install_key
 from tests.e2e.pages import PHONE, Visit, visit
+from tests.e2e.pictures import keep_picture
 from tests.e2e.seeded import Seeded
-from tests.e2e.test_screens import keep_picture, settle
+from tests.e2e.test_screens import settle
 from tests.support.identity.staff_user import StaffUser, create_staff_user
 from tests.support.province import SampleStudent
 

@@ -1,0 +1,120 @@
+"""The pages of the console with something of everything on them fit a desktop. `make screens` keeps their pictures.
+
+Their barriers are tested where their work is (`test_console_*.py`), so this stays quick.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+from playwright.async_api import Browser, Page, Request, expect
+
+from tests.e2e.console import sign_in
+from tests.e2e.pages import Visit, visit
+from tests.e2e.pictures import keep_picture
+from tests.e2e.seeded import Seeded
+from tests.e2e.test_screens import TOO_WIDE, settle
+
+pytestmark = pytest.mark.pictures
+
+REGISTRAR = {
+    "console-home-registrar": "/console/",
+    "console-prompts": "/console/prompts?view=all",
+    "console-prompt": "/console/prompts/{received_prompt}",
+    "console-claims": "/console/claims?view=all",
+    "console-claim": "/console/claims/{claim}",
+    "console-students": "/console/students",
+    "console-student": "/console/students/{student}",
+    "console-class-cards": "/console/classes/{class}/cards",
+    "console-classes": "/console/classes?unassigned=false",
+    "console-class": "/console/classes/{class}",
+    "console-site-new-version": "/console/sites/{site}/versions/new",
+    "console-aid-applications": "/console/aid/applications",
+    "console-aid-withdrawals": "/console/aid/withdrawals",
+    "console-aid-withdrawal": "/console/aid/withdrawals/{aid_filing}",
+    "console-aid-exports": "/console/aid/exports",
+}
+BUREAU = {
+    "console-home-bureau": "/console/",
+    "console-board": "/console/roll-calls/{roll_call}",
+    "console-results": "/console/roll-calls/{roll_call}?tab=results",
+    "console-wall": "/console/roll-calls/{roll_call}/wall",
+    "console-changes": "/console/changes?view=all",
+    "console-change": "/console/changes/{change_request}",
+    "console-outages": "/console/outages?view=all",
+    "console-outage": "/console/outages/{outage}",
+    "console-appeals": "/console/appeals?view=all",
+    "console-appeal": "/console/appeals/{school_appeal}",
+    "console-readiness": "/console/readiness",
+    "console-sites": "/console/sites",
+    "console-site": "/console/sites/{site}",
+    "console-law": "/console/law",
+    "console-policy": "/console/law/policy?parameter=misses.consecutive&place=410100",
+    "console-clauses": "/console/law/clauses",
+}
+PROVINCE = {
+    "console-accounts": "/console/accounts",
+    "console-terms": "/console/terms",
+    "console-audit": "/console/audit",
+    "console-retention": "/console/retention",
+    "console-own-account": "/console/me",
+}
+TIMEOUT_S = 30
+TALL = {"viewport": {"width": 1280, "height": 1000}}
+"""A desktop on which the whole menu is in view."""
+MOST_HEIGHT = 1800
+"""Of a picture, in CSS pixels: longer pages are cut off."""
+
+
+@pytest.fixture
+async def opened(browser: Browser, seeded: Seeded) -> AsyncIterator[Visit]:
+    async with visit(browser, seeded, TALL) as visited:
+        yield visited
+        assert visited.problems == []
+
+
+@pytest.mark.parametrize(
+    ("role", "screens"),
+    [("registrar", REGISTRAR), ("bureau", BUREAU), ("province", PROVINCE)],
+    ids=["registrar", "bureau", "province"],
+)
+async def test_pages_of_the_console_fit_a_desktop(
+    opened: Visit, seeded: Seeded, role: str, screens: Mapping[str, str]
+) -> None:
+    await sign_in(opened.page, seeded.staffer(role))
+    wrong = []
+    for name, address in screens.items():
+        await open_screen(opened.page, address.format_map(seeded.scenario.records["school"]))
+        await keep_picture(opened.page, f"{name}-1280", MOST_HEIGHT)
+        if too_wide := await opened.page.evaluate(TOO_WIDE):
+            wrong.append(f"{name}: {too_wide} pixels too wide")
+    assert wrong == []
+
+
+async def open_screen(page: Page, address: str) -> None:
+    """Open an address and wait until its answers have come. A stream of a live page has no end, so it does not count."""
+    waiting: set[Request] = set()
+    done = asyncio.Event()
+
+    def begin(request: Request) -> None:
+        if "/stream" not in request.url:
+            waiting.add(request)
+            done.clear()
+
+    def end(request: Request) -> None:
+        waiting.discard(request)
+        if not waiting:
+            done.set()
+
+    page.on("request", begin)
+    page.on("requestfinished", end)
+    page.on("requestfailed", end)
+    await page.goto(address)
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    for _ in range(2):  # an answer may lead to the next request
+        async with asyncio.timeout(TIMEOUT_S):
+            await done.wait()
+        await settle(page)
+    page.remove_listener("request", begin)
+    page.remove_listener("requestfinished", end)
+    page.remove_listener("requestfailed", end)

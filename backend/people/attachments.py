@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -54,14 +54,19 @@ def attachment_policy(actor: Actor, at: datetime) -> PolicyAt:
 async def attach_files(
     session: AsyncSession, actor: Actor, attachment_ids: Sequence[UUID], to: AttachmentSubject, at: datetime
 ) -> None:
-    """Attach uploaded files to a fact, in the transaction that records it. A file is attached once, for good.
+    """Attach uploaded files to a fact, after those that it has already. A file is attached once, for good.
 
+    This runs in the transaction that records the fact, or that adds to it. The limit of files is that of the fact.
     Students use their own uploads, staff those of their unit. Raises `AttachmentUnusable` (the same answer for every
     cause) and `TooManyAttachments`.
     """
     if not attachment_ids:
         return
-    await _check_usable(session, actor, attachment_ids, to, at)
+    attached = await _count_attached(session, to)
+    limit = attachment_policy(actor, at).integer("attachment.per_subject")
+    if attached + len(attachment_ids) > limit:
+        raise TooManyAttachments(limit=limit)
+    await _check_usable(session, actor, attachment_ids, to)
     rows = [
         AttachmentLink(
             attachment_id=attachment_id,
@@ -73,7 +78,7 @@ async def attach_files(
             linked_by=actor.account_id,
             linked_at=at,
         )
-        for position, attachment_id in enumerate(attachment_ids)
+        for position, attachment_id in enumerate(attachment_ids, attached)
     ]
     try:
         async with session.begin_nested():
@@ -82,12 +87,16 @@ async def attach_files(
         raise AttachmentUnusable from used_before
 
 
+async def _count_attached(session: AsyncSession, to: AttachmentSubject) -> int:
+    attached = select(func.count()).where(
+        AttachmentLink.subject_type == to.subject_type, AttachmentLink.subject_id == to.subject_id
+    )
+    return await session.scalar(attached) or 0
+
+
 async def _check_usable(
-    session: AsyncSession, actor: Actor, attachment_ids: Sequence[UUID], to: AttachmentSubject, at: datetime
+    session: AsyncSession, actor: Actor, attachment_ids: Sequence[UUID], to: AttachmentSubject
 ) -> None:
-    limit = attachment_policy(actor, at).integer("attachment.per_subject")
-    if len(attachment_ids) > limit:
-        raise TooManyAttachments(limit=limit)
     usable = (
         select(Attachment.id)
         .where(

@@ -74,3 +74,43 @@ async def take_picture(page: Page, name: str) -> None:
     for width in (1280, 390):
         await page.set_viewport_size({"width": width, "height": 900})
         await page.screenshot(path=Path(folder) / f"{name}-{width}.png", full_page=True)
+
+
+PDF = b"%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
+
+
+async def test_school_adds_a_file_to_its_change_and_the_bureau_opens_it(
+    opened: Visit, seeded: Seeded
+) -> None:
+    page = opened.page
+    await sign_in(page, seeded.staffer("registrar"))
+    path = f"/console/changes/{seeded.record('spare_change_request')}"
+    await page.goto(path)
+    field = page.get_by_label("添加附件（JPEG、PNG 或 PDF）", exact=True)
+    await field.set_input_files([{"name": "病历.pdf", "mimeType": "application/pdf", "buffer": PDF}])
+    await expect(page.get_by_text("病历.pdf", exact=True)).to_be_visible()
+    assert await opened.find_barriers() == []
+    await page.get_by_role("button", name="提交补充材料").click()
+    await expect(page.get_by_role("button", name="查看附件 1")).to_be_visible()
+    await take_picture(page, "change-files")
+    await page.get_by_role("button", name="退出登录").click()
+    await sign_in(page, seeded.staffer("bureau"))
+    await page.goto(path)
+    await page.get_by_role("button", name="查看附件 1").click()
+    await expect(page.get_by_role("link", name="保存附件 1")).to_be_visible()
+    await expect(page.get_by_label("添加附件（JPEG、PNG 或 PDF）", exact=True)).to_have_count(0)
+
+
+async def test_province_sends_a_file_in_an_appeal(opened: Visit, seeded: Seeded) -> None:
+    page = opened.page
+    await sign_in(page, seeded.staffer("province"))
+    await page.goto(f"/console/appeals/{seeded.record('own_appeal')}")
+    await page.get_by_label("回复", exact=True).fill("请核对附件中的考勤表。")
+    field = page.get_by_label("添加附件（JPEG、PNG 或 PDF）", exact=True)
+    await field.set_input_files([{"name": "考勤表.pdf", "mimeType": "application/pdf", "buffer": PDF}])
+    await expect(page.get_by_text("考勤表.pdf", exact=True)).to_be_visible()
+    await page.get_by_role("button", name="发送", exact=True).click()
+    sent = page.locator("li.unit").last
+    await expect(sent.get_by_text("请核对附件中的考勤表。")).to_be_visible()
+    await sent.get_by_role("button", name="查看附件 1").click()
+    await expect(sent.get_by_role("link", name="保存附件 1")).to_be_visible()

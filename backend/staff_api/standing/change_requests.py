@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
 from backend.core.pagination import Cursor, Limit
@@ -16,6 +17,7 @@ from backend.standing.change_requests.policy import RequestState
 from backend.standing.change_requests.queries import (
     CHANGE_REQUEST,
     ChangeRequestSearch,
+    ChangeRequestView,
     RequestSort,
     load_change_kinds,
     load_change_request,
@@ -29,6 +31,7 @@ from backend.standing.change_requests.schemas import (
     ChangeRequestOut,
     ChangeRequestWithdrawalIn,
     OpinionIn,
+    RequestFilesIn,
 )
 from backend.standing.change_requests.service import (
     GiveOpinion,
@@ -37,6 +40,7 @@ from backend.standing.change_requests.service import (
     request_change,
     withdraw_request,
 )
+from backend.standing.change_requests.supplements import add_request_files
 
 router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
 
@@ -81,9 +85,29 @@ async def get_change_request(caller: StaffCaller, request_id: UUID) -> ChangeReq
     """查看异动申请及各级意见 · One request with its files and the opinions given."""
     async with caller.transaction() as session:
         view = await load_change_request(session, caller.actor, request_id)
-        files = await load_attachments(session, CHANGE_REQUEST, [request_id])
-        prompts = await load_open_prompt_ids(session, view.request.student_id)
-    return ChangeRequestDetailOut.of_detail(view, files[request_id], prompts)
+        return await _load_detail(session, view)
+
+
+async def _load_detail(session: AsyncSession, view: ChangeRequestView) -> ChangeRequestDetailOut:
+    request = view.request
+    files = await load_attachments(session, CHANGE_REQUEST, [request.id])
+    prompts = await load_open_prompt_ids(session, request.student_id)
+    return ChangeRequestDetailOut.of_detail(view, files[request.id], prompts)
+
+
+@router.post(
+    "/change-requests/{request_id}/attachments",
+    status_code=201,
+    responses=problem_responses(401, 403, 404, 409, 422),
+)
+@with_names
+async def add_change_request_files(
+    caller: StaffCaller, request_id: UUID, body: RequestFilesIn
+) -> ChangeRequestDetailOut:
+    """补充材料（申报学校，审核结束前） · Add uploaded files to an open request of the own school."""
+    async with caller.transaction() as session:
+        view = await add_request_files(session, caller.actor, request_id, body.attachment_ids, caller.at)
+        return await _load_detail(session, view)
 
 
 @router.post("/change-requests", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))

@@ -38,7 +38,7 @@ class ChangeOpen(DomainError):
 class ChangeClosed(DomainError):
     code = "change_closed"
     status = 409
-    zh = "这份异动申请已办结，不能再审核或撤回。如需再次异动，请另行申请。"
+    zh = "这份异动申请已办结，不能再审核、补充材料或撤回。如需再次异动，请另行申请。"
     en = "This request is closed. File a new request for another change."
 
 

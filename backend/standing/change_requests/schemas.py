@@ -37,6 +37,12 @@ class OpinionIn(Schema):
     opinion: LongText | None = Field(default=None, examples=["情况属实，同意"])
 
 
+class RequestFilesIn(Schema):
+    """Uploaded files that the school adds to its request."""
+
+    attachment_ids: AttachmentIds = Field(min_length=1)
+
+
 class ChangeRequestWithdrawalIn(Schema):
     """Why the school withdraws its request."""
 

@@ -39,6 +39,13 @@ STAFF: tuple[Row, ...] = (
     Row("GET /v1/change-requests/{request_id}", "ok       ok     ok        403", path=OF_REQUEST),
     Row("POST /v1/change-requests", "403      403    ok/409    403", FILED),
     Row(
+        "POST /v1/change-requests/{request_id}/attachments",
+        "403      403    422/409   403",
+        {"attachment_ids": [IdOf("attachment")]},
+        path=OF_REQUEST,
+        note="of another student",
+    ),
+    Row(
         "POST /v1/change-requests/{request_id}/opinions",
         "403      ok/409 403       403",
         {"outcome": "agreed"},

@@ -957,6 +957,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/change-requests/{request_id}/attachments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add Change Request Files
+         * @description 补充材料（申报学校，审核结束前） · Add uploaded files to an open request of the own school.
+         */
+        post: operations["addChangeRequestFiles"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/change-requests/{request_id}/opinions": {
         parameters: {
             query?: never;
@@ -13337,6 +13357,18 @@ export interface components {
             total?: components["schemas"]["Total"] | null;
         };
         /**
+         * RequestFilesIn
+         * @description Uploaded files that the school adds to its request.
+         */
+        RequestFilesIn: {
+            /**
+             * Attachment Ids
+             * @description 先以 POST /v1/attachments 上传 · files uploaded with POST /v1/attachments
+             * @example []
+             */
+            attachment_ids: string[];
+        };
+        /**
          * RequestOptionsOut
          * @description For `PublicKeyCredential.parseRequestOptionsFromJSON()`.
          */
@@ -19686,6 +19718,93 @@ export interface operations {
         responses: {
             /** @description Successful Response */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "student_name": "李明",
+                     *       "change_kind": "11",
+                     *       "standing": "02",
+                     *       "study_form": null,
+                     *       "reasons": "因病住院，需休养一学期",
+                     *       "locked": false,
+                     *       "state": "open",
+                     *       "chain": [
+                     *         {
+                     *           "level": "city",
+                     *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校"
+                     *         }
+                     *       ],
+                     *       "waiting_for": {
+                     *         "level": "city",
+                     *         "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *         "org_name": "郑州市第一职业学校"
+                     *       },
+                     *       "steps": [
+                     *         {
+                     *           "level": "city",
+                     *           "org_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "org_name": "郑州市第一职业学校",
+                     *           "outcome": "agreed",
+                     *           "opinion": "情况属实，同意",
+                     *           "decided_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "decided_by_name": "王老师",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "filed_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "filed_by_name": "王老师",
+                     *       "filed_at": "2026-03-17T01:00:00Z",
+                     *       "attachments": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "media_type": "image/jpeg",
+                     *           "size_bytes": 184320,
+                     *           "uploaded_at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "open_prompts": [
+                     *         "01890a5d-ac96-774b-bcce-b302099a8057"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ChangeRequestDetailOut"];
+                };
+            };
+        };
+    };
+    addChangeRequestFiles: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                request_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "attachment_ids": []
+                 *     }
+                 */
+                "application/json": components["schemas"]["RequestFilesIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -121,6 +121,9 @@ export const casesEn: typeof casesZh = {
     finding: 'Result found',
   },
   changes: {
+    supplement: 'Add these files',
+    supplementHint:
+      'While the request is open, the school can add files. Every level sees them, and they cannot be removed.',
     views: { me: 'Waiting for me', open: 'Open', all: 'All' },
     columns: {
       student_name: 'Student',

@@ -114,6 +114,8 @@ export const casesZh = {
     finding: '认定的结果',
   },
   changes: {
+    supplement: '提交补充材料',
+    supplementHint: '审核结束前，学校可以补充材料；提交后各级都能看到，不能删除。',
     views: { me: '待我审核', open: '审核中', all: '全部' },
     columns: {
       student_name: '学生',

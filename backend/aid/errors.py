@@ -100,6 +100,15 @@ class AidNothingToExport(DomainError):
     en = "There is no withdrawal or reinstatement to export. Check the list first."
 
 
+class AidExportTooLarge(DomainError):
+    """A search finds more filings than one file holds."""
+
+    code = "aid_export_too_large"
+    status = 409
+    zh = "符合条件的超过 {limit} 条，一份文件放不下。请再加筛选条件，例如按学校，分几次导出。"
+    en = "More than {limit} filings match, too many for one file. Filter further, for example by school, and export several files."
+
+
 class AidExportUnapproved(DomainError):
     """MOE14-5: a file is downloaded only with a purpose, an owner and an approval."""
 

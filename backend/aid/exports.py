@@ -13,16 +13,18 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.aid.errors import AidExportApproved, AidExportUnapproved, AidNothingToExport
+from backend.aid.errors import AidExportApproved, AidExportTooLarge, AidExportUnapproved, AidNothingToExport
 from backend.aid.export_file import ExportRow
 from backend.aid.filings import (
     FilingLine,
+    FilingSearch,
     FilingView,
     describe_change,
     load_filing_lines,
     load_schools,
     require_aid_role,
     select_filings,
+    select_found_filings,
 )
 from backend.aid.tables import (
     AidExport,
@@ -50,10 +52,11 @@ _SUBJECT = "aid_export"
 
 @dataclass(frozen=True, slots=True)
 class RequestExport:
-    """The purpose of the export and its filings; without ids, all that were never exported, oldest first."""
+    """The purpose of the export and its filings: these, or those that a search finds, or all that were never exported."""
 
     purpose: str
     filing_ids: tuple[UUID, ...] = ()
+    search: FilingSearch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +80,9 @@ class ExportContent:
 async def request_export(
     session: AsyncSession, actor: Actor, command: RequestExport, at: datetime
 ) -> ExportView:
-    """Request a file of filings; raises `NotFound` and `AidNothingToExport`."""
+    """Request a file of filings; raises `NotFound`, `AidNothingToExport` and `AidExportTooLarge`."""
     require_aid_role(actor)
-    query = select_filings().order_by(AidFiling.id).limit(MAX_FILINGS)
-    if command.filing_ids:
-        query = query.where(AidFiling.id.in_(command.filing_ids))
-    else:
-        query = query.where(AidFilingExported.at.is_(None))
-    filings = [FilingView(*row) for row in await session.execute(query)]
-    if len(filings) < len(set(command.filing_ids)):
-        raise NotFound
-    if not filings:
-        raise AidNothingToExport
+    filings = await _find_filings(session, actor, command)
     export = AidExport(
         id=new_id(),
         org_path=actor.org_path,
@@ -105,6 +99,27 @@ async def request_export(
     await session.flush()
     _record(session, actor, REQUESTED, export, len(filings), at)
     return await get_export(session, actor, export.id)
+
+
+async def _find_filings(session: AsyncSession, actor: Actor, command: RequestExport) -> Sequence[FilingView]:
+    """The filings of a request, oldest first. What was never exported is taken up to the limit; a search is not cut off."""
+    limit = MAX_FILINGS
+    if command.filing_ids:
+        query = select_filings().where(AidFiling.id.in_(command.filing_ids))
+    elif command.search is not None:
+        query = await select_found_filings(session, actor, command.search)
+        limit = MAX_FILINGS + 1
+    else:
+        query = select_filings().where(AidFilingExported.at.is_(None))
+    rows = await session.execute(query.order_by(AidFiling.id).limit(limit))
+    filings = [FilingView(*row) for row in rows]
+    if len(filings) < len(set(command.filing_ids)):
+        raise NotFound
+    if not filings:
+        raise AidNothingToExport
+    if len(filings) > MAX_FILINGS:
+        raise AidExportTooLarge(limit=MAX_FILINGS)
+    return filings
 
 
 async def get_export(session: AsyncSession, actor: Actor, export_id: UUID) -> ExportView:

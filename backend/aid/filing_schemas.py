@@ -4,10 +4,11 @@ from datetime import date, datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
+from sqlalchemy import ColumnElement
 
-from backend.aid.exports import APPROVED, DOWNLOADED, REQUESTED, ExportView
-from backend.aid.filings import FilingKind, FilingLine, FilingState, FilingView, describe_change
+from backend.aid.exports import APPROVED, DOWNLOADED, REQUESTED, ExportView, RequestExport
+from backend.aid.filings import FilingKind, FilingLine, FilingSearch, FilingState, FilingView, describe_change
 from backend.aid.rules import AidKind
 from backend.core.tables import AuditEntry
 from backend.core.web.schema_types import OneOf, Schema, ShortText
@@ -112,11 +113,39 @@ class AcknowledgementIn(Schema):
     reference: ShortText = Field(examples=["郑资助撤〔2026〕0123号"])
 
 
+class FilingFilterIn(Schema):
+    """The filters of the list of filings; null means any."""
+
+    state: FilingState | None = Field(default=None, strict=False)
+    kind: FilingKind | None = None
+    school_id: UUID | None = None
+    unit_id: UUID | None = None
+    q: ShortText | None = Field(
+        default=None, description="姓名或学籍号 · name or number of the student", examples=["李明"]
+    )
+
+    def to_search(self, matching: ColumnElement[bool] | None) -> FilingSearch:
+        """The filters as a search; `matching` is the condition of `q` on the student."""
+        return FilingSearch(self.state, self.kind, self.school_id, self.unit_id, matching)
+
+
 class ExportIn(Schema):
-    """The purpose of the export and its filings; without ids, all that were never exported."""
+    """The purpose of the export and its filings: these ids, or all that the filter finds, or all that were never exported."""
 
     purpose: ShortText = Field(examples=["报送市资助中心办理撤回"])
     filing_ids: list[UUID] = Field(default=[], max_length=500)
+    filter: FilingFilterIn | None = Field(default=None, examples=[{"state": "filed"}])
+
+    @model_validator(mode="after")
+    def _has_one_choice(self) -> Self:
+        if self.filing_ids and self.filter is not None:
+            raise ValueError("`filing_ids` and `filter` exclude each other")
+        return self
+
+    def to_request(self, matching: ColumnElement[bool] | None) -> RequestExport:
+        """The request of the service; `matching` is the condition of the filter's `q`."""
+        search = None if self.filter is None else self.filter.to_search(matching)
+        return RequestExport(self.purpose, tuple(self.filing_ids), search)
 
 
 class ExportOut(BaseModel):

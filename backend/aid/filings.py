@@ -127,22 +127,30 @@ FILING_SORTS = ListSorts(
 """An id begins with the time."""
 
 
+async def select_found_filings(
+    session: AsyncSession, actor: Actor, search: FilingSearch
+) -> Select[*tuple[Any, ...]]:
+    """Select the filings that a search finds. Raises `NotFound` for a unit of others."""
+    schools = await load_school_scope(session, actor, search.unit_id)
+    found = select_filings().where(is_of_schools(AidFiling.school_id, schools))
+    if search.state is not None:
+        found = found.where(_STATE_CONDITIONS[search.state])
+    if search.kind is not None:
+        found = found.where(AidFiling.kind == search.kind)
+    if search.school_id is not None:
+        found = found.where(AidFiling.school_id == search.school_id)
+    if search.matching is not None:
+        found = found.where(search.matching)
+    return found
+
+
 async def list_filings(
     session: AsyncSession, actor: Actor, search: FilingSearch, request: PageRequest
 ) -> ListPage[FilingView]:
     """A page of the filings. Raises `NotFound` for a unit of others, `NotPermitted`."""
     require_aid_role(actor)
-    schools = await load_school_scope(session, actor, search.unit_id)
-    page = select_filings().where(is_of_schools(AidFiling.school_id, schools))
-    if search.state is not None:
-        page = page.where(_STATE_CONDITIONS[search.state])
-    if search.kind is not None:
-        page = page.where(AidFiling.kind == search.kind)
-    if search.school_id is not None:
-        page = page.where(AidFiling.school_id == search.school_id)
-    if search.matching is not None:
-        page = page.where(search.matching)
-    found = await load_page(session, page, FILING_SORTS, request)
+    query = await select_found_filings(session, actor, search)
+    found = await load_page(session, query, FILING_SORTS, request)
     return found.with_rows([FilingView(*row) for row in found.rows])
 
 

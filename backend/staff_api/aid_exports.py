@@ -8,7 +8,6 @@ from fastapi.responses import Response
 
 from backend.aid.export_file import Watermark, write_csv, write_workbook
 from backend.aid.exports import (
-    RequestExport,
     approve_export,
     download_export,
     get_export,
@@ -23,6 +22,7 @@ from backend.identity.names import with_names
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.organisation.rosters import XLSX
 from backend.staff_api.pagination import build_page, cursor_id
+from backend.staff_api.student_search import student_condition
 
 router = APIRouter(prefix="/v1/aid-withdrawal-exports", tags=["资助 · aid"])
 
@@ -44,9 +44,9 @@ async def list_aid_withdrawal_exports(
 @with_names
 async def request_aid_withdrawal_export(caller: StaffCaller, body: ExportIn) -> ExportOut:
     """申请导出（谁导出、谁负责） · Request a file for the aid office, with its purpose."""
-    command = RequestExport(body.purpose, tuple(body.filing_ids))
+    matching = student_condition(caller, body.filter.q if body.filter else None)
     async with caller.transaction() as session:
-        view = await request_export(session, caller.actor, command, caller.at)
+        view = await request_export(session, caller.actor, body.to_request(matching), caller.at)
     return ExportOut.from_view(view)
 
 

@@ -4,11 +4,13 @@ from io import BytesIO
 
 import openpyxl
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import select
 
 from backend.aid.errors import (
     AidAcknowledged,
     AidExportApproved,
+    AidExportTooLarge,
     AidExportUnapproved,
     AidNotExported,
     AidNothingToExport,
@@ -24,7 +26,7 @@ from backend.aid.exports import (
     load_export_acts,
     request_export,
 )
-from backend.aid.filing_schemas import ExportActOut
+from backend.aid.filing_schemas import ExportActOut, ExportIn
 from backend.aid.filings import (
     AcknowledgeFiling,
     FilingSearch,
@@ -35,6 +37,7 @@ from backend.aid.filings import (
 )
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
+from backend.core.ids import new_id
 from backend.core.listing.pages import PageRequest
 from backend.core.tables import AuditEntry
 from backend.notice.tables import NoticeMessage
@@ -153,6 +156,48 @@ async def test_only_the_requester_downloads_and_downloads_are_audited(aid: AidSc
     assert [(each.acting_account, each.after["purpose"]) for each in entries if each.after] == [
         (owner.account_id, "报送市资助中心")
     ] * 2
+
+
+async def test_export_of_a_search_has_exactly_what_the_list_shows(aid: AidScenario) -> None:
+    await aid.award()
+    await aid.execute_change()
+    scenario = aid.standing_scenario
+    registrar = scenario.registrar
+    found = RequestExport("报送", search=FilingSearch(FilingState.FILED, "withdrawal", scenario.school.id))
+    export = await request_file(aid, registrar, found)
+    assert export.filing_count == 1
+    await approve_file(aid, scenario.registrar, export)
+    with pytest.raises(AidNothingToExport):
+        await request_file(aid, registrar, found)
+    again = RequestExport("补报", search=FilingSearch(FilingState.EXPORTED))
+    assert (await request_file(aid, registrar, again)).filing_count == 1
+    with pytest.raises(AidNothingToExport):
+        await request_file(aid, registrar, RequestExport("报送", search=FilingSearch(kind="reinstatement")))
+
+
+async def test_search_that_finds_more_than_a_file_holds_is_refused(
+    aid: AidScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await aid.award()
+    await aid.execute_change()
+    monkeypatch.setattr("backend.aid.exports.MAX_FILINGS", 0)
+    with pytest.raises(AidExportTooLarge):
+        await request_file(aid, aid.standing_scenario.registrar, RequestExport("报送", search=FilingSearch()))
+
+
+async def test_search_does_not_reach_filings_of_another_school(aid: AidScenario) -> None:
+    await aid.award()
+    await aid.execute_change()
+    scenario = aid.standing_scenario
+    sister = registrar_account(scenario.roll_call_scenario.world.sister)
+    search = FilingSearch(school_id=scenario.school.id)
+    with pytest.raises(AidNothingToExport):
+        await request_file(aid, sister, RequestExport("报送", search=search))
+
+
+def test_ids_and_filter_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match="exclude each other"):
+        ExportIn.model_validate({"purpose": "报送", "filing_ids": [str(new_id())], "filter": {}})
 
 
 async def test_export_of_another_school_is_not_found(aid: AidScenario) -> None:

@@ -42,6 +42,30 @@ async def test_registrar_decides_an_application_and_requests_an_export(opened: V
     assert await opened.find_barriers() == []
 
 
+async def test_export_of_the_chosen_rows_or_of_the_filter(opened: Visit, seeded: Seeded) -> None:
+    page, registrar = opened.page, seeded.staffer("registrar")
+    await sign_in(page, registrar)
+    await page.goto("/console/aid/withdrawals?kind=withdrawal")
+    await expect(page.locator("a.row-link").first).to_be_visible()
+    await expect(page.get_by_role("heading", name="导出当前筛选的全部")).to_be_visible()
+    await page.get_by_role("checkbox").first.check()
+    await expect(page.get_by_role("heading", name="导出所选的 1 条")).to_be_visible()
+    assert await opened.find_barriers() == []
+    await page.get_by_label("用途", exact=True).fill("核对一名学生")
+    await page.get_by_role("button", name="申请导出").click()
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    await expect(page.get_by_text("核对一名学生").first).to_be_visible()
+    found = (await registrar.get("/v1/aid-withdrawals", kind="withdrawal", limit=200)).json()["items"]
+    await page.goto("/console/aid/withdrawals?kind=withdrawal")
+    await page.get_by_label("用途", exact=True).fill("核对全部撤回")
+    await page.get_by_role("button", name="申请导出").click()
+    await expect(page.get_by_text("核对全部撤回").first).to_be_visible()
+    exports = (await registrar.get("/v1/aid-withdrawal-exports", limit=200)).json()["items"]
+    counted = {each["purpose"]: each["filings"] for each in exports}
+    assert counted["核对一名学生"] == 1
+    assert counted["核对全部撤回"] == len(found)
+
+
 async def test_second_person_approves_an_export_and_the_owner_downloads_it(
     opened: Visit, seeded: Seeded
 ) -> None:

@@ -78,6 +78,12 @@ STAFF: tuple[Row, ...] = (
         "ok       ok     ok        403",
         {"purpose": "报送市资助中心办理撤回", "filing_ids": [IdOf("aid_filing")]},
     ),
+    Row(
+        "POST /v1/aid-withdrawal-exports",
+        "ok/409   ok/409 ok/409    403",
+        {"purpose": "报送", "filter": {"state": "filed", "school_id": IdOf("school")}},
+        note="of a search",
+    ),
     Row("GET /v1/aid-withdrawal-exports", "ok       ok     ok        403"),
     Row("GET /v1/aid-withdrawal-exports/{export_id}", "ok       ok     ok        403"),
     Row(

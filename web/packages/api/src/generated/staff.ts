@@ -8597,7 +8597,7 @@ export interface components {
         };
         /**
          * ExportIn
-         * @description The purpose of the export and its filings; without ids, all that were never exported.
+         * @description The purpose of the export and its filings: these ids, or all that the filter finds, or all that were never exported.
          */
         ExportIn: {
             /**
@@ -8605,6 +8605,12 @@ export interface components {
              * @default []
              */
             filing_ids?: string[];
+            /**
+             * @example {
+             *       "state": "filed"
+             *     }
+             */
+            filter?: components["schemas"]["FilingFilterIn"] | null;
             /**
              * Purpose
              * @example 报送市资助中心办理撤回
@@ -9043,6 +9049,17 @@ export interface components {
              * @example 学习形式变更为非全日制
              */
             why_zh: string;
+        };
+        /**
+         * FilingFilterIn
+         * @description The filters of the list of filings; null means any.
+         */
+        FilingFilterIn: {
+            /** Kind */
+            kind?: ("withdrawal" | "reinstatement") | null;
+            /** School Id */
+            school_id?: string | null;
+            state?: components["schemas"]["FilingState"] | null;
         };
         /**
          * FilingIn
@@ -17908,7 +17925,10 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "purpose": "报送市资助中心办理撤回"
+                 *       "purpose": "报送市资助中心办理撤回",
+                 *       "filter": {
+                 *         "state": "filed"
+                 *       }
                  *     }
                  */
                 "application/json": components["schemas"]["ExportIn"];

@@ -44,6 +44,7 @@ export const aidEn: typeof aidZh = {
     filingKinds: { withdrawal: 'withdrawal', reinstatement: 'reinstatement' },
     filingStates: { filed: 'to export', exported: 'exported', acknowledged: 'acknowledged' },
     filingColumns: {
+      chosen: 'Choose',
       name: 'Student',
       school_name: 'School',
       kind: 'Kind',
@@ -76,6 +77,9 @@ export const aidEn: typeof aidZh = {
     reference: 'Number of the aid office',
     acknowledge: 'Record the acknowledgement',
     acknowledgeHint: 'When the aid office has accepted it, record its number, once.',
+    exportOf: { chosen: 'Export the {n} chosen', filtered: 'Export all that the filters find' },
+    exportOfHint:
+      'A second person approves before the requester can download. Request, approval and each download are recorded.',
     exportAll: 'Request an export of everything not exported yet',
     exportOne: 'Request an export of the chosen one',
     purpose: 'Purpose',

@@ -40,6 +40,7 @@ export const aidZh = {
     filingKinds: { withdrawal: '撤回', reinstatement: '恢复' },
     filingStates: { filed: '待报送', exported: '已导出', acknowledged: '已签收' },
     filingColumns: {
+      chosen: '选择',
       name: '学生',
       school_name: '学校',
       kind: '类型',
@@ -62,6 +63,8 @@ export const aidZh = {
     reference: '资助部门编号',
     acknowledge: '登记签收',
     acknowledgeHint: '资助部门受理后，登记其编号；只能登记一次。',
+    exportOf: { chosen: '导出所选的 {n} 条', filtered: '导出当前筛选的全部' },
+    exportOfHint: '由另一人批准后，申请人才能下载；申请、批准和每次下载都有记录。',
     exportAll: '申请导出全部未导出的撤回与恢复',
     exportOne: '申请导出所选的一份',
     purpose: '用途',

@@ -51,6 +51,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.accounts.browser_sessions",
     "backend.staff_api.accounts.passkeys",
     "backend.staff_api.accounts.accounts",
+    "backend.staff_api.accounts.counselor_invitations",
     "backend.staff_api.accounts.authenticator_resets",
     "backend.staff_api.accounts.colleagues",
     "backend.staff_api.accounts.activation",

@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import Page, expect
 
+from backend.core.ids import new_id
 from tests.e2e.console import opened, sign_in
 from tests.e2e.pages import Visit
 from tests.e2e.pictures import keep_picture
@@ -84,3 +85,23 @@ async def test_own_account_shows_sessions_and_signs_others_out(opened: Visit, se
     await page.get_by_role("button", name="退出其他全部登录").click()
     await expect(page.get_by_role("button", name="退出其他全部登录")).to_have_count(0)
     await expect(page.get_by_text("本次登录")).to_be_visible()
+
+
+async def test_registrar_invites_counselors_from_a_list(opened: Visit, seeded: Seeded) -> None:
+    page, registrar = opened.page, seeded.staffer("registrar")
+    await sign_in(page, registrar)
+    await page.goto("/console/accounts")
+    await page.get_by_role("link", name="按名单邀请辅导员").click()
+    phone = f"139{new_id().int % 10**8:08d}"
+    await page.get_by_label("名单").fill(f"姓名\t手机\t班级\n钱老师\t{phone}\n吴老师\t{phone}\t没有这个班")
+    await page.get_by_role("button", name="检查 2 行").click()
+    await expect(page.get_by_text("可以邀请 1 人，1 行有问题")).to_be_visible()
+    await expect(page.get_by_role("cell", name="没有名为“没有这个班”的班级")).to_be_visible()
+    assert await opened.find_barriers() == []
+    assert (await registrar.get("/v1/accounts", q=phone)).json()["items"] == []
+    await page.get_by_role("button", name="邀请 1 人").click()
+    await expect(page.get_by_text("已邀请 1 人，未办理 1 行")).to_be_visible()
+    await expect(page.get_by_role("img", name="钱老师")).to_be_visible()
+    assert await opened.find_barriers() == []
+    [account] = (await registrar.get("/v1/accounts", q=phone)).json()["items"]
+    assert (account["display_name"], account["status"]) == ("钱老师", "invited")

@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
+from tests.e2e.console import opened, sign_in
 from tests.e2e.pages import Visit
 from tests.e2e.seeded import Seeded
-from tests.e2e.test_console_cases import opened, sign_in
 from tests.support.identity.staff_user import StaffUser
 
 __all__ = ["opened"]
@@ -87,7 +87,7 @@ async def test_school_adds_a_file_to_its_change_and_the_bureau_opens_it(
     path = f"/console/changes/{seeded.record('spare_change_request')}"
     await page.goto(path)
     field = page.get_by_label("添加附件（JPEG、PNG 或 PDF）", exact=True)
-    await field.set_input_files([{"name": "病历.pdf", "mimeType": "application/pdf", "buffer": PDF}])
+    await field.set_input_files(FilePayload(name="病历.pdf", mimeType="application/pdf", buffer=PDF))
     await expect(page.get_by_text("病历.pdf", exact=True)).to_be_visible()
     assert await opened.find_barriers() == []
     await page.get_by_role("button", name="提交补充材料").click()
@@ -107,7 +107,7 @@ async def test_province_sends_a_file_in_an_appeal(opened: Visit, seeded: Seeded)
     await page.goto(f"/console/appeals/{seeded.record('own_appeal')}")
     await page.get_by_label("回复", exact=True).fill("请核对附件中的考勤表。")
     field = page.get_by_label("添加附件（JPEG、PNG 或 PDF）", exact=True)
-    await field.set_input_files([{"name": "考勤表.pdf", "mimeType": "application/pdf", "buffer": PDF}])
+    await field.set_input_files(FilePayload(name="考勤表.pdf", mimeType="application/pdf", buffer=PDF))
     await expect(page.get_by_text("考勤表.pdf", exact=True)).to_be_visible()
     await page.get_by_role("button", name="发送", exact=True).click()
     sent = page.locator("li.unit").last

@@ -151,6 +151,16 @@ STAFF: tuple[Row, ...] = (
         path={"account_id": IdOf("doomed_account")},
     ),
     Row(
+        "POST /v1/counselor-invitations/check",
+        "403      403    ok        403",
+        {"rows": [{"name": "李老师", "phone": "13800000000", "class_names": ["2024级1班"]}]},
+    ),
+    Row(
+        "POST /v1/counselor-invitations",
+        "403      403    ok        403",
+        {"rows": [{"name": "李老师", "phone": "13800000000", "class_names": ["2024级1班"]}]},
+    ),
+    Row(
         "POST /v1/accounts",
         "ok       404    404       404",
         {

@@ -290,6 +290,12 @@ const routes: RouteRecordRaw[] = [
     meta: { ...accounts, title: 'accounts.new' },
   },
   {
+    path: '/accounts/counselors',
+    name: 'counselor-invitations',
+    component: () => import('./accounts/CounselorInvitations.vue'),
+    meta: { ...accounts, title: 'accounts.list.title' },
+  },
+  {
     path: '/accounts/resets',
     name: 'account-resets',
     component: () => import('./accounts/ResetList.vue'),

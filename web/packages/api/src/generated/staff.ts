@@ -1117,6 +1117,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/counselor-invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Invite Listed Counselors
+         * @description 按名单邀请辅导员（一行一人，激活码只显示一次） · Invite counselors, one result a row; the codes are shown only once.
+         *
+         *     请带 Idempotency-Key：重发时得到同样的激活码 · Send an Idempotency-Key, so that a repetition returns the same codes.
+         */
+        post: operations["inviteListedCounselors"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/counselor-invitations/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check Listed Counselors
+         * @description 预检名单（不邀请、不保存） · What an invitation of this list would refuse now; nothing is kept.
+         */
+        post: operations["checkListedCounselors"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/counselors/{counselor_id}/classes": {
         parameters: {
             query?: never;
@@ -7680,6 +7722,44 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
+         * CounselorListIn
+         * @description The counselors to invite.
+         */
+        CounselorListIn: {
+            /** Rows */
+            rows: components["schemas"]["CounselorRowIn"][];
+        };
+        /**
+         * CounselorRowIn
+         * @description A row of the list. What is wrong with it is said in the result of the row.
+         */
+        CounselorRowIn: {
+            /**
+             * Class Names
+             * @default []
+             * @example [
+             *       "2024级1班"
+             *     ]
+             */
+            class_names?: string[];
+            /**
+             * Login
+             * @description 不填则用手机号 · the phone number by default
+             * @example li.laoshi
+             */
+            login?: string | null;
+            /**
+             * Name
+             * @example 李老师
+             */
+            name: string;
+            /**
+             * Phone
+             * @example 13800000000
+             */
+            phone: string;
+        };
+        /**
          * CountedInbox
          * @description A page of one's own notices, with the number of all if it was asked for.
          */
@@ -9057,9 +9137,17 @@ export interface components {
         FilingFilterIn: {
             /** Kind */
             kind?: ("withdrawal" | "reinstatement") | null;
+            /**
+             * Q
+             * @description 姓名或学籍号 · name or number of the student
+             * @example 李明
+             */
+            q?: string | null;
             /** School Id */
             school_id?: string | null;
             state?: components["schemas"]["FilingState"] | null;
+            /** Unit Id */
+            unit_id?: string | null;
         };
         /**
          * FilingIn
@@ -9664,6 +9752,58 @@ export interface components {
              * Format: date-time
              */
             expires_at: string;
+        };
+        /**
+         * InvitedRowOut
+         * @description What became of a row. `invitation` is null if it was refused, and in a check.
+         */
+        InvitedRowOut: {
+            /**
+             * @description 未办理的原因 · why it was refused
+             * @example null
+             */
+            error: components["schemas"]["RowErrorOut"] | null;
+            invitation: components["schemas"]["InvitationOut"] | null;
+            /**
+             * Login
+             * @example 13800000000
+             */
+            login: string;
+            /**
+             * Name
+             * @example 李老师
+             */
+            name: string;
+            /**
+             * Outcome
+             * @example done
+             * @enum {string}
+             */
+            outcome: "done" | "unchanged" | "refused";
+            /**
+             * Row
+             * @description 行号，从 1 起 · number of the row, from 1
+             * @example 1
+             */
+            row: number;
+        };
+        /**
+         * InvitedRowsOut
+         * @description One result a row, in the order of the request. `done` counts in a check what could be invited.
+         */
+        InvitedRowsOut: {
+            /**
+             * Done
+             * @example 1
+             */
+            done: number;
+            /**
+             * Refused
+             * @example 0
+             */
+            refused: number;
+            /** Rows */
+            rows: components["schemas"]["InvitedRowOut"][];
         };
         /**
          * JudgedOutlineOut
@@ -20282,6 +20422,132 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["BulkOut"];
+                };
+            };
+        };
+    };
+    inviteListedCounselors: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "rows": [
+                 *         {
+                 *           "name": "李老师",
+                 *           "phone": "13800000000",
+                 *           "login": "li.laoshi",
+                 *           "class_names": [
+                 *             "2024级1班"
+                 *           ]
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["CounselorListIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rows": [
+                     *         {
+                     *           "row": 1,
+                     *           "name": "李老师",
+                     *           "login": "13800000000",
+                     *           "outcome": "done",
+                     *           "error": null,
+                     *           "invitation": {
+                     *             "account_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *             "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *             "activation_code": "ABCDEFGH23456723",
+                     *             "activation_link": "https://dianming.example/c/activation#login=li.laoshi&code=ABCDEFGH23456723&unit=…",
+                     *             "expires_at": "2026-03-17T01:00:00Z"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "done": 1,
+                     *       "refused": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InvitedRowsOut"];
+                };
+            };
+        };
+    };
+    checkListedCounselors: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "rows": [
+                 *         {
+                 *           "name": "李老师",
+                 *           "phone": "13800000000",
+                 *           "login": "li.laoshi",
+                 *           "class_names": [
+                 *             "2024级1班"
+                 *           ]
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["CounselorListIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rows": [
+                     *         {
+                     *           "row": 1,
+                     *           "name": "李老师",
+                     *           "login": "13800000000",
+                     *           "outcome": "done",
+                     *           "error": null,
+                     *           "invitation": {
+                     *             "account_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *             "counselor_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *             "activation_code": "ABCDEFGH23456723",
+                     *             "activation_link": "https://dianming.example/c/activation#login=li.laoshi&code=ABCDEFGH23456723&unit=…",
+                     *             "expires_at": "2026-03-17T01:00:00Z"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "done": 1,
+                     *       "refused": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InvitedRowsOut"];
                 };
             };
         };

@@ -128,6 +128,8 @@ async def test_bureau_opens_an_undetermined_result_from_home(opened: Visit, seed
 
 async def test_registrar_records_what_was_found_about_a_difference(opened: Visit, seeded: Seeded) -> None:
     page, registrar = opened.page, seeded.staffer("registrar")
+    query = {"state": "open", "limit": 200}
+    before = (await registrar.get("/v1/replay-differences", **query)).json()["items"]
     await sign_in(page, registrar)
     await page.get_by_role("link", name="推算结果与存档不同的学生").click()
     await page.get_by_role("button", name=re.compile("写明查看情况")).first.click()
@@ -136,8 +138,8 @@ async def test_registrar_records_what_was_found_about_a_difference(opened: Visit
     await page.get_by_label("查明的情况").fill("导入时写错，已在学校更正")
     assert await opened.find_barriers() == []
     await submit.click()
-    await expect(page.get_by_text("没有差异")).to_be_visible()
+    await expect(submit).to_have_count(0)
     await page.get_by_label("显示", exact=True).select_option("reviewed")
     await expect(page.get_by_text("导入时写错，已在学校更正")).to_be_visible()
-    listed = (await registrar.get("/v1/replay-differences", state="open")).json()["items"]
-    assert listed == []
+    left = (await registrar.get("/v1/replay-differences", **query)).json()["items"]
+    assert len(left) == len(before) - 1

@@ -107,6 +107,28 @@ async def test_drawn_version_is_compared_and_returned(desktop: Visit, system: Sy
     await expect(page.get_by_text("请按院墙绘制")).to_be_visible()
 
 
+async def test_drawn_outline_survives_a_reload_until_it_is_discarded(desktop: Visit, system: System) -> None:
+    page, school = desktop.page, system.organisation.schools[1]
+    await sign_in(page, system, school.registrar)
+    await page.get_by_role("link", name="办学地址").click()
+    await page.get_by_role("link", name="主校区").click()
+    await page.get_by_role("link", name="提交新版本").click()
+    await expect(page.get_by_text(re.compile("虚线.*第 1 版"))).to_be_visible()
+    await page.get_by_role("button", name="绘制多边形").click()
+    await draw(page, [(300, 120), (500, 120), (500, 260), (300, 260)])
+    await expect(page.get_by_text("已画 1 块，0 个洞，4 个顶点。")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_text("尚未提交的范围")).to_be_visible()
+    assert await desktop.find_barriers() == []
+    await page.get_by_role("button", name="恢复", exact=True).click()
+    await expect(page.get_by_text("已画 1 块，0 个洞，4 个顶点。")).to_be_visible()
+    await page.reload()
+    await page.get_by_role("button", name="丢弃", exact=True).click()
+    await page.reload()
+    await expect(page.get_by_role("button", name="绘制多边形")).to_be_visible()
+    await expect(page.get_by_text("尚未提交的范围")).to_have_count(0)
+
+
 async def test_file_is_checked_and_then_edited_on_the_map(desktop: Visit, system: System) -> None:
     page, school = desktop.page, system.organisation.schools[0]
     await sign_in(page, system, school.registrar)

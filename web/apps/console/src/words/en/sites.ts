@@ -81,6 +81,12 @@ export const sitesEn: typeof sitesZh = {
     smaller: 'The new version is {area} smaller ({percent}%).',
     m2: '{n} m²',
     km2: '{n} km²',
+    stored: {
+      title: 'Outline that was not filed',
+      found: 'This browser has an outline, drawn at {at}, that was not filed.',
+      restore: 'Restore',
+      discard: 'Discard',
+    },
     cells: {
       title: 'Where check-ins fell',
       hint: 'Accepted check-ins are counted in squares of 50 m, to see whether the outline fits. Squares with fewer than {n} students in a roll call are not shown. The numbers are deleted with the term; the position of a person is not stored.',

@@ -75,6 +75,12 @@ export const sitesZh = {
     smaller: '新版本小 {area}（{percent}%）。',
     m2: '{n} 平方米',
     km2: '{n} 平方公里',
+    stored: {
+      title: '未提交的草图',
+      found: '本机存有 {at} 画的、尚未提交的范围。',
+      restore: '恢复',
+      discard: '丢弃',
+    },
     cells: {
       title: '签到落点',
       hint: '通过的签到按五十米方格计数，用来核对范围是否合适。一次点名中不满 {n} 人的方格不显示，学期结束即删除；不保存任何人的位置。',

@@ -23,6 +23,8 @@ YAML_TAG = "tag:yaml.org,2002:"
 GUESSED = frozenset({f"{YAML_TAG}timestamp", f"{YAML_TAG}bool"})
 """Tags that YAML 1.1 guesses from the form of a scalar. Without them dates stay text, and so do `on` and `no`."""
 MAX_BYTES = 5_000_000
+MAX_DEPTH = 16
+"""Of lists and mappings in an uploaded file; the format has nine."""
 SHARED = ("law", "calendar", "terms", "student")
 """Keys that a file can set for all its cases. A case that sets the key itself replaces the whole value."""
 FAULTS: dict[str, tuple[type[CaseMalformed], str, str]] = {
@@ -53,12 +55,40 @@ CaseLoader.add_implicit_resolver(f"{YAML_TAG}bool", re.compile(r"^(?:true|false)
 
 def read_cases(path: Path) -> list[Case]:
     """The cases of a file, in order. Raises a `CaseMalformed` that names file, case and key."""
-    content = _load(path)
+    file = str(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            too_large = f"文件超过 {MAX_BYTES} 字节", f"the file is larger than {MAX_BYTES} bytes"
+            _raise_fault(CaseFileUnreadable, file, "-", "-", too_large)
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        _raise_fault(CaseFileUnreadable, file, "-", "-", describe_file_error(error))
+    return _parse_content(_load(text, file), file)
+
+
+def parse_uploaded_cases(text: str, file: str) -> list[Case]:
+    """The cases in the text of an uploaded file, without anchors and deep nesting, which could use up memory or the stack.
+
+    Raises a `CaseMalformed` that names `file`, case and key.
+    """
+    try:
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
+                problem = "不能用锚点，也不能嵌套太深", "anchors and deep nesting are not allowed"
+                _raise_fault(CaseFileUnreadable, file, "-", "-", problem)
+    except (yaml.YAMLError, ValueError) as error:
+        _refuse_yaml(error, file)
+    return _parse_content(_load(text, file), file)
+
+
+def _parse_content(content: object, file: str) -> list[Case]:
     items = content.get("cases") if isinstance(content, dict) else None
     if not isinstance(content, dict) or set(content) - {"cases", *SHARED}:
         _raise_fault(
             CaseKeyUnknown,
-            path,
+            file,
             "-",
             "cases",
             (
@@ -67,30 +97,29 @@ def read_cases(path: Path) -> list[Case]:
             ),
         )
     if not isinstance(items, list) or not items:
-        _raise_fault(CaseKeyMissing, path, "-", "cases", ("文件没有案例", "the file has no cases"))
+        _raise_fault(CaseKeyMissing, file, "-", "cases", ("文件没有案例", "the file has no cases"))
     shared = {key: content[key] for key in SHARED if key in content}
-    cases = [_case(path, number, item, shared) for number, item in enumerate(items, 1)]
+    cases = [_case(file, number, item, shared) for number, item in enumerate(items, 1)]
     for name, times in Counter(case.name for case in cases).items():
         if times > 1:
-            _raise_fault(CaseValueBad, path, name, "name", ("案例名称重复", "the name is used twice"))
+            _raise_fault(CaseValueBad, file, name, "name", ("案例名称重复", "the name is used twice"))
     return cases
 
 
-def _load(path: Path) -> object:
+def _load(text: str, file: str) -> object:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            too_large = f"文件超过 {MAX_BYTES} 字节", f"the file is larger than {MAX_BYTES} bytes"
-            _raise_fault(CaseFileUnreadable, path, "-", "-", too_large)
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=CaseLoader)  # noqa: S506 — a SafeLoader that refuses more
-    except (OSError, UnicodeDecodeError) as error:
-        _raise_fault(CaseFileUnreadable, path, "-", "-", describe_file_error(error))
+        return yaml.load(text, Loader=CaseLoader)  # noqa: S506 — a SafeLoader that refuses more
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        problem = f"不是可用的 YAML：{reason}", f"not usable YAML: {reason}"
-        _raise_fault(CaseFileUnreadable, path, "-", "-", problem)
+        _refuse_yaml(error, file)
 
 
-def _case(path: Path, number: int, item: object, shared: dict[str, object]) -> Case:
+def _refuse_yaml(error: Exception, file: str) -> NoReturn:
+    reason = " ".join(str(error).split())
+    problem = f"不是可用的 YAML：{reason}", f"not usable YAML: {reason}"
+    _raise_fault(CaseFileUnreadable, file, "-", "-", problem)
+
+
+def _case(file: str, number: int, item: object, shared: dict[str, object]) -> Case:
     try:
         return Case.model_validate({**shared, **item} if isinstance(item, dict) else item)
     except ValidationError as error:
@@ -100,10 +129,10 @@ def _case(path: Path, number: int, item: object, shared: dict[str, object]) -> C
             fault["type"], (CaseValueBad, f"值不可用：{fault['msg']}", f"bad value: {fault['msg']}")
         )
         key = ".".join(map(str, fault["loc"])) or "-"
-        _raise_fault(kind, path, str(name or f"#{number}"), key, (zh, en))
+        _raise_fault(kind, file, str(name or f"#{number}"), key, (zh, en))
 
 
 def _raise_fault(
-    kind: type[CaseMalformed], path: Path, case: str, key: str, problem: tuple[str, str]
+    kind: type[CaseMalformed], file: str, case: str, key: str, problem: tuple[str, str]
 ) -> NoReturn:
-    raise kind(file=str(path), case=case, key=key, problem_zh=problem[0], problem_en=problem[1])
+    raise kind(file=file, case=case, key=key, problem_zh=problem[0], problem_en=problem[1])

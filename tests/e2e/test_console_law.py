@@ -71,6 +71,10 @@ async def test_clauses_are_filtered_and_lead_to_their_policies(opened: Visit, se
     assert await overflow(page) == 0
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    return one.read_bytes() == other.read_bytes()
+
+
 @pytest.mark.pictures
 async def test_facts_are_evaluated_explained_and_saved(opened: Visit, seeded: Seeded, tmp_path: Path) -> None:
     page = opened.page
@@ -94,6 +98,23 @@ async def test_facts_are_evaluated_explained_and_saved(opened: Visit, seeded: Se
     await (await saved.value).save_as(path)
     [result] = run_file(path, load_policies())
     assert result.passed, result.differences
+
+    # The file opens again as the same case.
+    await page.get_by_role("button", name="清空").click()
+    await expect(page.get_by_role("group", name="点名 c2")).to_have_count(0)
+    await page.get_by_label("打开案例文件（YAML）").set_input_files(path)
+    await expect(page.get_by_role("group", name="点名 c2")).to_be_visible()
+    assert await opened.find_barriers() == []
+    await page.get_by_role("button", name="推演").click()
+    async with page.expect_download() as again:
+        await page.get_by_role("button", name="下载案例文件").click()
+    await (await again.value).save_as(tmp_path / "again.yaml")
+    assert is_same_file(tmp_path / "again.yaml", path)
+    await page.get_by_label("打开案例文件（YAML）").set_input_files(
+        {"name": "bad.yaml", "mimeType": "application/yaml", "buffer": b"cases: [{name: x"}
+    )
+    await expect(page.get_by_text("bad.yaml").first).to_be_visible()
+    await expect(page.get_by_role("group", name="点名 c2")).to_be_visible()
 
     # Without the second miss there is no prompt: the refusal stands at the fact, and nothing typed is lost.
     await page.get_by_role("group", name="点名 c2").get_by_role("button", name="删除").click()

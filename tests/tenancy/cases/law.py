@@ -13,6 +13,17 @@ CASE = {
     "at": ["2025-09-22 24:00"],
 }
 
+FILE = {
+    "file_name": "case.yaml",
+    "content": """
+cases:
+  - name: 一次未核验
+    clauses: ["-"]
+    terms: [{code: 2025-autumn, from: 2025-09-01, to: 2026-01-18}]
+    expect: [{at: 2025-09-22 24:00}]
+""",
+}
+
 STAFF: tuple[Row, ...] = (
     # ----------------------------------------------- province bureau registrar counselor
     Row("GET /v1/policies", "ok       ok     ok        403"),
@@ -30,6 +41,7 @@ STAFF: tuple[Row, ...] = (
     ),
     Row("GET /v1/clauses", "ok       ok     ok        403"),
     Row("POST /v1/law-cases/evaluation", "ok       ok     ok        403", CASE),
+    Row("POST /v1/law-cases/opening", "ok       ok     ok        403", FILE),
 )
 MOBILE: tuple[Row, ...] = ()
 

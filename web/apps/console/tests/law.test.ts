@@ -10,6 +10,7 @@ import {
   newFact,
   problemsOfFacts,
   toBody,
+  toDraft,
 } from '../src/law/facts.ts'
 import { en } from '../src/words/en.ts'
 import { zhCN } from '../src/words/zh-CN.ts'
@@ -54,6 +55,42 @@ describe('the draft of a law case', () => {
       { field: 'body.at.0', message: '…' },
     ]
     expect(problemsOfFacts(fields)).toEqual(new Map([[3, ['aid: 没有“g”']]]))
+  })
+})
+
+describe('a case that was opened from a file', () => {
+  const body = {
+    name: '期满未处理',
+    place: '410100',
+    terms: [
+      {
+        code: '2025-autumn',
+        from: '2025-09-01',
+        to: '2026-01-18',
+        vacations: [
+          { from: '2025-10-01', to: '2025-10-08' },
+          { from: '2025-11-03', to: '2025-11-04', declared: '2025-10-30 09:00' },
+        ],
+      },
+    ],
+    student: { degree_track: false, standing: '01', study_form: 'part_time' },
+    facts: [
+      { roll_call: { id: 'c1', on: '2025-09-08', outcome: 'missed', launched: '2025-09-08 08:00' } },
+      { roll_call: { id: 'c2', opens: '2025-09-15 09:00', closes: '2025-09-15 10:00', outcome: 'present' } },
+      { decision: { id: 'd1', prompt: 'misses#3', at: '2025-09-17 10:00', outcome: 'part_time' } },
+      { appeal: { id: 'p1', filed: '2025-09-20 10:00', change: 2, upheld: true } },
+      { leave_answer: { leave: 'l1', at: '2025-09-20 10:00', accepted: true } },
+      { payment: { id: 'm1', aid: 'g1', month: '2025-09', paid: '2025-09-20 10:00', fen: 23000 } },
+    ],
+    at: ['2025-09-23 00:00'],
+  }
+
+  it('is sent as the file has it, with what the form does not offer', () => {
+    expect(toBody(toDraft(body))).toEqual(body)
+  })
+
+  it('is ready, although a roll call has a window instead of a day', () => {
+    expect(isReady(toDraft(body))).toBe(true)
   })
 })
 

@@ -18,12 +18,22 @@ export interface FieldSpec {
 export interface FactDraft {
   kind: FactKind
   values: Record<string, Value>
+  /** What an opened file has besides the fields of the form. It is sent as it is. */
+  more?: Record<string, unknown>
+}
+
+export interface VacationDraft {
+  from: string
+  to: string
+  /** When it was declared; empty for before the term. */
+  declared: string
 }
 
 export interface TermDraft {
   code: string
   from: string
   to: string
+  vacations?: VacationDraft[]
 }
 
 export interface CaseDraft {
@@ -33,6 +43,8 @@ export interface CaseDraft {
   terms: TermDraft[]
   standing: string
   studyForm: string
+  /** What an opened file says of the student besides standing and form of study. */
+  moreOfStudent?: Record<string, unknown>
   facts: FactDraft[]
   at: string[]
 }
@@ -40,6 +52,7 @@ export interface CaseDraft {
 export const MAX_FACTS = 40
 export const MAX_INSTANTS = 4
 export const MAX_TERMS = 6
+export const MAX_VACATIONS = 20
 export const STANDINGS = ['01', '02', '03', '05', '07', '99'] as const
 export const STUDY_FORMS = ['full_time', 'part_time'] as const
 const OUTCOMES = ['missed', 'present', 'excused', 'undetermined'] as const
@@ -200,16 +213,26 @@ export function emptyCase(): CaseDraft {
 export function isReady(draft: CaseDraft): boolean {
   const hasFacts = draft.facts.every((fact) =>
     (FIELDS[fact.kind] ?? []).every(
-      (field) => !field.isRequired || (fact.values[field.key] !== undefined && fact.values[field.key] !== ''),
+      (field) => !field.isRequired || isFilled(fact.values[field.key]) || isGivenOtherwise(fact, field),
     ),
   )
   return Boolean(
     draft.name.trim() &&
     draft.terms.length &&
     draft.terms.every((each) => each.code.trim() && each.from && each.to) &&
+    draft.terms.every((each) => each.vacations?.every(({ from, to }) => from && to) ?? true) &&
     draft.at.some(Boolean) &&
     hasFacts,
   )
+}
+
+function isFilled(value: Value | undefined): boolean {
+  return value !== undefined && value !== ''
+}
+
+/** An opened file may have a value that the form does not offer, and the window of a roll call instead of its day. */
+function isGivenOtherwise(fact: FactDraft, field: FieldSpec): boolean {
+  return fact.more?.[field.key === 'on' ? 'opens' : field.key] !== undefined
 }
 
 /** The body of the evaluation: times as a lawyer writes them, and only what was filled in. */
@@ -217,8 +240,8 @@ export function toBody(draft: CaseDraft, place = draft.place): CaseBody {
   const body = {
     name: draft.name.trim(),
     ...(place.trim() && { place: place.trim() }),
-    terms: draft.terms.map((each) => ({ ...each, code: each.code.trim() })),
-    student: { standing: draft.standing, study_form: draft.studyForm },
+    terms: draft.terms.map(toTerm),
+    student: { ...draft.moreOfStudent, standing: draft.standing, study_form: draft.studyForm },
     facts: draft.facts.map((each) => ({ [each.kind]: toFact(each) })),
     at: draft.at.filter(Boolean).map(toInstant),
   }
@@ -226,8 +249,24 @@ export function toBody(draft: CaseDraft, place = draft.place): CaseBody {
   return body as unknown as CaseBody
 }
 
+function toTerm({ code, from, to, vacations }: TermDraft): Record<string, unknown> {
+  return {
+    code: code.trim(),
+    from,
+    to,
+    ...(vacations?.length && {
+      vacations: vacations.map((each) => ({
+        from: each.from,
+        to: each.to,
+        ...(each.declared && { declared: toInstant(each.declared) }),
+      })),
+    }),
+  }
+}
+
 function toFact(fact: FactDraft): Record<string, unknown> {
-  const given: Record<string, unknown> = fact.values['id'] === undefined ? {} : { id: fact.values['id'] }
+  const id = fact.values['id']
+  const given: Record<string, unknown> = { ...(id !== undefined && { id }), ...fact.more }
   for (const field of FIELDS[fact.kind] ?? []) {
     const value = fact.values[field.key]
     if (value === undefined || value === '') continue
@@ -245,6 +284,66 @@ function toValue(field: FieldSpec, value: Value): unknown {
 /** `2025-09-15T15:00` of a field becomes `2025-09-15 15:00`. */
 function toInstant(local: string): string {
   return local.replace('T', ' ')
+}
+
+type Given = Record<string, unknown>
+
+/** The draft of a case that was opened from a file: the body of its evaluation, in the form's words. */
+export function toDraft(body: Given): CaseDraft {
+  const { standing, study_form, ...moreOfStudent } = (body['student'] ?? {}) as Given
+  return {
+    name: String(body['name'] ?? ''),
+    place: String(body['place'] ?? ''),
+    comparedPlace: '',
+    terms: ((body['terms'] ?? []) as Given[]).map(toTermDraft),
+    standing: String(standing ?? '01'),
+    studyForm: String(study_form ?? 'full_time'),
+    moreOfStudent,
+    facts: ((body['facts'] ?? []) as Record<string, Given>[]).flatMap((each) =>
+      Object.entries(each).map(([kind, given]) => toFactDraft(kind as FactKind, given)),
+    ),
+    at: ((body['at'] ?? []) as string[]).map(toLocal),
+  }
+}
+
+function toTermDraft(term: Given): TermDraft {
+  const vacations = ((term['vacations'] ?? []) as Record<string, string>[]).map((each) => ({
+    from: each['from'] ?? '',
+    to: each['to'] ?? '',
+    declared: toLocal(each['declared'] ?? ''),
+  }))
+  return { code: String(term['code']), from: String(term['from']), to: String(term['to']), vacations }
+}
+
+function toFactDraft(kind: FactKind, given: Given): FactDraft {
+  const { id, ...rest } = given
+  const values: Record<string, Value> = id === undefined ? {} : { id: String(id) }
+  const more: Given = {}
+  const fields = new Map((FIELDS[kind] ?? []).map((each) => [each.key, each]))
+  for (const [key, value] of Object.entries(rest)) {
+    const field = fields.get(key)
+    if (field && canEdit(field, value))
+      values[key] = typeof value === 'boolean' ? value : toInput(field, value)
+    else more[key] = value
+  }
+  return { kind, values, more }
+}
+
+function canEdit(field: FieldSpec, value: unknown): boolean {
+  if (field.type === 'flag') return typeof value === 'boolean'
+  if (field.type === 'number') return typeof value === 'number'
+  if (typeof value !== 'string') return false
+  if (field.type === 'prompt') return (PROMPTS as readonly string[]).includes(value)
+  return !field.choices || field.choices.includes(value)
+}
+
+function toInput(field: FieldSpec, value: unknown): string {
+  return field.type === 'instant' || field.type === 'bound' ? toLocal(String(value)) : String(value)
+}
+
+/** `2025-09-15 15:00` becomes the value of a field, `2025-09-15T15:00`. */
+function toLocal(instant: string): string {
+  return instant.replace(' ', 'T')
 }
 
 /** The messages about each fact, by its place in the list, from the fields that the server names. */

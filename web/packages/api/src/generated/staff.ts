@@ -1502,6 +1502,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/law-cases/opening": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Law Case File
+         * @description 打开案例文件：逐个案例返回推演请求的正文 · The cases of a file as bodies of an evaluation; nothing is stored.
+         *
+         *     A file that cannot be read is refused with a code of docs/law-cases.md and the case and key at fault.
+         */
+        post: operations["openLawCaseFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/leave-requests": {
         parameters: {
             query?: never;
@@ -10222,6 +10244,23 @@ export interface components {
             policy_version: string;
         };
         /**
+         * LawCaseFileIn
+         * @description The text of a law case file (docs/law-cases.md).
+         */
+        LawCaseFileIn: {
+            /**
+             * Content
+             * @example cases:
+             *       - name: 连续两次未核验，期满未处理
+             */
+            content: string;
+            /**
+             * File Name
+             * @example case.yaml
+             */
+            file_name: string;
+        };
+        /**
          * LawCaseIn
          * @description The facts of one case in the words of docs/law-cases.md, and the instants to look at.
          */
@@ -11279,6 +11318,40 @@ export interface components {
              * @description 首次打开的时间 · when it was first opened
              */
             opened_at: string;
+        };
+        /**
+         * OpenedLawCaseOut
+         * @description A case of the file.
+         */
+        OpenedLawCaseOut: {
+            /**
+             * Body
+             * @description 推演请求的正文 · the body for POST /v1/law-cases/evaluation, with the keys that the file gives
+             */
+            body: {
+                [key: string]: unknown;
+            };
+            /**
+             * Ignored
+             * @description 文件有而推演不用的键 · keys of the file that the simulator does not use
+             * @example [
+             *       "calendar"
+             *     ]
+             */
+            ignored: string[];
+            /**
+             * Name
+             * @example 连续两次未核验，期满未处理
+             */
+            name: string;
+        };
+        /**
+         * OpenedLawCasesOut
+         * @description The cases of a file, in order.
+         */
+        OpenedLawCasesOut: {
+            /** Cases */
+            cases: components["schemas"]["OpenedLawCaseOut"][];
         };
         /**
          * OpinionIn
@@ -21727,6 +21800,52 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["LawCaseEvaluationOut"];
+                };
+            };
+        };
+    };
+    openLawCaseFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "file_name": "case.yaml",
+                 *       "content": "cases:\n  - name: 连续两次未核验，期满未处理\n"
+                 *     }
+                 */
+                "application/json": components["schemas"]["LawCaseFileIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "cases": [
+                     *         {
+                     *           "name": "连续两次未核验，期满未处理",
+                     *           "body": {},
+                     *           "ignored": [
+                     *             "calendar"
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OpenedLawCasesOut"];
                 };
             };
         };

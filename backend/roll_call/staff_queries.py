@@ -98,20 +98,24 @@ async def load_schools_without_registration_check(
     """Schools below `path` with fewer settled registration checks in the term than the law requires (HN334-4.1a)."""
     voided = aliased(RollCallStep)
     settled_checks = (
-        select(func.count())
-        .select_from(RollCall)
+        select(RollCall.launcher_id, func.count().label("checks"))
         .join(RollCallStep, and_(RollCallStep.roll_call_id == RollCall.id, RollCallStep.step == "settled"))
         .where(
             RollCall.kind == "registration",
-            RollCall.launcher_id == OrgUnit.id,
             RollCall.term_code == term_code,
             ~exists().where(voided.roll_call_id == RollCall.id, voided.step == "voided"),
         )
-        .scalar_subquery()
+        .group_by(RollCall.launcher_id)
+        .subquery()
     )
     rows = await session.scalars(
         select(OrgUnit)
-        .where(OrgUnit.kind == "school", is_in_subtree(path), settled_checks < minimum)
+        .outerjoin(settled_checks, settled_checks.c.launcher_id == OrgUnit.id)
+        .where(
+            OrgUnit.kind == "school",
+            is_in_subtree(path),
+            func.coalesce(settled_checks.c.checks, 0) < minimum,
+        )
         .order_by(OrgUnit.code)
     )
     return rows.all()

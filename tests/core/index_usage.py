@@ -46,7 +46,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "aid_duplicate WHERE student_id = ANY ($1)",
     ),
     "ix_aid_filing_school": (
-        "backend.aid.filings:list_filings",
+        "backend.aid.filings:select_found_filings",
         "aid_filing WHERE school_id = $1 AND id < $2 ORDER BY id DESC LIMIT 51",
     ),
     "ix_aid_filing_student": (

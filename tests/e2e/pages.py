@@ -54,6 +54,10 @@ class Served(Protocol):
     def url(self) -> str: ...
 
 
+_TRANSITIONS_ENDED = """() => Promise.allSettled(
+  document.getAnimations().filter((each) => each instanceof CSSTransition).map((each) => each.finished))"""
+
+
 @dataclass(slots=True)
 class Visit:
     """A page and what went wrong on it."""
@@ -81,6 +85,9 @@ class Visit:
         """Serious and critical findings of axe-core on the page as it is now (WCAG 2.2 A and AA)."""
         if not await self.page.evaluate("'axe' in window"):
             await self.page.evaluate(_axe_source())
+        await self.page.evaluate(
+            _TRANSITIONS_ENDED
+        )  # a button that was just enabled still has its old colours
         found = await self.page.evaluate("options => axe.run(document, options)", _AXE_OPTIONS)
         return [
             f"{each['id']}: {node['html'][:120]}"

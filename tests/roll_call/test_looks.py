@@ -25,7 +25,7 @@ from backend.roll_call.reason_texts import what_to_do
 from backend.roll_call.student_queries import load_student_roll_call
 from backend.roll_call.tables import LookClosing, RollCall
 from backend.roll_call.voiding import void_roll_call
-from backend.staff_api.roll_calls import attestations, looks, roll_calls
+from backend.staff_api.roll_calls import attestations, looks, results, roll_calls
 from tests.support.province import counselor_account, province_account, registrar_account
 from tests.support.retention import run_retention
 from tests.support.roll_call.looks import (
@@ -56,7 +56,9 @@ def nothing_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def api(scenario: RollCallScenario) -> AsyncIterator[StaffClient]:
-    client = staff_client(scenario.app_context, looks.router, attestations.router, roll_calls.router)
+    client = staff_client(
+        scenario.app_context, looks.router, attestations.router, roll_calls.router, results.router
+    )
     yield client
     await client.http.aclose()
 

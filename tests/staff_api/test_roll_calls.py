@@ -12,7 +12,7 @@ from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.roll_call.tables import RollCall, VerdictRecord
-from backend.staff_api.roll_calls.roll_calls import router
+from backend.staff_api.roll_calls import results, roll_calls
 from biometrics.liveness.actions import Action
 from tests.support.province import bureau_account, counselor_account, province_account, registrar_account
 from tests.support.roll_call.scenario import MICROSECOND, WINDOW, RollCallScenario, create_scenario
@@ -28,7 +28,7 @@ async def scenario(app_context: AppContext, owner: Database) -> RollCallScenario
 
 @pytest.fixture
 async def api(scenario: RollCallScenario) -> AsyncIterator[StaffClient]:
-    client = staff_client(scenario.app_context, router)
+    client = staff_client(scenario.app_context, roll_calls.router, results.router)
     yield client
     await client.http.aclose()
 

@@ -9,7 +9,7 @@ import pytest
 
 from backend.roll_call.tables import RollCall
 from backend.roll_call.voiding import void_roll_call
-from backend.staff_api.roll_calls.roll_calls import router
+from backend.staff_api.roll_calls import results, roll_calls
 from backend.standing.claims.service import DecideClaim, FileClaim, decide_claim, file_claim
 from backend.standing.explanations.phrases import CHECK_STATUSES
 from backend.standing.student_view.counting import NOT_COUNTED, judge_miss
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R1")]
 
 @pytest.fixture
 async def staff(scenario: StandingScenario) -> AsyncIterator[StaffClient]:
-    client = staff_client(scenario.app_context, router)
+    client = staff_client(scenario.app_context, roll_calls.router, results.router)
     yield client
     await client.http.aclose()
 

@@ -40,7 +40,7 @@ class OpinionIn(Schema):
 class RequestFilesIn(Schema):
     """Uploaded files that the school adds to its request."""
 
-    attachment_ids: AttachmentIds = Field(min_length=1)
+    attachment_ids: AttachmentIds = Field(min_length=1, examples=[["018f8c4e-0000-7000-8000-000000000001"]])
 
 
 class ChangeRequestWithdrawalIn(Schema):

@@ -13594,7 +13594,9 @@ export interface components {
             /**
              * Attachment Ids
              * @description 先以 POST /v1/attachments 上传 · files uploaded with POST /v1/attachments
-             * @example []
+             * @example [
+             *       "018f8c4e-0000-7000-8000-000000000001"
+             *     ]
              */
             attachment_ids: string[];
         };
@@ -20029,7 +20031,9 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "attachment_ids": []
+                 *       "attachment_ids": [
+                 *         "018f8c4e-0000-7000-8000-000000000001"
+                 *       ]
                  *     }
                  */
                 "application/json": components["schemas"]["RequestFilesIn"];

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
-from backend.core.web.schema_types import ShortText
+from backend.core.web.schema_types import Schema, ShortText
 from backend.law_cases.errors import CaseValueBad, Source
 from backend.law_cases.format import Case
 from backend.law_cases.loader import parse_uploaded_cases
@@ -14,7 +14,7 @@ from backend.law_cases.schemas import MAX_FACTS, MAX_INSTANTS, MAX_TERMS
 MAX_CHARACTERS = 200_000
 
 
-class LawCaseFileIn(BaseModel):
+class LawCaseFileIn(Schema):
     """The text of a law case file (docs/law-cases.md)."""
 
     file_name: Annotated[ShortText, Field(examples=["case.yaml"])]

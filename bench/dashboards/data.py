@@ -156,8 +156,8 @@ _INSERTS = (
         " '值班', 'bench.' || n, 'active', now(), '-', '\\x00' FROM watcher"
     ),
     (
-        "INSERT INTO staff_session (id, account_id, refresh_hash, created_at, used_at, expires_at)"
-        " SELECT pg_temp.id(21, n), pg_temp.id(20, n), CAST(CAST(n AS text) AS bytea), now(), now(), now() + interval '1 day'"
+        "INSERT INTO staff_session (id, account_id, refresh_hash, in_browser, created_at, used_at, expires_at)"
+        " SELECT pg_temp.id(21, n), pg_temp.id(20, n), CAST(CAST(n AS text) AS bytea), false, now(), now(), now() + interval '1 day'"
         " FROM watcher"
     ),
     (

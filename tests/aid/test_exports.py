@@ -1,6 +1,7 @@
 """Filings, exports with purpose, owner and approval (MOE14-5), and acknowledgements."""
 
 from io import BytesIO
+from typing import Any
 
 import openpyxl
 import pytest
@@ -71,10 +72,10 @@ async def acknowledge_single_filing(aid: AidScenario, actor: Actor) -> FilingVie
         return await acknowledge_filing(session, actor, command, aid.standing_scenario.at)
 
 
-async def list_filings_of_pupil(aid: AidScenario, **search: object) -> list[FilingView]:
+async def list_filings_of_pupil(aid: AidScenario, **search: Any) -> list[FilingView]:
     actor = aid.standing_scenario.bureau
     async with aid.standing_scenario.transaction(actor) as session:
-        filings = await list_filings(session, actor, FilingSearch(**search), PageRequest(50))  # type: ignore[arg-type]
+        filings = await list_filings(session, actor, FilingSearch(**search), PageRequest(50))
         return [view for view in filings.rows if view.filing.student_id == aid.pupil.id]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -39,10 +40,10 @@ async def miss_with_check_in(appeals: AppealScenario, consent: str | None = "loc
 
 async def look(
     client: StaffClient, actor: Actor, appeal: AppealView, roll_call_id: UUID, status: int = 200
-) -> dict[str, object]:
+) -> dict[str, Any]:
     answer = await client.get(actor, f"/v1/appeals/{appeal.filed.id}/positions/{roll_call_id}")
     assert answer.status_code == status, answer.text
-    body: dict[str, object] = answer.json()
+    body: dict[str, Any] = answer.json()
     return body
 
 
@@ -54,7 +55,7 @@ async def test_the_deciding_unit_sees_the_positions_of_the_roll_call_under_appea
     checks = await client.get(appeals.province, f"/v1/appeals/{appeal.filed.id}/checks")
     assert [each["roll_call_id"] for each in checks.json()] == [str(missed.id)]
     shown = await look(client, appeals.province, appeal, missed.id)
-    assert len(shown["check_ins"]) == 1  # type: ignore[arg-type]
+    assert len(shown["check_ins"]) == 1
     [view] = await appeals.standing_scenario.rows(PictureView)
     assert (view.kind, view.purpose, view.source_id) == ("positions", "appeal_decision", missed.id)
     await look(client, appeals.province, appeal, other.id, 404)

@@ -56,6 +56,7 @@ from backend.leave import guardians
 from backend.leave import notifications as leave_notifications
 from backend.notice import events as notice
 from backend.people import events as people
+from backend.registration.new_students import register_transferred_student
 from backend.roll_call import events as roll_call
 from backend.roll_call.launch import notifications as roll_call_notifications
 from backend.roll_call.looks.closing import close_after_revocation
@@ -158,6 +159,7 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
                     holder_scope,
                     transfer_notifications.notify_holding_school_of_decision,
                 ),
+                Consumer("register_transferred_student", school_scope, register_transferred_student),
             ),
             _on(identity.DeviceBound),
             _on(

@@ -21,6 +21,7 @@ PACKAGES = (
     "roll_call",
     "standing.store",
     "aid",
+    "registration",
     "appeal",
     "retention",
 )

@@ -161,9 +161,11 @@ class PolicyAt:
 
     def reference(self, parameter: str) -> Citation:
         """The value in force with its source, for explanations and traces."""
-        definition, dated = self._in_force(parameter, None)
+        return self._cite(*self._in_force(parameter, None))
+
+    def _cite(self, definition: Parameter, dated: DatedValue) -> Citation:
         return Citation(
-            parameter,
+            definition.id,
             copy.deepcopy(dated.value),
             definition.unit,
             dated.since,
@@ -171,6 +173,21 @@ class PolicyAt:
             dated.reference,
             self.policy.policy_version,
         )
+
+    def references_of_all_places(self, parameter: str) -> tuple[Citation, ...]:
+        """The values in force at the place and at every place above it, the nearest first.
+
+        For rules that add up, such as cut-offs of which the earliest decides. Raises `AbsentLaw` if there is none.
+        """
+        by_place = self.policy.definitions_of(parameter)
+        found = [
+            self._cite(by_place[place], dated)
+            for place in self.lineage
+            if place in by_place and (dated := by_place[place].at(self.day))
+        ]
+        if not found:
+            self._in_force(parameter, None)  # raises
+        return tuple(found)
 
     def find_in_force(self, parameter: str) -> tuple[Parameter, DatedValue]:
         """The definition that applies here, and its value on the day."""

@@ -1,6 +1,6 @@
 -- Finds the student who is enrolled under this keyed hash of an ID number, in any school. There is one at most
 -- (`uq_student_enrolled`).
--- Called by: backend/exchange/roster/quarantine.py
+-- Called by: backend/exchange/roster/quarantine.py, backend/exchange/roster/registration.py
 -- Why it bypasses row-level security: a school may not see the students of another one, and an import must not enrol
 -- a person twice. It returns ids and the school's path, no personal data.
 CREATE OR REPLACE FUNCTION definer.find_enrolled_student(p_id_number_index bytea)

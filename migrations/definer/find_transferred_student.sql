@@ -1,6 +1,6 @@
 -- Finds the last record under this keyed hash of an ID number that a transfer out closed and that no other school has
 -- continued yet.
--- Called by: backend/standing/transfers/records.py
+-- Called by: backend/standing/transfers/records.py, backend/exchange/roster/registration.py
 -- Why it bypasses row-level security: the new school may not see the students of the earlier one, and what is on file
 -- there goes with the person. It returns ids, the school's path and the instant, no personal data.
 CREATE OR REPLACE FUNCTION definer.find_transferred_student(p_id_number_index bytea)

@@ -67,6 +67,8 @@ async def test_registrar_files_by_coordinates_and_bureau_approves(desktop: Visit
     await sign_in(page, system, superior_of(system))
     await page.get_by_role("link", name="办学地址").click()
     await page.get_by_label("按备案情况筛选").select_option("filed")
+    await expect(page).to_have_url(re.compile(r"status=filed"))
+    await expect(page.get_by_role("link", name="主校区")).to_have_count(0)
     await page.get_by_role("link", name=NAME).click()
     await expect(page.get_by_text(re.compile("实线.*第 1 版，待审核"))).to_be_visible()
     assert await desktop.find_barriers() == []

@@ -18,6 +18,7 @@ class RosterImported(Event):
     flagged: int
     quarantined: int
     refused: int
+    not_registered: int
     transferred: int
     phones_proposed: int
     not_in_file: int

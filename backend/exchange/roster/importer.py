@@ -38,6 +38,14 @@ from backend.exchange.roster.phones import FINDINGS as PHONE_FINDINGS
 from backend.exchange.roster.phones import propose_phones
 from backend.exchange.roster.quarantine import FINDINGS as QUARANTINE_FINDINGS
 from backend.exchange.roster.quarantine import quarantine_rows
+from backend.exchange.roster.registration import (
+    CATEGORY_COLUMN,
+    count_not_registered,
+    review_staged_rows,
+    store_staged_registrations,
+)
+from backend.exchange.roster.registration import DEFECTS as REGISTRATION_DEFECTS
+from backend.exchange.roster.registration import FINDINGS as REGISTRATION_FINDINGS
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.staging import STUDENT_COLUMNS, UPDATED_COLUMNS, copy_to_staging
 from backend.exchange.roster.template import load_template
@@ -45,6 +53,7 @@ from backend.org.tables import OrgUnit
 from backend.people.identifiers import Defect
 from backend.people.queries import student_number_context
 from backend.people.tables import ENROLLED_CONDITION, SchoolClass, Student
+from backend.registration.rules import Refusal
 from backend.standing.transfers.records import open_records_of_newcomers
 
 ENROLLED = "01"
@@ -68,10 +77,10 @@ class RosterImport:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """The result of an import. Each row is created, updated, unchanged, quarantined or refused.
+    """The result of an import. Each row is created, updated, unchanged, quarantined, refused or not registered.
 
     `flagged`: rows with another study form than the roll, which was not changed. `quarantined`: rows whose ID number is
-    on another school's roll and waits for a decision. `refused`: such rows that a person refused before. `transferred`: new students
+    on another school's roll and waits for a decision. `refused`: such rows that a person refused before. `not_registered`: new students who may not be registered now. `transferred`: new students
     whom another school transferred out. `phones_proposed`: numbers that wait for the student or the superior. `not_in_file`: students of the school without a row; they were not changed.
     """
 
@@ -81,6 +90,7 @@ class ImportReport:
     flagged: int
     quarantined: int
     refused: int
+    not_registered: int
     transferred: int
     phones_proposed: int
     not_in_file: int
@@ -90,7 +100,8 @@ class ImportReport:
     @property
     def rows(self) -> int:
         """The number of rows in the file."""
-        return self.created + self.updated + self.unchanged + self.quarantined + self.refused
+        enrolled = self.created + self.updated + self.unchanged
+        return enrolled + self.quarantined + self.refused + self.not_registered
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON-compatible values."""
@@ -125,6 +136,7 @@ async def import_roster_as_system(
     await copy_to_staging(session, command.rows, keys)
     await session.execute(_COMPARE, of_school)
     await _reject_taken_numbers(session, of_school)
+    reviewed = await review_staged_rows(session, school, at)
     classes = await _create_classes(session, school, at)
     phones_proposed = await propose_phones(session, school, at)
     await audit_changed_students(session, school.path, command.sha256, at)
@@ -137,6 +149,7 @@ async def import_roster_as_system(
     await session.execute(_REVOKE_GUARDIAN_LINKS, of_school)
     newcomers = (await session.scalars(_NEWCOMERS, of_school)).all()
     transferred = await open_records_of_newcomers(session, school, newcomers, at)
+    await store_staged_registrations(session, school, reviewed, at)
     unchanged = await session.scalar(_UNCHANGED) or 0
     not_in_file = await session.scalar(_NOT_IN_FILE, of_school) or 0
     unlocked, unlocked_findings = await _query_findings(
@@ -146,6 +159,7 @@ async def import_roster_as_system(
         session, _FLAGGED, of_school | {"locked": True}, "study_form", STUDY_FORM_LOCKED
     )
     findings = [*locked_findings, *unlocked_findings, *await _query_other_findings(session)]
+    not_registered = await count_not_registered(session)
     await session.execute(_DROP_STAGING)
     await session.execute(_ENABLE_NESTED_LOOPS)
     report = ImportReport(
@@ -155,6 +169,7 @@ async def import_roster_as_system(
         flagged=unlocked + locked,
         quarantined=quarantined.waiting,
         refused=quarantined.refused,
+        not_registered=not_registered,
         transferred=transferred,
         phones_proposed=phones_proposed,
         not_in_file=not_in_file,
@@ -226,7 +241,7 @@ async def _query_findings(
 ) -> tuple[int, list[RowIssue]]:
     """Run a query for findings; returns their number and a warning for each listed one."""
     template = load_template()
-    header = next(column.name for column in template.columns if column.field == field)
+    header = next(column.name for column in template.columns if field in {column.field, column.name})
     rows = (await session.execute(statement, {**of_school, "listed": MAX_LISTED})).all()
     spellings = {value: texts[0] for value, texts in template.values.get(field, {}).items()}
     listed = [
@@ -255,6 +270,11 @@ async def _query_other_findings(session: AsyncSession) -> list[RowIssue]:
     for action, defect in _QUARANTINE_DEFECTS.items():
         parameters = {"action": action}
         _, listed = await _query_findings(session, QUARANTINE_FINDINGS, parameters, "document_number", defect)
+        findings += listed
+    for refusal, defect in REGISTRATION_DEFECTS.items():
+        column = CATEGORY_COLUMN if refusal is Refusal.CATEGORY else "entry_month"
+        parameters = {"refusal": refusal.value}
+        _, listed = await _query_findings(session, REGISTRATION_FINDINGS, parameters, column, defect)
         findings += listed
     return findings
 
@@ -299,7 +319,7 @@ _CLASSES = text(
     """
     SELECT class_key, mode() WITHIN GROUP (ORDER BY class_name), mode() WITHIN GROUP (ORDER BY grade),
       mode() WITHIN GROUP (ORDER BY major)
-    FROM roster_staging GROUP BY class_key ORDER BY class_key
+    FROM roster_staging WHERE action IS DISTINCT FROM 'not_registered' GROUP BY class_key ORDER BY class_key
     """
 )
 

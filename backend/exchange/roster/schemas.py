@@ -51,6 +51,10 @@ class ImportReportOut(BaseModel):
         description="此前核定不予建立学籍 · quarantined before, and a person decided not to enrol them",
         examples=[0],
     )
+    not_registered: int = Field(
+        description="按学籍注册规定不能注册的新生，未建立学籍 · new students who may not be registered now, not enrolled",
+        examples=[0],
+    )
     transferred: int = Field(
         description="新增学生中由其他学校转出、在本校转入的 · new students whom another school transferred out",
         examples=[0],

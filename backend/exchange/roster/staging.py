@@ -69,11 +69,13 @@ COPIED_COLUMNS = {**_OTHER_COLUMNS, **{name: column.sql_type for name, column in
 _COMPARED_COLUMNS = {
     "student_id": "uuid",
     "action": "text",
+    "refusal": "text",
     "stored_study_form": "text",
     "proposed_phone": "text",
     "phone_finding": "text",
 }
-"""Filled by comparing with the roll: the student of the row, and `updated`, `unchanged` or NULL for a new student."""
+"""Filled by comparing with the roll: the student of the row, and `updated`, `unchanged` or NULL for a new student.
+`refusal`: why a new student may not be registered."""
 
 _ID_NUMBER = re.compile(r"(?<![0-9])[0-9]{17}[0-9Xx](?![0-9])")
 

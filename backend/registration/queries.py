@@ -109,16 +109,25 @@ class SchoolRegistrations:
     late: int
 
 
+@dataclass(frozen=True, slots=True)
+class SchoolSearch:
+    """The season, by default the present one, and the unit above the schools, by default the own one."""
+
+    season: Season | None = None
+    unit_id: UUID | None = None
+
+
 SchoolRegistrationSort = Literal["name", "-name", "code", "-code"]
 SCHOOL_SORTS = ListSorts(OrgUnit.id, {"name": by_name(OrgUnit.name), "code": OrgUnit.code}, default="code")
 
 
 async def load_school_page(
-    session: AsyncSession, actor: Actor, season: Season, unit_id: UUID | None, request: PageRequest
+    session: AsyncSession, actor: Actor, search: SchoolSearch, at: datetime, request: PageRequest
 ) -> ListPage[SchoolRegistrations]:
-    """A page of the schools of the own unit with the counts of a season. Raises `NotPermitted` and `NotFound`."""
+    """A page of the schools of a unit with the counts of a season. Raises `NotPermitted` and `NotFound`."""
     require_registration_reader(actor)
-    unit = await get_unit_in_subtree(session, actor, unit_id or actor.org_id)
+    unit = await get_unit_in_subtree(session, actor, search.unit_id or actor.org_id)
+    season = search.season or _season_on(legal_day(at), unit)
     query = select(OrgUnit.id, OrgUnit.name).where(OrgUnit.id.in_(schools_below(unit.path)))
     page = await load_page(session, query, SCHOOL_SORTS, request)
     counts = await _count_by_school(session, season, [row[0] for row in page.rows])
@@ -128,6 +137,10 @@ async def load_school_page(
             for school_id, name in page.rows
         ]
     )
+
+
+def _season_on(day: date, unit: OrgUnit) -> Season:
+    return season_of(f"{day:%Y%m}", registration_law(policy_at(day, division_of(unit.path))))
 
 
 async def _count_by_school(

@@ -81,6 +81,8 @@ class Refusal(StrEnum):
     CATEGORY = "category_not_registrable"
     SUSPENDED = "registration_suspended"
     STOPPED = "intake_stopped"
+    UNLICENSED = "school_unlicensed"
+    NOT_INSPECTED = "school_not_inspected"
 
 
 @dataclass(frozen=True, slots=True)

@@ -414,6 +414,18 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.standing.store.replay:load_stored",
         "standing_warning WHERE student_id = ANY ($1) ORDER BY at",
     ),
+    "ix_carry_over_permission_school": (
+        "backend.registration.new_students:load_school_intake",
+        "carry_over_permission WHERE school_id = $1 AND until >= $2",
+    ),
+    "ix_student_registration_school": (
+        "backend.registration.queries:load_registration_page",
+        "student_registration WHERE school_id = $1 ORDER BY season",
+    ),
+    "ix_student_registration_season": (
+        "backend.registration.queries:_conditions",
+        "student_registration WHERE season = $1 ORDER BY student_id DESC LIMIT 51",
+    ),
     "ix_student_class": ("backend.people.queries:_select_classes", "student WHERE class_id = $1"),
     "ix_student_enrolled_school": (
         "backend.campus.schools:load_school_page",

@@ -31,6 +31,7 @@ PATH_RECORDS: dict[str, str] = {
     "prompt_id": "prompt",
     "registration_id": "registration",
     "roll_call_id": "roll_call",
+    "school_id": "school",
     "site_id": "site",
     "stand_in_id": "stand_in",
     "student_id": "student",

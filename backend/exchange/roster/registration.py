@@ -61,6 +61,18 @@ DEFECTS: Mapping[Refusal, Defect] = MappingProxyType(
             "An authority has stopped this school's intake, so the student was not enrolled. Ask the authority where the"
             " students can go.",
         ),
+        Refusal.UNLICENSED: Defect(
+            "school_unlicensed",
+            "本地规定具备办学资质方可招生，系统中没有本校现行有效的资质，未建立学籍。请主管部门登记资质后重新导入。",
+            "Local law requires a qualification for intake, and none in force is on file for this school, so the student was"
+            " not enrolled. Ask the superior to enter it, and import the row again.",
+        ),
+        Refusal.NOT_INSPECTED: Defect(
+            "school_not_inspected",
+            "本地规定当年年检合格方可招生，本校尚未通过当年年检，未建立学籍。请在年检合格后重新导入。",
+            "Local law requires this year's passed inspection for intake, so the student was not enrolled. Import the row"
+            " again once the school has passed.",
+        ),
     }
 )
 

@@ -14,6 +14,7 @@ from backend.registration.queries import (
     RegistrationSearch,
     RegistrationSort,
     SchoolRegistrationSort,
+    SchoolSearch,
     load_registration_calendar,
     load_registration_page,
     load_school_page,
@@ -75,10 +76,10 @@ async def list_registrations(
     return page.render_counted(RegistrationOut.of)
 
 
-@router.get("/school-registrations", responses=problem_responses(401, 403, 404, 422))
+@router.get("/school-registrations", responses=problem_responses(401, 403, 404, 409, 422))
 async def list_school_registrations(
     caller: StaffCaller,
-    season: SeasonCode,
+    season: SeasonCode | None = None,
     unit_id: UnitFilter = None,
     sort: SchoolRegistrationSort = "code",
     limit: Limit = 50,
@@ -86,10 +87,11 @@ async def list_school_registrations(
     *,
     total: WithTotal = False,
 ) -> CountedPage[SchoolRegistrationsOut]:
-    """各校某招生季的注册人数 · The schools of the own unit with the registrations of a season."""
+    """各校某招生季（默认当前）的注册人数 · The schools of a unit with the registrations of a season, by default the present."""
+    search = SchoolSearch(Season.parse(season) if season else None, unit_id)
     async with caller.transaction() as session:
         page = await load_school_page(
-            session, caller.actor, Season.parse(season), unit_id, PageRequest(limit, cursor, sort, total)
+            session, caller.actor, search, caller.at, PageRequest(limit, cursor, sort, total)
         )
     return page.render_counted(lambda row: SchoolRegistrationsOut.model_validate(row, from_attributes=True))
 

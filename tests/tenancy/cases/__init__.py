@@ -26,6 +26,7 @@ from tests.tenancy.cases import (
     pictures,
     prompts,
     quarantine,
+    registration,
     retention,
     verification,
 )
@@ -57,6 +58,7 @@ CASE_MODULES: tuple[CaseModule, ...] = (
     verification,
     phone_changes,
     quarantine,
+    registration,
     pictures,
     face_thresholds,
     looks,

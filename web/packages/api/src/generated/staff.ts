@@ -893,6 +893,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/carry-over-permissions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Carry Over Permissions
+         * @description 补录许可（新的在前） · Permissions to add earlier students, newest first.
+         */
+        get: operations["listCarryOverPermissions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/change-kinds": {
         parameters: {
             query?: never;
@@ -2746,6 +2766,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/registration-calendar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Registration Calendar
+         * @description 学籍注册截止日及依据 · The cut-offs of this year at the place of a unit, by default the own, with their sources.
+         */
+        get: operations["getRegistrationCalendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/registration-checks/overdue": {
         parameters: {
             query?: never;
@@ -2758,6 +2798,26 @@ export interface paths {
          * @description 本学期尚未完成注册核验的学校 · Schools that have not completed this term's registration check (HN334-4.1a).
          */
         get: operations["listOverdueRegistrationChecks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/registrations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Registrations
+         * @description 学籍注册（新的在前） · The registrations of students, newest first.
+         */
+        get: operations["listRegistrations"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3582,6 +3642,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/school-registrations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List School Registrations
+         * @description 各校某招生季（默认当前）的注册人数 · The schools of a unit with the registrations of a season, by default the present.
+         */
+        get: operations["listSchoolRegistrations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/schools": {
         parameters: {
             query?: never;
@@ -3600,6 +3680,26 @@ export interface paths {
          * @description 建立学校 · Create a school. The province and the bureaus above it may do so.
          */
         post: operations["createSchool"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schools/{school_id}/carry-over-permissions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Carry Over Permission
+         * @description 开通补录 · Permit a school below the own unit to add students who were registered before.
+         */
+        post: operations["createCarryOverPermission"];
         delete?: never;
         options?: never;
         head?: never;
@@ -6310,6 +6410,12 @@ export interface components {
             next_cursor?: string | null;
         };
         /**
+         * Basis
+         * @description Why a student is on the roll.
+         * @enum {string}
+         */
+        Basis: "new" | "carried_over" | "transfer";
+        /**
          * BilingualOut
          * @description One sentence in both languages.
          */
@@ -6578,6 +6684,79 @@ export interface components {
              * @example 0
              */
             unchanged: number;
+        };
+        /**
+         * CarryOverPermissionIn
+         * @description Permit a school to add students who were registered before.
+         */
+        CarryOverPermissionIn: {
+            /**
+             * Reasons
+             * @example 学校漏导2024级机电2班，已核对学籍系统。
+             */
+            reasons: string;
+            /**
+             * Until
+             * Format: date
+             * @description 最后一日，含当日 · the last day
+             * @example 2026-12-10
+             */
+            until: string;
+        };
+        /**
+         * CarryOverPermissionOut
+         * @description A permission; after `until` it ends by itself.
+         */
+        CarryOverPermissionOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Granted By
+             * Format: uuid
+             */
+            granted_by: string;
+            /**
+             * Granted By Name
+             * @example 王芳
+             */
+            granted_by_name?: string | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Reasons */
+            reasons: string;
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
+             * Until
+             * Format: date
+             */
+            until: string;
+        };
+        /** CountedPage[CarryOverPermissionOut] */
+        CarryOverPermissionOutPage: {
+            /** Items */
+            items: components["schemas"]["CarryOverPermissionOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * ChangeKindOut
@@ -7935,6 +8114,27 @@ export interface components {
             present: number;
             /** Undetermined */
             undetermined: number;
+        };
+        /**
+         * CutOffOut
+         * @description The last day of a season's registration; the day itself is in time. `programme` null: all others.
+         */
+        CutOffOut: {
+            /** Is Open */
+            is_open: boolean;
+            /**
+             * Last Day
+             * Format: date
+             * @example 2026-11-20
+             */
+            last_day: string;
+            programme: components["schemas"]["Programme"] | null;
+            /**
+             * Season
+             * @example 2026-autumn
+             */
+            season: string;
+            source: components["schemas"]["SourceOut"];
         };
         /**
          * Datum
@@ -9611,6 +9811,12 @@ export interface components {
              * @example 3
              */
             not_in_file: number;
+            /**
+             * Not Registered
+             * @description 按学籍注册规定不能注册的新生，未建立学籍 · new students who may not be registered now, not enrolled
+             * @example 0
+             */
+            not_registered: number;
             /**
              * Phones Proposed
              * @description 已绑定手机的学生，新号码待确认或核准 · numbers of students who have bound a phone, to be confirmed by the student or approved by the superior
@@ -12729,6 +12935,12 @@ export interface components {
             phone: string;
         };
         /**
+         * Programme
+         * @description 学生类别: the programme types whose full-time students must be verified (HN334-2.1).
+         * @enum {string}
+         */
+        Programme: "regular" | "adult" | "vocational_high" | "technician" | "university_division" | "five_year";
+        /**
          * ProgressOut
          * @description The totals of a unit and of its direct children.
          */
@@ -13191,6 +13403,127 @@ export interface components {
             fact: string;
             /** Reasons */
             reasons: components["schemas"]["BilingualOut"][];
+        };
+        /**
+         * RegistrationCalendarOut
+         * @description The cut-offs in force at the place of a unit: of several instruments the earliest day.
+         */
+        RegistrationCalendarOut: {
+            /** Cut Offs */
+            cut_offs: components["schemas"]["CutOffOut"][];
+            /**
+             * Place
+             * @example 410100
+             */
+            place: string;
+            /**
+             * Record Working Days
+             * @description 入学后建立电子档案的工作日数 · working days for the electronic record
+             * @example 20
+             */
+            record_working_days: number;
+            /**
+             * Season
+             * @description 当前招生季 · the present season
+             * @example 2026-autumn
+             */
+            season: string;
+            /**
+             * Today
+             * Format: date
+             */
+            today: string;
+        };
+        /**
+         * RegistrationOut
+         * @description How a student came onto the roll. `record_due_on` is null for students who were registered before.
+         */
+        RegistrationOut: {
+            /**
+             * Article
+             * @example 二、（三）
+             */
+            article: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            basis: components["schemas"]["Basis"];
+            /**
+             * Class Name
+             * @example 2026级数控1班
+             */
+            class_name: string;
+            /**
+             * Cut Off On
+             * Format: date
+             * @example 2026-11-20
+             */
+            cut_off_on: string;
+            /**
+             * Entered On
+             * Format: date
+             * @example 2026-09-01
+             */
+            entered_on: string;
+            /**
+             * Instrument
+             * @example MOE19
+             */
+            instrument: string;
+            /** Is Late */
+            is_late: boolean;
+            programme: components["schemas"]["Programme"];
+            /**
+             * Record Due On
+             * @example 2026-09-29
+             */
+            record_due_on: string | null;
+            /**
+             * Recorded On
+             * Format: date
+             * @example 2026-09-10
+             */
+            recorded_on: string;
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
+             * Season
+             * @example 2026-autumn
+             */
+            season: string;
+            /**
+             * Student Id
+             * Format: uuid
+             */
+            student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name: string;
+            study_form: components["schemas"]["StudyForm"];
+        };
+        /** CountedPage[RegistrationOut] */
+        RegistrationOutPage: {
+            /** Items */
+            items: components["schemas"]["RegistrationOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
         };
         /**
          * RehearsalCheckInOut
@@ -14355,6 +14688,55 @@ export interface components {
             total?: components["schemas"]["Total"] | null;
         };
         /**
+         * SchoolRegistrationsOut
+         * @description The registrations of a school in a season.
+         */
+        SchoolRegistrationsOut: {
+            /**
+             * Carried Over
+             * @example 0
+             */
+            carried_over: number;
+            /**
+             * Late
+             * @description 逾期建立电子档案的人数 · students whose electronic record was late
+             * @example 7
+             */
+            late: number;
+            /**
+             * New
+             * @example 412
+             */
+            new: number;
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name: string;
+            /**
+             * Transferred
+             * @example 3
+             */
+            transferred: number;
+        };
+        /** CountedPage[SchoolRegistrationsOut] */
+        SchoolRegistrationsOutPage: {
+            /** Items */
+            items: components["schemas"]["SchoolRegistrationsOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
+        };
+        /**
          * SecondFactorIn
          * @description A code of the authenticator app, or an assertion by a passkey that the account has.
          */
@@ -14876,6 +15258,28 @@ export interface components {
              * @example 学习形式不是全日制。
              */
             zh: string;
+        };
+        /**
+         * SourceOut
+         * @description Where a rule comes from.
+         */
+        SourceOut: {
+            /**
+             * Article
+             * @example 二、（三）
+             */
+            article: string;
+            /**
+             * Instrument
+             * @example MOE19
+             */
+            instrument: string;
+            /**
+             * Place
+             * @description 行政区划代码 · division code
+             * @example 000000
+             */
+            place: string;
         };
         /**
          * StaffMeOut
@@ -16027,6 +16431,12 @@ export interface components {
              */
             next_cursor?: string | null;
         };
+        /**
+         * StudyForm
+         * @description 学习形式: full-time students are verified (HN334-2.1), part-time ones register twice a year (HN334-2.2).
+         * @enum {string}
+         */
+        StudyForm: "full_time" | "part_time";
         /** Term */
         Term: {
             /**
@@ -19741,6 +20151,54 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["CardCodesOut"];
+                };
+            };
+        };
+    };
+    listCarryOverPermissions: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+                sort?: "at" | "-at";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
+                     *           "until": "2026-03-17",
+                     *           "reasons": "…",
+                     *           "granted_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "granted_by_name": "王芳",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "total": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CarryOverPermissionOutPage"];
                 };
             };
         };
@@ -26772,6 +27230,50 @@ export interface operations {
             };
         };
     };
+    getRegistrationCalendar: {
+        parameters: {
+            query?: {
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "place": "410100",
+                     *       "today": "2026-03-17",
+                     *       "season": "2026-autumn",
+                     *       "record_working_days": 20,
+                     *       "cut_offs": [
+                     *         {
+                     *           "season": "2026-autumn",
+                     *           "programme": "regular",
+                     *           "last_day": "2026-11-20",
+                     *           "is_open": true,
+                     *           "source": {
+                     *             "instrument": "MOE19",
+                     *             "article": "二、（三）",
+                     *             "place": "000000"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RegistrationCalendarOut"];
+                };
+            };
+        };
+    };
     listOverdueRegistrationChecks: {
         parameters: {
             query?: never;
@@ -26797,6 +27299,69 @@ export interface operations {
                      *     ]
                      */
                     "application/json": components["schemas"]["OverdueOut"][];
+                };
+            };
+        };
+    };
+    listRegistrations: {
+        parameters: {
+            query?: {
+                basis?: components["schemas"]["Basis"] | null;
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 是否逾期建档 · whether the electronic record was late */
+                late?: boolean | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
+                q?: string | null;
+                season?: string | null;
+                sort?: "at" | "-at" | "name" | "-name";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
+                     *           "class_name": "2026级数控1班",
+                     *           "programme": "regular",
+                     *           "study_form": "full_time",
+                     *           "season": "2026-autumn",
+                     *           "basis": "new",
+                     *           "entered_on": "2026-09-01",
+                     *           "recorded_on": "2026-09-10",
+                     *           "record_due_on": "2026-09-29",
+                     *           "is_late": true,
+                     *           "cut_off_on": "2026-11-20",
+                     *           "instrument": "MOE19",
+                     *           "article": "二、（三）",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "total": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RegistrationOutPage"];
                 };
             };
         };
@@ -28728,6 +29293,7 @@ export interface operations {
                      *         "flagged": 1,
                      *         "quarantined": 0,
                      *         "refused": 0,
+                     *         "not_registered": 0,
                      *         "transferred": 0,
                      *         "phones_proposed": 2,
                      *         "not_in_file": 3,
@@ -28772,6 +29338,53 @@ export interface operations {
                 };
                 content: {
                     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": unknown;
+                };
+            };
+        };
+    };
+    listSchoolRegistrations: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+                season?: string | null;
+                sort?: "name" | "-name" | "code" | "-code";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
+                     *           "new": 412,
+                     *           "carried_over": 0,
+                     *           "transferred": 3,
+                     *           "late": 7
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "total": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SchoolRegistrationsOutPage"];
                 };
             };
         };
@@ -28871,6 +29484,53 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["UnitOut"];
+                };
+            };
+        };
+    };
+    createCarryOverPermission: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                school_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "until": "2026-12-10",
+                 *       "reasons": "学校漏导2024级机电2班，已核对学籍系统。"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CarryOverPermissionIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "until": "2026-03-17",
+                     *       "reasons": "…",
+                     *       "granted_by": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "granted_by_name": "王芳",
+                     *       "at": "2026-03-17T01:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CarryOverPermissionOut"];
                 };
             };
         };

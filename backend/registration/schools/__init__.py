@@ -1,0 +1,1 @@
+"""Licences of schools, their annual inspection, and measures after a failed one (MOE19-1.2, XZ69-2.1)."""

@@ -67,6 +67,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.organisation.face_thresholds",
     "backend.staff_api.organisation.rosters",
     "backend.staff_api.registration.registrations",
+    "backend.staff_api.registration.school_qualifications",
     "backend.staff_api.roll_calls.workbooks",
     "backend.staff_api.roll_calls.roll_calls",
     "backend.staff_api.roll_calls.results",

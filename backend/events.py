@@ -56,6 +56,8 @@ from backend.leave import guardians
 from backend.leave import notifications as leave_notifications
 from backend.notice import events as notice
 from backend.people import events as people
+from backend.registration import events as registration
+from backend.registration import notifications as registration_notifications
 from backend.registration.new_students import register_transferred_student
 from backend.roll_call import events as roll_call
 from backend.roll_call.launch import notifications as roll_call_notifications
@@ -160,6 +162,14 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
                     transfer_notifications.notify_holding_school_of_decision,
                 ),
                 Consumer("register_transferred_student", school_scope, register_transferred_student),
+            ),
+            _on(
+                registration.SchoolMeasureTaken,
+                Consumer(
+                    "notify_school_measure",
+                    school_and_accounts_scope,
+                    registration_notifications.notify_school_of_measure,
+                ),
             ),
             _on(identity.DeviceBound),
             _on(

@@ -22,6 +22,7 @@ PACKAGES = (
     "standing.store",
     "aid",
     "registration",
+    "registration.schools",
     "appeal",
     "retention",
 )

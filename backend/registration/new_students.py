@@ -29,6 +29,9 @@ from backend.registration.rules import (
     entry_day,
     record_deadline,
 )
+from backend.registration.schools.files import load_school_file
+from backend.registration.schools.policy import qualification_law
+from backend.registration.schools.rules import intake_refusal
 from backend.registration.tables import CarryOverPermission, StudentRegistration
 
 
@@ -68,7 +71,7 @@ async def review_new_students(
     law = registration_law(policy_at(today, division_of(school.path)))
     calendar = await get_working_calendar(session)
     starts = [term.starts_on for term in (await get_all_terms(session, [school.id]))[school.id]]
-    intake = await load_school_intake(session, school.id, today)
+    intake = await load_school_intake(session, school, today)
     registrations = {}
     for student in students:
         decision = decide_registration(student, intake, law, today)
@@ -78,17 +81,23 @@ async def review_new_students(
     return registrations
 
 
-async def load_school_intake(session: AsyncSession, school_id: UUID, today: date) -> SchoolIntake:
+async def load_school_intake(session: AsyncSession, school: OrgUnit, today: date) -> SchoolIntake:
     """What the decision needs to know of the school."""
     first_at = await session.scalar(
-        select(func.min(Student.created_at)).where(Student.school_id == school_id)
+        select(func.min(Student.created_at)).where(Student.school_id == school.id)
     )
     until = await session.scalar(
         select(func.max(CarryOverPermission.until)).where(
-            CarryOverPermission.school_id == school_id, CarryOverPermission.until >= today
+            CarryOverPermission.school_id == school.id, CarryOverPermission.until >= today
         )
     )
-    return SchoolIntake(first_roster_on=first_at and legal_day(first_at), added_until=until)
+    law = qualification_law(policy_at(today, division_of(school.path)))
+    file = (await load_school_file(session, school.id)).facts
+    return SchoolIntake(
+        first_roster_on=first_at and legal_day(first_at),
+        added_until=until,
+        refusal=intake_refusal(file, law, today),
+    )
 
 
 async def store_registrations(

@@ -103,12 +103,13 @@ class SchoolIntake:
     """The school's side of the decision.
 
     `first_roster_on`: the day of its first roster, None before it. `added_until`: the last day of a permission of the
-    superior to add students who were registered earlier. `measure`: a refusal that an authority has imposed on the school.
+    superior to add students who were registered earlier. `refusal`: why the school may not
+    register new students, see `schools.rules.intake_refusal`.
     """
 
     first_roster_on: date | None
     added_until: date | None = None
-    measure: Refusal | None = None
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def decide_registration(
     if season.order > season_of(f"{today:%Y%m}", law).order:
         return refuse(Refusal.AHEAD)
     if today <= cut_off.day:
-        return refuse(school.measure) if school.measure else Decision(season, cut_off, Basis.NEW, None)
+        return refuse(school.refusal) if school.refusal else Decision(season, cut_off, Basis.NEW, None)
     if _may_carry_over(cut_off, school, law, today):
         return Decision(season, cut_off, Basis.CARRIED_OVER, None)
     return refuse(Refusal.CLOSED)

@@ -418,6 +418,18 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.registration.new_students:load_school_intake",
         "carry_over_permission WHERE school_id = $1 AND until >= $2",
     ),
+    "ix_school_inspection_school": (
+        "backend.registration.schools.files:_load",
+        "school_inspection WHERE school_id = $1 AND year = $2 ORDER BY id",
+    ),
+    "ix_school_licence_school": (
+        "backend.registration.schools.files:_load",
+        "school_licence WHERE school_id = $1 ORDER BY id",
+    ),
+    "ix_school_measure_school": (
+        "backend.registration.schools.files:_load",
+        "school_measure WHERE school_id = $1 ORDER BY id",
+    ),
     "ix_student_registration_school": (
         "backend.registration.queries:load_registration_page",
         "student_registration WHERE school_id = $1 ORDER BY season",

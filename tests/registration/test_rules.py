@@ -134,7 +134,7 @@ def test_students_of_a_later_season_are_not_registered_yet(day: date, refusal: R
 
 @pytest.mark.clause("MOE19-1.2")
 def test_a_suspended_school_registers_no_new_students_but_keeps_its_earlier_ones() -> None:
-    suspended = SchoolIntake(None, measure=Refusal.SUSPENDED)
+    suspended = SchoolIntake(None, refusal=Refusal.SUSPENDED)
     assert decide(date(2025, 9, 10), school=suspended).refusal is Refusal.SUSPENDED
     assert decide(date(2025, 12, 1), school=suspended).basis is Basis.CARRIED_OVER
 

@@ -2,6 +2,7 @@ import { useSession } from '@dianming/staff'
 import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
 
 import type { Role } from './layout/menu.ts'
+import { registrationRoutes } from './registration/routes.ts'
 
 declare module 'vue-router' {
   interface RouteMeta {
@@ -367,6 +368,7 @@ const routes: RouteRecordRaw[] = [
     component: () => import('./pages/SignIn.vue'),
     meta: { public: true, title: 'signIn.title' },
   },
+  ...registrationRoutes,
   {
     path: '/:rest(.*)',
     name: 'not-found',

@@ -31,6 +31,8 @@ export const MENU: readonly MenuEntry[] = [
   { id: 'students', route: 'students', label: 'menu.students', roles: ALL },
   { id: 'classes', route: 'classes', label: 'menu.classes', roles: ['registrar'] },
   { id: 'roster', route: 'roster', label: 'menu.roster', roles: ['registrar'] },
+  { id: 'registrations', route: 'registrations', label: 'menu.registrations', roles: ALL },
+  { id: 'qualifications', route: 'qualifications', label: 'menu.qualifications', roles: ALL },
   { id: 'aid', route: 'aid-applications', label: 'menu.aid', roles: ALL },
   { id: 'accounts', route: 'accounts', label: 'menu.accounts', roles: ALL },
   { id: 'terms', route: 'terms', label: 'menu.terms', roles: ALL },

@@ -1,3 +1,4 @@
+import { registrationEn } from './en/registration.ts'
 import { lawEn } from './en/law.ts'
 import { accountsEn } from './en/accounts.ts'
 import { aidEn } from './en/aid.ts'
@@ -12,6 +13,7 @@ import { studentsEn } from './en/students.ts'
 
 export const en = {
   ...lawEn,
+  ...registrationEn,
   ...accountsEn,
   ...aidEn,
   ...casesEn,

@@ -1,3 +1,4 @@
+import { registrationZh } from './zh/registration.ts'
 import { lawZh } from './zh/law.ts'
 import { accountsZh } from './zh/accounts.ts'
 import { aidZh } from './zh/aid.ts'
@@ -12,6 +13,7 @@ import { studentsZh } from './zh/students.ts'
 
 export const zhCN = {
   ...lawZh,
+  ...registrationZh,
   ...accountsZh,
   ...aidZh,
   ...casesZh,

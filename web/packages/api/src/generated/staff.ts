@@ -1459,6 +1459,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/inspections/{inspection_id}/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Inspection Step
+         * @description 登记年检公布或整改完成 · Record that an inspection was published, or that the school mended.
+         */
+        post: operations["createInspectionStep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/justified-reasons": {
         parameters: {
             query?: never;
@@ -1682,6 +1702,26 @@ export interface paths {
          * @description 提前结束代审 · End a stand-in now; decisions already made stay valid.
          */
         post: operations["endLeaveStandIn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/licences/{licence_id}/revocation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Licence Revocation
+         * @description 撤销办学资质 · Revoke a licence from a day on.
+         */
+        post: operations["createLicenceRevocation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3642,6 +3682,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/school-qualifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List School Qualifications
+         * @description 各校办学资质与年检 · The schools of the own unit with licence, inspection and measure.
+         */
+        get: operations["listSchoolQualifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/school-registrations": {
         parameters: {
             query?: never;
@@ -3718,6 +3778,86 @@ export interface paths {
          * @description 学校人脸报告（学校管理员和上级） · What the school may expect of the face check, for its registrar and superiors.
          */
         get: operations["getFaceReport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schools/{school_id}/inspections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Inspection
+         * @description 登记年检 · Put the annual inspection of a school on file.
+         */
+        post: operations["createInspection"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schools/{school_id}/licences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Licence
+         * @description 登记办学资质 · Put a licence of a school below the own unit on file.
+         */
+        post: operations["createLicence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schools/{school_id}/measures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create School Measure
+         * @description 缩减计划、暂停注册、停止招生或解除 · Take a measure against a school, or lift the one in force.
+         */
+        post: operations["createSchoolMeasure"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/schools/{school_id}/qualification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get School Qualification
+         * @description 一所学校的资质档案 · Everything on file about the qualification of a school.
+         */
+        get: operations["getSchoolQualification"];
         put?: never;
         post?: never;
         delete?: never;
@@ -6336,6 +6476,34 @@ export interface components {
             term_code: string;
         };
         /**
+         * RevocationIn
+         * @description Why the phone is revoked.
+         */
+        backend__identity__devices__schemas__RevocationIn: {
+            /**
+             * Reason
+             * @example 手机丢失
+             */
+            reason: string;
+        };
+        /**
+         * RevocationIn
+         * @description The revocation of a licence.
+         */
+        backend__registration__schools__schemas__RevocationIn: {
+            /**
+             * Reasons
+             * @example 未经批准设立校外办学点。
+             */
+            reasons: string;
+            /**
+             * Revoked On
+             * Format: date
+             * @example 2026-06-01
+             */
+            revoked_on: string;
+        };
+        /**
          * BalanceOut
          * @description The balances of a school and term. The four accounts sum to zero.
          */
@@ -7705,6 +7873,12 @@ export interface components {
             /** @example null */
             total?: components["schemas"]["Total"] | null;
         };
+        /**
+         * Conclusion
+         * @description The result of an annual inspection.
+         * @enum {string}
+         */
+        Conclusion: "passed" | "failed";
         /**
          * ConfirmedLaunchIn
          * @description A launch, with the second factor where the preview says `needs_confirmation`.
@@ -9731,6 +9905,12 @@ export interface components {
             };
         };
         /**
+         * Ground
+         * @description Why a measure is taken.
+         * @enum {string}
+         */
+        Ground: "failed_inspection" | "unlicensed";
+        /**
          * GroupFiguresOut
          * @description A group of one sex and age. `bound` is its threshold; null for a group with too few people.
          */
@@ -9856,6 +10036,92 @@ export interface components {
              * @example 8
              */
             updated: number;
+        };
+        /**
+         * InspectionIn
+         * @description An annual inspection. A failed one names the last day to mend, a passed one does not.
+         */
+        InspectionIn: {
+            conclusion: components["schemas"]["Conclusion"];
+            /**
+             * Findings
+             * @example 生均教学设备值不足。
+             */
+            findings: string;
+            /**
+             * Inspected On
+             * Format: date
+             * @example 2026-01-15
+             */
+            inspected_on: string;
+            /**
+             * Mend By
+             * @example 2026-03-31
+             */
+            mend_by?: string | null;
+            /**
+             * Year
+             * @example 2026
+             */
+            year: number;
+        };
+        /**
+         * InspectionOut
+         * @description An inspection on file, with what came after it.
+         */
+        InspectionOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            conclusion: components["schemas"]["Conclusion"];
+            /** Findings */
+            findings: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Inspected On
+             * Format: date
+             */
+            inspected_on: string;
+            /** Mend By */
+            mend_by: string | null;
+            /** Mended On */
+            mended_on: string | null;
+            /** Mending */
+            mending: string | null;
+            /** Publication */
+            publication: string | null;
+            /** Published On */
+            published_on: string | null;
+            /** Year */
+            year: number;
+        };
+        /**
+         * InspectionStepIn
+         * @description The publication of an inspection, or that the school mended what was found.
+         */
+        InspectionStepIn: {
+            /**
+             * Day
+             * Format: date
+             * @example 2026-02-10
+             */
+            day: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "published" | "mended";
+            /**
+             * Note
+             * @example 市教育局网站通知公告栏
+             */
+            note: string;
         };
         /**
          * InstalmentOut
@@ -10976,6 +11242,75 @@ export interface components {
             org_name?: string | null;
         };
         /**
+         * LicenceIn
+         * @description A licence; both days are included.
+         */
+        LicenceIn: {
+            /**
+             * Covers
+             * @example 中等职业学历教育；经新郑市教育局批准的新郑校区
+             */
+            covers: string;
+            /**
+             * Issued By
+             * @example 郑州市教育局
+             */
+            issued_by: string;
+            /**
+             * Number
+             * @example 教民141010060000018号
+             */
+            number: string;
+            /**
+             * Valid From
+             * Format: date
+             * @example 2024-01-01
+             */
+            valid_from: string;
+            /**
+             * Valid Until
+             * Format: date
+             * @example 2027-12-31
+             */
+            valid_until: string;
+        };
+        /**
+         * LicenceOut
+         * @description A licence on file.
+         */
+        LicenceOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Covers */
+            covers: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Issued By */
+            issued_by: string;
+            /** Number */
+            number: string;
+            /** Revocation Reasons */
+            revocation_reasons: string | null;
+            /** Revoked On */
+            revoked_on: string | null;
+            /**
+             * Valid From
+             * Format: date
+             */
+            valid_from: string;
+            /**
+             * Valid Until
+             * Format: date
+             */
+            valid_until: string;
+        };
+        /**
          * ListedAttestationOut
          * @description An attestation in the list of a roll call.
          */
@@ -11216,6 +11551,60 @@ export interface components {
             next_cursor?: string | null;
             /** @example null */
             total?: components["schemas"]["Total"] | null;
+        };
+        /**
+         * MeasureIn
+         * @description A measure, or the lifting of the one in force. A plan cut names its percentage, other kinds do not.
+         */
+        MeasureIn: {
+            /** @default failed_inspection */
+            ground?: components["schemas"]["Ground"];
+            kind: components["schemas"]["MeasureKind"];
+            /**
+             * Mend By
+             * @example 2026-09-30
+             */
+            mend_by?: string | null;
+            /**
+             * Plan Percent
+             * @example null
+             */
+            plan_percent?: number | null;
+            /**
+             * Reasons
+             * @example 年检不合格，逾期未整改。
+             */
+            reasons: string;
+        };
+        /**
+         * MeasureKind
+         * @description What an authority imposes on a school, or `LIFTED`, which ends it.
+         * @enum {string}
+         */
+        MeasureKind: "plan_cut" | "registration_suspended" | "intake_stopped" | "lifted";
+        /**
+         * MeasureOut
+         * @description A measure on file.
+         */
+        MeasureOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            ground: components["schemas"]["Ground"];
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            kind: components["schemas"]["MeasureKind"];
+            /** Mend By */
+            mend_by: string | null;
+            /** Plan Percent */
+            plan_percent: number | null;
+            /** Reasons */
+            reasons: string;
         };
         /**
          * MissingEvidenceOut
@@ -13203,6 +13592,133 @@ export interface components {
             zh: string;
         };
         /**
+         * QualificationFileOut
+         * @description Everything on file about a school, the newest last.
+         */
+        QualificationFileOut: {
+            conclusion: components["schemas"]["Conclusion"] | null;
+            /**
+             * Due On
+             * @description 应完成并公布的最后一日，春季学期未设置时为空 · last day for inspection and publication; null without a spring term
+             * @example 2026-02-23
+             */
+            due_on: string | null;
+            /** Inspections */
+            inspections: components["schemas"]["InspectionOut"][];
+            /** Is Overdue */
+            is_overdue: boolean;
+            /**
+             * Licence Until
+             * @description 现行资质的有效期止 · last day of the licence in force
+             * @example 2027-12-31
+             */
+            licence_until: string | null;
+            /** Licences */
+            licences: components["schemas"]["LicenceOut"][];
+            measure: components["schemas"]["MeasureKind"] | null;
+            /** Measures */
+            measures: components["schemas"]["MeasureOut"][];
+            /**
+             * Mend By
+             * @example null
+             */
+            mend_by: string | null;
+            /**
+             * Mended On
+             * @example null
+             */
+            mended_on: string | null;
+            next_measure: components["schemas"]["MeasureKind"] | null;
+            /**
+             * Published On
+             * @example 2026-02-10
+             */
+            published_on: string | null;
+            /** @description 不能注册新生的原因 · why the school may not register new students */
+            refusal: components["schemas"]["Refusal"] | null;
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name: string;
+            /**
+             * Year
+             * @example 2026
+             */
+            year: number;
+        };
+        /**
+         * QualificationOut
+         * @description The qualification of a school today, with the inspection of a year.
+         */
+        QualificationOut: {
+            conclusion: components["schemas"]["Conclusion"] | null;
+            /**
+             * Due On
+             * @description 应完成并公布的最后一日，春季学期未设置时为空 · last day for inspection and publication; null without a spring term
+             * @example 2026-02-23
+             */
+            due_on: string | null;
+            /** Is Overdue */
+            is_overdue: boolean;
+            /**
+             * Licence Until
+             * @description 现行资质的有效期止 · last day of the licence in force
+             * @example 2027-12-31
+             */
+            licence_until: string | null;
+            measure: components["schemas"]["MeasureKind"] | null;
+            /**
+             * Mend By
+             * @example null
+             */
+            mend_by: string | null;
+            /**
+             * Mended On
+             * @example null
+             */
+            mended_on: string | null;
+            /**
+             * Published On
+             * @example 2026-02-10
+             */
+            published_on: string | null;
+            /** @description 不能注册新生的原因 · why the school may not register new students */
+            refusal: components["schemas"]["Refusal"] | null;
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name: string;
+            /**
+             * Year
+             * @example 2026
+             */
+            year: number;
+        };
+        /** CountedPage[QualificationOut] */
+        QualificationOutPage: {
+            /** Items */
+            items: components["schemas"]["QualificationOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
+        };
+        /**
          * QuarantineDecisionIn
          * @description `transferred`, `different_person`, `error`: by the authority above both schools; `withdrawn`: by the importing school.
          *
@@ -13386,6 +13902,12 @@ export interface components {
              */
             refresh_token: string;
         };
+        /**
+         * Refusal
+         * @description Why a row of a roster is not registered.
+         * @enum {string}
+         */
+        Refusal: "registration_closed" | "season_not_open" | "category_not_registrable" | "registration_suspended" | "intake_stopped" | "school_unlicensed" | "school_not_inspected";
         /**
          * RefusedActOut
          * @description A recorded act without effect, and why.
@@ -14299,17 +14821,6 @@ export interface components {
             student_name?: string | null;
             /** Upheld */
             upheld: boolean;
-        };
-        /**
-         * RevocationIn
-         * @description Why the phone is revoked.
-         */
-        RevocationIn: {
-            /**
-             * Reason
-             * @example 手机丢失
-             */
-            reason: string;
         };
         /**
          * RollCall
@@ -21797,6 +22308,98 @@ export interface operations {
             };
         };
     };
+    createInspectionStep: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                inspection_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "kind": "published",
+                 *       "day": "2026-02-10",
+                 *       "note": "市教育局网站通知公告栏"
+                 *     }
+                 */
+                "application/json": components["schemas"]["InspectionStepIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "licence_until": "2027-12-31",
+                     *       "year": 2026,
+                     *       "conclusion": "passed",
+                     *       "mend_by": null,
+                     *       "mended_on": null,
+                     *       "published_on": "2026-02-10",
+                     *       "due_on": "2026-02-23",
+                     *       "is_overdue": true,
+                     *       "measure": "plan_cut",
+                     *       "refusal": "registration_closed",
+                     *       "next_measure": "plan_cut",
+                     *       "licences": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "number": "…",
+                     *           "issued_by": "…",
+                     *           "covers": "…",
+                     *           "valid_from": "2026-03-17",
+                     *           "valid_until": "2026-03-17",
+                     *           "revoked_on": "2026-03-17",
+                     *           "revocation_reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "inspections": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "year": 1,
+                     *           "conclusion": "passed",
+                     *           "findings": "…",
+                     *           "inspected_on": "2026-03-17",
+                     *           "mend_by": "2026-03-17",
+                     *           "published_on": "2026-03-17",
+                     *           "publication": "…",
+                     *           "mended_on": "2026-03-17",
+                     *           "mending": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "measures": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "kind": "plan_cut",
+                     *           "ground": "failed_inspection",
+                     *           "plan_percent": 1,
+                     *           "mend_by": "2026-03-17",
+                     *           "reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QualificationFileOut"];
+                };
+            };
+        };
+    };
     listJustifiedReasons: {
         parameters: {
             query?: never;
@@ -22744,6 +23347,97 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["StandInOut"];
+                };
+            };
+        };
+    };
+    createLicenceRevocation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                licence_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "revoked_on": "2026-06-01",
+                 *       "reasons": "未经批准设立校外办学点。"
+                 *     }
+                 */
+                "application/json": components["schemas"]["backend__registration__schools__schemas__RevocationIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "licence_until": "2027-12-31",
+                     *       "year": 2026,
+                     *       "conclusion": "passed",
+                     *       "mend_by": null,
+                     *       "mended_on": null,
+                     *       "published_on": "2026-02-10",
+                     *       "due_on": "2026-02-23",
+                     *       "is_overdue": true,
+                     *       "measure": "plan_cut",
+                     *       "refusal": "registration_closed",
+                     *       "next_measure": "plan_cut",
+                     *       "licences": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "number": "…",
+                     *           "issued_by": "…",
+                     *           "covers": "…",
+                     *           "valid_from": "2026-03-17",
+                     *           "valid_until": "2026-03-17",
+                     *           "revoked_on": "2026-03-17",
+                     *           "revocation_reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "inspections": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "year": 1,
+                     *           "conclusion": "passed",
+                     *           "findings": "…",
+                     *           "inspected_on": "2026-03-17",
+                     *           "mend_by": "2026-03-17",
+                     *           "published_on": "2026-03-17",
+                     *           "publication": "…",
+                     *           "mended_on": "2026-03-17",
+                     *           "mending": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "measures": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "kind": "plan_cut",
+                     *           "ground": "failed_inspection",
+                     *           "plan_percent": 1,
+                     *           "mend_by": "2026-03-17",
+                     *           "reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QualificationFileOut"];
                 };
             };
         };
@@ -29342,6 +30036,64 @@ export interface operations {
             };
         };
     };
+    listSchoolQualifications: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 按年检结果筛选 · by the conclusion of the inspection */
+                inspection?: ("passed" | "failed" | "missing") | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
+                sort?: "name" | "-name" | "code" | "-code";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
+                /** @description 年检年度，默认今年 · year, by default this one */
+                year?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
+                     *           "licence_until": "2027-12-31",
+                     *           "year": 2026,
+                     *           "conclusion": "passed",
+                     *           "mend_by": null,
+                     *           "mended_on": null,
+                     *           "published_on": "2026-02-10",
+                     *           "due_on": "2026-02-23",
+                     *           "is_overdue": true,
+                     *           "measure": "plan_cut",
+                     *           "refusal": "registration_closed"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "total": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QualificationOutPage"];
+                };
+            };
+        };
+    };
     listSchoolRegistrations: {
         parameters: {
             query?: {
@@ -29624,6 +30376,365 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["FaceReportOut"];
+                };
+            };
+        };
+    };
+    createInspection: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                school_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "year": 2026,
+                 *       "conclusion": "passed",
+                 *       "findings": "生均教学设备值不足。",
+                 *       "inspected_on": "2026-01-15",
+                 *       "mend_by": "2026-03-31"
+                 *     }
+                 */
+                "application/json": components["schemas"]["InspectionIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "licence_until": "2027-12-31",
+                     *       "year": 2026,
+                     *       "conclusion": "passed",
+                     *       "mend_by": null,
+                     *       "mended_on": null,
+                     *       "published_on": "2026-02-10",
+                     *       "due_on": "2026-02-23",
+                     *       "is_overdue": true,
+                     *       "measure": "plan_cut",
+                     *       "refusal": "registration_closed",
+                     *       "next_measure": "plan_cut",
+                     *       "licences": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "number": "…",
+                     *           "issued_by": "…",
+                     *           "covers": "…",
+                     *           "valid_from": "2026-03-17",
+                     *           "valid_until": "2026-03-17",
+                     *           "revoked_on": "2026-03-17",
+                     *           "revocation_reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "inspections": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "year": 1,
+                     *           "conclusion": "passed",
+                     *           "findings": "…",
+                     *           "inspected_on": "2026-03-17",
+                     *           "mend_by": "2026-03-17",
+                     *           "published_on": "2026-03-17",
+                     *           "publication": "…",
+                     *           "mended_on": "2026-03-17",
+                     *           "mending": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "measures": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "kind": "plan_cut",
+                     *           "ground": "failed_inspection",
+                     *           "plan_percent": 1,
+                     *           "mend_by": "2026-03-17",
+                     *           "reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QualificationFileOut"];
+                };
+            };
+        };
+    };
+    createLicence: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                school_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "number": "教民141010060000018号",
+                 *       "issued_by": "郑州市教育局",
+                 *       "covers": "中等职业学历教育；经新郑市教育局批准的新郑校区",
+                 *       "valid_from": "2024-01-01",
+                 *       "valid_until": "2027-12-31"
+                 *     }
+                 */
+                "application/json": components["schemas"]["LicenceIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "licence_until": "2027-12-31",
+                     *       "year": 2026,
+                     *       "conclusion": "passed",
+                     *       "mend_by": null,
+                     *       "mended_on": null,
+                     *       "published_on": "2026-02-10",
+                     *       "due_on": "2026-02-23",
+                     *       "is_overdue": true,
+                     *       "measure": "plan_cut",
+                     *       "refusal": "registration_closed",
+                     *       "next_measure": "plan_cut",
+                     *       "licences": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "number": "…",
+                     *           "issued_by": "…",
+                     *           "covers": "…",
+                     *           "valid_from": "2026-03-17",
+                     *           "valid_until": "2026-03-17",
+                     *           "revoked_on": "2026-03-17",
+                     *           "revocation_reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "inspections": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "year": 1,
+                     *           "conclusion": "passed",
+                     *           "findings": "…",
+                     *           "inspected_on": "2026-03-17",
+                     *           "mend_by": "2026-03-17",
+                     *           "published_on": "2026-03-17",
+                     *           "publication": "…",
+                     *           "mended_on": "2026-03-17",
+                     *           "mending": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "measures": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "kind": "plan_cut",
+                     *           "ground": "failed_inspection",
+                     *           "plan_percent": 1,
+                     *           "mend_by": "2026-03-17",
+                     *           "reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QualificationFileOut"];
+                };
+            };
+        };
+    };
+    createSchoolMeasure: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                school_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "kind": "plan_cut",
+                 *       "reasons": "年检不合格，逾期未整改。",
+                 *       "plan_percent": null,
+                 *       "mend_by": "2026-09-30"
+                 *     }
+                 */
+                "application/json": components["schemas"]["MeasureIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "licence_until": "2027-12-31",
+                     *       "year": 2026,
+                     *       "conclusion": "passed",
+                     *       "mend_by": null,
+                     *       "mended_on": null,
+                     *       "published_on": "2026-02-10",
+                     *       "due_on": "2026-02-23",
+                     *       "is_overdue": true,
+                     *       "measure": "plan_cut",
+                     *       "refusal": "registration_closed",
+                     *       "next_measure": "plan_cut",
+                     *       "licences": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "number": "…",
+                     *           "issued_by": "…",
+                     *           "covers": "…",
+                     *           "valid_from": "2026-03-17",
+                     *           "valid_until": "2026-03-17",
+                     *           "revoked_on": "2026-03-17",
+                     *           "revocation_reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "inspections": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "year": 1,
+                     *           "conclusion": "passed",
+                     *           "findings": "…",
+                     *           "inspected_on": "2026-03-17",
+                     *           "mend_by": "2026-03-17",
+                     *           "published_on": "2026-03-17",
+                     *           "publication": "…",
+                     *           "mended_on": "2026-03-17",
+                     *           "mending": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "measures": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "kind": "plan_cut",
+                     *           "ground": "failed_inspection",
+                     *           "plan_percent": 1,
+                     *           "mend_by": "2026-03-17",
+                     *           "reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QualificationFileOut"];
+                };
+            };
+        };
+    };
+    getSchoolQualification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                school_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *       "school_name": "郑州市第一职业学校",
+                     *       "licence_until": "2027-12-31",
+                     *       "year": 2026,
+                     *       "conclusion": "passed",
+                     *       "mend_by": null,
+                     *       "mended_on": null,
+                     *       "published_on": "2026-02-10",
+                     *       "due_on": "2026-02-23",
+                     *       "is_overdue": true,
+                     *       "measure": "plan_cut",
+                     *       "refusal": "registration_closed",
+                     *       "next_measure": "plan_cut",
+                     *       "licences": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "number": "…",
+                     *           "issued_by": "…",
+                     *           "covers": "…",
+                     *           "valid_from": "2026-03-17",
+                     *           "valid_until": "2026-03-17",
+                     *           "revoked_on": "2026-03-17",
+                     *           "revocation_reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "inspections": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "year": 1,
+                     *           "conclusion": "passed",
+                     *           "findings": "…",
+                     *           "inspected_on": "2026-03-17",
+                     *           "mend_by": "2026-03-17",
+                     *           "published_on": "2026-03-17",
+                     *           "publication": "…",
+                     *           "mended_on": "2026-03-17",
+                     *           "mending": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "measures": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "kind": "plan_cut",
+                     *           "ground": "failed_inspection",
+                     *           "plan_percent": 1,
+                     *           "mend_by": "2026-03-17",
+                     *           "reasons": "…",
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QualificationFileOut"];
                 };
             };
         };
@@ -31437,7 +32548,7 @@ export interface operations {
                  *       "reason": "手机丢失"
                  *     }
                  */
-                "application/json": components["schemas"]["RevocationIn"];
+                "application/json": components["schemas"]["backend__identity__devices__schemas__RevocationIn"];
             };
         };
         responses: {

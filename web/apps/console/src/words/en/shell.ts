@@ -26,6 +26,8 @@ export const shellEn: typeof shellZh = {
     students: 'Students',
     classes: 'Classes',
     roster: 'Roster upload',
+    registrations: 'Registration',
+    qualifications: 'Qualification',
     aid: 'Aid',
     accounts: 'Accounts',
     terms: 'Terms and calendar',

@@ -126,7 +126,7 @@ export const studentsEn = {
     template2022: 'Download the template (2022 variant)',
     counts: '{rows} rows, {students} students, {classes} classes, {bad} rows with errors',
     clean: 'No errors found. The file can be imported.',
-    done: 'Imported: {created} created, {updated} updated, {unchanged} unchanged, {transferred} transferred, {refused} refused.',
+    done: 'Imported: {created} created, {updated} updated, {unchanged} unchanged, {transferred} transferred, {refused} refused, {not_registered} not registrable.',
     findings: 'Findings',
     unlisted:
       '{n} more are not listed: the first 200 errors and the first 200 warnings are. The marked file lists up to 5,000 of each.',

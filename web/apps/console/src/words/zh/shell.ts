@@ -18,6 +18,8 @@ export const shellZh = {
     students: '学生',
     classes: '班级与辅导员',
     roster: '导入花名册',
+    registrations: '学籍注册',
+    qualifications: '办学资质',
     aid: '资助',
     accounts: '账号',
     terms: '学期与日历',

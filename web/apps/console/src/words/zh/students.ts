@@ -126,7 +126,7 @@ export const studentsZh = {
     template2022: '下载空白模板（2022版）',
     counts: '{rows} 行，{students} 名学生，{classes} 个班级，{bad} 行有错误',
     clean: '没有发现错误，可以导入。',
-    done: '已导入：新增 {created}，更新 {updated}，未变 {unchanged}，转入 {transferred}，未导入 {refused}。',
+    done: '已导入：新增 {created}，更新 {updated}，未变 {unchanged}，转入 {transferred}，未导入 {refused}，不能注册 {not_registered}。',
     findings: '检查结果',
     unlisted: '另有 {n} 条未列出：错误和提醒各列出前 200 条；标出问题的文件各列前 5000 条。',
     annotate: '下载标出问题的文件',

@@ -8,25 +8,12 @@ from pydantic import BaseModel, Field
 
 from backend.core.web.schema_types import Day, LongText, Schema
 from backend.people.categories import Programme, StudyForm
-from backend.policy.history import Citation
+from backend.policy.schemas import CitationOut, PlaceOut
 from backend.registration.queries import RegistrationCalendar, RegistrationRow, SeasonCutOff
 from backend.registration.rules import Basis
 from backend.registration.tables import CarryOverPermission
 
 SEASON_PATTERN = r"^[12][0-9]{3}-(spring|autumn)$"
-
-
-class SourceOut(BaseModel):
-    """Where a rule comes from."""
-
-    instrument: str = Field(examples=["MOE19"])
-    article: str = Field(examples=["二、（三）"])
-    place: str = Field(description="行政区划代码 · division code", examples=["000000"])
-
-    @classmethod
-    def of(cls, citation: Citation) -> Self:
-        reference = citation.reference
-        return cls(instrument=reference.instrument, article=reference.article, place=citation.place)
 
 
 class CutOffOut(BaseModel):
@@ -36,7 +23,8 @@ class CutOffOut(BaseModel):
     programme: Programme | None
     last_day: date = Field(examples=["2026-11-20"])
     is_open: bool
-    source: SourceOut
+    place: PlaceOut
+    citation: CitationOut
 
     @classmethod
     def of(cls, found: SeasonCutOff) -> Self:
@@ -45,7 +33,8 @@ class CutOffOut(BaseModel):
             programme=Programme(found.programme) if found.programme else None,
             last_day=found.cut_off.day,
             is_open=found.is_open,
-            source=SourceOut.of(found.cut_off.citation),
+            place=PlaceOut.of(found.cut_off.citation.place),
+            citation=CitationOut.of(found.cut_off.citation.reference),
         )
 
 

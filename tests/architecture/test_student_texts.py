@@ -26,6 +26,7 @@ from backend.leave import texts as leave
 from backend.leave.rules import LeaveBalance
 from backend.notice.messages import NoticeText
 from backend.policy import load_policies
+from backend.registration import texts as registration
 from backend.roll_call.launch import texts as roll_call
 from backend.roll_call.looks import texts as looks
 from backend.standing.change_requests import texts as change_requests
@@ -50,8 +51,10 @@ MODULES: tuple[ModuleType, ...] = (
     duplicates,
     calibration,
     transfers,
+    registration,
 )
 TO_OTHERS = {
+    "measure_to_staff",
     "launched_to_staff",
     "quarantined_to_staff",
     "decided_to_staff",

@@ -30,12 +30,12 @@ class MeasureRefused(DomainError):
 
     code = "school_measure_refused"
     status = 409
-    zh = "{zh}。"
-    en = "{en}."
+    zh = "不能作出该处理：{reason_zh}。"
+    en = "The measure is not possible: {reason_en}."
 
     def __init__(self, objection: Objection) -> None:
         words = OBJECTION_WORDS[objection]
-        super().__init__(zh=words.zh, en=words.en[0].upper() + words.en[1:])
+        super().__init__(reason_zh=words.zh, reason_en=words.en)
         self.objection = objection
 
 

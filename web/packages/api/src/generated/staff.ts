@@ -8294,6 +8294,7 @@ export interface components {
          * @description The last day of a season's registration; the day itself is in time. `programme` null: all others.
          */
         CutOffOut: {
+            citation: components["schemas"]["CitationOut"];
             /** Is Open */
             is_open: boolean;
             /**
@@ -8302,13 +8303,13 @@ export interface components {
              * @example 2026-11-20
              */
             last_day: string;
+            place: components["schemas"]["PlaceOut"];
             programme: components["schemas"]["Programme"] | null;
             /**
              * Season
              * @example 2026-autumn
              */
             season: string;
-            source: components["schemas"]["SourceOut"];
         };
         /**
          * Datum
@@ -15769,28 +15770,6 @@ export interface components {
              * @example 学习形式不是全日制。
              */
             zh: string;
-        };
-        /**
-         * SourceOut
-         * @description Where a rule comes from.
-         */
-        SourceOut: {
-            /**
-             * Article
-             * @example 二、（三）
-             */
-            article: string;
-            /**
-             * Instrument
-             * @example MOE19
-             */
-            instrument: string;
-            /**
-             * Place
-             * @description 行政区划代码 · division code
-             * @example 000000
-             */
-            place: string;
         };
         /**
          * StaffMeOut
@@ -27954,10 +27933,19 @@ export interface operations {
                      *           "programme": "regular",
                      *           "last_day": "2026-11-20",
                      *           "is_open": true,
-                     *           "source": {
-                     *             "instrument": "MOE19",
-                     *             "article": "二、（三）",
-                     *             "place": "000000"
+                     *           "place": {
+                     *             "division": "410100",
+                     *             "name": "郑州"
+                     *           },
+                     *           "citation": {
+                     *             "instrument": {
+                     *               "zh": "…",
+                     *               "en": "…"
+                     *             },
+                     *             "article": "四、1",
+                     *             "clause": "HN334-4.1b",
+                     *             "reading": "R1",
+                     *             "rationale": null
                      *           }
                      *         }
                      *       ]

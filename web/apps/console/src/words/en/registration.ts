@@ -15,7 +15,6 @@ export const registrationEn = {
     usual: 'Schools in general',
     open: 'open',
     closed: 'closed',
-    source: 'by {instrument} {article} ({place})',
     season: { spring: 'Spring {year}', autumn: 'Autumn {year}' },
     presentSeason: 'Present season',
     programmes: {
@@ -29,6 +28,9 @@ export const registrationEn = {
     bases: { new: 'New student', carried_over: 'Registered before', transfer: 'Transfer' },
     late: 'Record late',
     notLate: 'Not late',
+    allSeasons: 'All seasons',
+    allBases: 'All bases',
+    allRecords: 'Late or not',
     permit: 'Permit additions',
     permitHint:
       'Until the day, the school may import students of earlier seasons who were left out. Say what you checked.',
@@ -90,6 +92,7 @@ export const registrationEn = {
       measure: 'Measure',
       refusal: 'New students',
     },
+    allInspections: 'All conclusions',
     recordLicence: 'Record a licence',
     number: 'Number',
     issuedBy: 'Issued by',

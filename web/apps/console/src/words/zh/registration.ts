@@ -14,7 +14,6 @@ export const registrationZh = {
     usual: '一般学校',
     open: '可以注册',
     closed: '已截止',
-    source: '依据 {instrument} {article}（{place}）',
     season: { spring: '{year}年春季', autumn: '{year}年秋季' },
     presentSeason: '当前招生季',
     programmes: {
@@ -28,6 +27,9 @@ export const registrationZh = {
     bases: { new: '新生注册', carried_over: '以往已注册', transfer: '转入' },
     late: '逾期建档',
     notLate: '未逾期',
+    allSeasons: '全部招生季',
+    allBases: '全部方式',
+    allRecords: '不限是否逾期',
     permit: '开通补录',
     permitHint: '学校在截止日前可导入以往招生季已注册而漏导的学生。请写明核对情况。',
     columns: {
@@ -88,6 +90,7 @@ export const registrationZh = {
       measure: '处理',
       refusal: '新生注册',
     },
+    allInspections: '全部年检结果',
     recordLicence: '登记资质',
     number: '证书编号',
     issuedBy: '发证机关',

@@ -24,7 +24,8 @@ MAX_TOTAL = 10_000
 WithTotal = Annotated[
     bool,
     Query(
-        description=f"同时返回总数；最多数到 {MAX_TOTAL} · with the number of all rows, counted up to {MAX_TOTAL}"
+        description=f"同时返回总数；没有现成计数的，最多数到 {MAX_TOTAL} · with the number of all rows; where no counter knows"
+        f" it, they are counted up to {MAX_TOTAL}"
     ),
 ]
 

@@ -24,12 +24,14 @@ from backend.people.tables import SchoolClass, Student
 from backend.roll_call import rules
 from backend.roll_call.results.audience import (
     FEW_SCHOOLS,
-    are_few,
+    FEW_STUDENTS,
     current_outcome,
     filter_audience,
+    find_matching,
     load_audience_schools,
     select_not_present,
 )
+from backend.roll_call.results.totals import exact_total, load_audience_counts
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 
 
@@ -69,32 +71,49 @@ async def load_results_page(
     all students before it sorts them.
     """
     schools = await _load_schools(session, actor, roll_call, filters)
-    ids = _select_ids(actor, roll_call, filters, schools)
-    named = ids.join(Student, Student.id == Obligation.student_id)
     rare = _select_rare(roll_call, filters, schools)
-    in_order = len(schools) > FEW_SCHOOLS and filters.class_id is None and filters.matching is None
-    if in_order and rare is not None:
-        in_order = not await are_few(session, rare)
-    if rare is not None:
+    is_wide = len(schools) > FEW_SCHOOLS and filters.class_id is None
+    matching_ids = None
+    if is_wide and filters.matching is not None:
+        matching_ids = await find_matching(session, filters.matching, None if rare is None else roll_call)
+    in_order, total = is_wide and filters.matching is None and filters.outcome is None, None
+    if filters.matching is None and (request.with_total or (is_wide and not in_order)):
+        counts = await load_audience_counts(session, actor, roll_call, schools, filters.class_id)
+        count = counts.results(filters.outcome)
+        total = exact_total(count)
+        in_order = is_wide and count > FEW_STUDENTS
+    ids = _select_ids(actor, roll_call, filters, schools, matching_ids)
+    if rare is not None and matching_ids is None and not in_order:
         ids = ids.where(Obligation.student_id.in_(rare))
-        named = named if in_order else named.where(Obligation.student_id.in_(rare))
+    if total is None and request.with_total:
+        total = await count_rows(session, ids, RESULT_SORTS)
+    named = ids.join(Student, Student.id == Obligation.student_id)
     async with reading_in_index_order(session) if in_order else nullcontext():
         found = await load_page(session, named, RESULT_SORTS, replace(request, with_total=False))
-    total = await count_rows(session, ids, RESULT_SORTS) if request.with_total else None
     results = await _load_results(session, roll_call, [student_id for (student_id,) in found.rows])
-    return ListPage(results, found.next_cursor, total)
+    return ListPage(results, found.next_cursor, total if request.with_total else None)
 
 
 def _select_ids(
-    actor: Actor, roll_call: RollCall, filters: ResultFilter, schools: Sequence[UUID]
+    actor: Actor,
+    roll_call: RollCall,
+    filters: ResultFilter,
+    schools: Sequence[UUID],
+    matching_ids: Sequence[UUID] | None,
 ) -> Select[*tuple[Any, ...]]:
-    """The students whom the filters find, by the tables that these need."""
+    """The students whom the filters find, by the tables that these need.
+
+    `matching_ids` are the students that the search finds, if they are known already.
+    """
     query = select(Obligation.student_id).select_from(Obligation)
     if filters.outcome is not None:
         outcome = current_outcome(roll_call)
         query = query.join(outcome, true()).where(outcome.outcome == filters.outcome)
-    query = filter_audience(query, actor, roll_call, schools, filters.class_id)
-    if filters.matching is not None:
+    is_limited = matching_ids is None or filters.unit_path is not None or filters.school_id is not None
+    query = filter_audience(
+        query, actor, roll_call, schools if is_limited else None, filters.class_id, matching_ids
+    )
+    if matching_ids is None and filters.matching is not None:
         query = query.where(Obligation.student_id.in_(select(Student.id).where(filters.matching)))
     return query
 

@@ -29,14 +29,16 @@ from backend.roll_call import reason_texts
 from backend.roll_call.errors import SENT_TO_A_PERSON
 from backend.roll_call.results.audience import (
     FEW_SCHOOLS,
-    are_few,
+    FEW_STUDENTS,
     current_outcome,
     filter_audience,
+    find_matching,
     is_missing,
     load_audience_schools,
     select_current,
     select_not_present,
 )
+from backend.roll_call.results.totals import exact_total, load_audience_counts
 from backend.roll_call.tables import (
     Obligation,
     OutcomeEntry,
@@ -99,13 +101,20 @@ class _Query:
     search: MissingSearch
     schools: Sequence[UUID]
     is_settled: bool
+    matching_ids: Sequence[UUID] | None = None
+    """The students that the search finds, if they are known already."""
 
     def select(self, *columns: Any) -> Select[*tuple[Any, ...]]:
         """Columns of the obligations that may be missing."""
         owed = filter_audience(
-            select(*columns), self.actor, self.roll_call, self.schools, self.search.class_id
+            select(*columns),
+            self.actor,
+            self.roll_call,
+            None if self.has_all_schools else self.schools,
+            self.search.class_id,
+            self.matching_ids,
         ).where(Obligation.duty == "owed")
-        if self.search.matching is not None:
+        if self.matching_ids is None and self.search.matching is not None:
             owed = owed.where(Obligation.student_id.in_(select(Student.id).where(self.search.matching)))
         return owed
 
@@ -126,8 +135,32 @@ class _Query:
         """Of a settled roll call: every student has an outcome now, so the missing ones have one other than "present"."""
         return select_not_present(self.roll_call, self.schools)
 
+    @property
+    def is_wide(self) -> bool:
+        """The students are those of many schools."""
+        return len(self.schools) > FEW_SCHOOLS and self.search.class_id is None
+
+    @property
+    def has_all_schools(self) -> bool:
+        """The schools need no condition (`filter_audience`)."""
+        return self.matching_ids is not None and self.search.unit_path is None
+
+    async def with_matching_ids(self, session: AsyncSession) -> "_Query":
+        """The same query with the students that a search in many schools finds."""
+        if not self.is_wide or self.search.matching is None:
+            return self
+        rarely_in = self.roll_call if self.is_settled else None
+        return replace(self, matching_ids=await find_matching(session, self.search.matching, rarely_in))
+
+    async def count(self, session: AsyncSession) -> int:
+        """The missing students without a search."""
+        counts = await load_audience_counts(
+            session, self.actor, self.roll_call, self.schools, self.search.class_id
+        )
+        return counts.missing
+
     def limit_to(self, schools: Sequence[UUID]) -> "_Query":
-        return _Query(self.actor, self.roll_call, self.search, schools, self.is_settled)
+        return replace(self, schools=schools)
 
 
 async def load_missing_page(
@@ -139,7 +172,7 @@ async def load_missing_page(
     """
     schools = await load_audience_schools(session, actor, roll_call, search.unit_path)
     settled = await session.get(RollCallStep, (roll_call.id, "settled")) is not None
-    query = _Query(actor, roll_call, search, schools, settled)
+    query = await _Query(actor, roll_call, search, schools, settled).with_matching_ids(session)
     sort = request.sort or "class_name"
     if sort.removeprefix("-") == "name":
         return await _load_page_by_name(session, query, request)
@@ -147,7 +180,7 @@ async def load_missing_page(
     rows = await _load_by_class(session, query, sort, after, request.limit + 1)
     shown = rows[: request.limit]
     next_cursor = _encode_position(sort, shown[-1]) if len(rows) > request.limit else None
-    total = await _count(session, query) if request.with_total else None
+    total = await _load_total(session, query) if request.with_total else None
     return ListPage(shown, next_cursor, total)
 
 
@@ -171,7 +204,7 @@ async def _load_by_class(
     if after is not None:
         schools = [each for each in schools if (each <= after[0] if descending else each >= after[0])]
     rows: list[MissingStudent] = []
-    first, size = 0, 2
+    first, size = 0, 2 if query.matching_ids is None else len(schools)
     while first < len(schools) and len(rows) < limit:
         group = query.limit_to(schools[first : first + size])
         rows += await _load_group(session, group, sort, after, limit - len(rows))
@@ -184,7 +217,7 @@ async def _load_group(
 ) -> Sequence[MissingStudent]:
     # First find the missing students, then load their details: most of an audience is present.
     owed = query.select(Obligation.school_id, Obligation.student_id, Obligation.class_id)
-    if query.is_settled:
+    if query.is_settled and query.matching_ids is None:
         owed = owed.where(Obligation.student_id.in_(query.select_not_present()))
     # OFFSET 0 is an optimisation fence: without it the planner joins the outcomes before it filters the students.
     audience = owed.offset(0).subquery("audience")
@@ -207,23 +240,28 @@ async def _load_group(
 async def _load_page_by_name(
     session: AsyncSession, query: _Query, request: PageRequest
 ) -> ListPage[MissingStudent]:
-    is_wide = len(query.schools) > FEW_SCHOOLS and query.search.class_id is None
-    in_order = is_wide and query.search.matching is None
-    if in_order and query.is_settled:
-        in_order = not await are_few(session, query.select_not_present())
+    in_order, total = False, None
+    if query.search.matching is None and (query.is_wide or request.with_total):
+        count = await query.count(session)
+        total = exact_total(count)
+        in_order = query.is_wide and (count > FEW_STUDENTS or not query.is_settled)
+    elif request.with_total:
+        total = await _load_total(session, query)
     missing = query.select_missing_with_names()
-    if query.is_settled and not in_order:
+    if query.is_settled and not in_order and query.matching_ids is None:
         missing = missing.where(Obligation.student_id.in_(query.select_not_present()))
     async with reading_in_index_order(session) if in_order else nullcontext():
         found = await load_page(session, missing, MISSING_SORTS, replace(request, with_total=False))
-    total = await _count(session, query) if request.with_total else None
     ids = [student_id for (student_id,) in found.rows]
-    return ListPage(await _load_details(session, query.roll_call, ids), found.next_cursor, total)
+    rows = await _load_details(session, query.roll_call, ids)
+    return ListPage(rows, found.next_cursor, total if request.with_total else None)
 
 
-async def _count(session: AsyncSession, query: _Query) -> Total:
+async def _load_total(session: AsyncSession, query: _Query) -> Total:
+    if query.search.matching is None:
+        return exact_total(await query.count(session))
     missing = query.select_missing()
-    if query.is_settled:
+    if query.is_settled and query.matching_ids is None:
         missing = missing.where(Obligation.student_id.in_(query.select_not_present()))
     return await count_rows(session, missing, MISSING_SORTS)
 

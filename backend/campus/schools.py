@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, or_, select, text
+from sqlalchemy import Select, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -16,7 +16,7 @@ from backend.core.database import equals_any
 from backend.core.listing.pages import ListPage, PageRequest, load_page
 from backend.core.listing.sorts import ListSorts, by_name
 from backend.identity.tables import Account
-from backend.org.queries import get_unit_in_subtree, is_in_subtree
+from backend.org.queries import get_unit_in_subtree, is_in_subtree, is_named
 from backend.org.tables import OrgUnit
 from backend.people.tables import ENROLLED_CONDITION, ClassCounselor, SchoolClass, Student
 
@@ -73,8 +73,7 @@ async def load_school_page(
         .where(OrgUnit.kind == "school", is_in_subtree(path))
     )
     if search.text is not None:
-        in_name = OrgUnit.name.contains(search.text, autoescape=True)
-        query = query.where(or_(in_name, OrgUnit.code.startswith(search.text, autoescape=True)))
+        query = query.where(is_named(search.text))
     if search.has_site is not None:
         in_force = effective_versions(at).subquery("in_force")
         has_site = exists().where(in_force.c.school_id == OrgUnit.id)

@@ -22,6 +22,12 @@ def is_in_subtree(path: str) -> ColumnElement[bool]:
     return OrgUnit.path.op("<@", is_comparison=True)(cast(path, Ltree()))
 
 
+def is_named(text: str) -> ColumnElement[bool]:
+    """SQL condition: the text is part of the unit's name, or the beginning of its code."""
+    in_name = OrgUnit.name.contains(text, autoescape=True)
+    return or_(in_name, OrgUnit.code.startswith(text, autoescape=True))
+
+
 def schools_below(path: str) -> Select[UUID]:
     """Select the ids of the schools below a unit (a school is below itself), for use as a subquery."""
     return select(OrgUnit.id).where(OrgUnit.kind == "school", is_in_subtree(path))
@@ -106,6 +112,5 @@ async def find_units(
     if search.parent_id is not None:
         page = page.where(OrgUnit.parent_id == search.parent_id)
     if search.text is not None:
-        in_name = OrgUnit.name.contains(search.text, autoescape=True)
-        page = page.where(or_(in_name, OrgUnit.code.startswith(search.text, autoescape=True)))
+        page = page.where(is_named(search.text))
     return (await session.scalars(page)).all()

@@ -10,9 +10,10 @@ from sqlalchemy import func, select, update
 from backend.core.actor import Actor
 from backend.core.bulk import RowResult
 from backend.core.clock import legal_day
-from backend.core.errors import BadInput, NotPermitted
+from backend.core.errors import BadInput, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.notice.tables import Notice, NoticeMessage
+from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass
 from backend.policy.installed import installed_policy
 from backend.roll_call.readiness.cohorts import Cohort, choose_cohort, read_cohorts
@@ -24,6 +25,7 @@ from backend.roll_call.readiness.queries import (
     load_readiness_page,
 )
 from backend.roll_call.readiness.reminders import RemindSchools, remind_schools
+from backend.roll_call.voiding import void_roll_call
 from tests.support.province import province_account
 from tests.support.roll_call.scenario import MICROSECOND, RollCallScenario
 
@@ -53,15 +55,20 @@ def test_each_class_belongs_to_exactly_one_cohort(grade: int | None, intakes: se
 
 
 async def load(
-    scenario: RollCallScenario, actor: Actor, code: str, *, lagging_only: bool = False
+    scenario: RollCallScenario,
+    actor: Actor,
+    code: str,
+    *,
+    lagging_only: bool = False,
+    text: str | None = None,
 ) -> dict[str, SchoolReadiness]:
     # The school alone: the bureau has those of the other tests too.
-    wanted = ReadinessFilter(scenario.registrar.org_path, lagging_only=lagging_only)
+    wanted = ReadinessFilter(lagging_only, text, scenario.school.id)
     cohort = choose_cohort(COHORTS, code)
     found: dict[str, SchoolReadiness] = {}
     after = None
     async with scenario.app_context.database.transaction(actor.scope) as session:
-        while rows := await load_readiness_page(session, cohort, COHORTS, wanted, after, 50):
+        while rows := await load_readiness_page(session, actor, cohort, COHORTS, wanted, after, 50):
             found |= {str(each.school_id): each for each in rows}
             after = rows[-1].path
     return found
@@ -69,7 +76,8 @@ async def load(
 
 async def count(scenario: RollCallScenario, actor: Actor, code: str) -> CohortTotals:
     async with scenario.app_context.database.transaction(actor.scope) as session:
-        return await count_schools(session, actor, choose_cohort(COHORTS, code), COHORTS)
+        totals = await count_schools(session, actor, COHORTS)
+    return totals[COHORTS.index(choose_cohort(COHORTS, code))]
 
 
 async def remind(scenario: RollCallScenario, actor: Actor, *school_ids: object) -> list[RowResult]:
@@ -97,6 +105,32 @@ async def test_settled_rehearsal_takes_a_school_off_the_list(scenario: RollCallS
     after = await count(scenario, scenario.bureau, "enrolled")
     assert (after.schools, after.rehearsed) == (totals.schools, totals.rehearsed + 1)
     assert set(await load(scenario, scenario.registrar, "enrolled")) == {own}
+
+
+async def test_schools_are_found_by_name_and_by_their_unit(scenario: RollCallScenario) -> None:
+    own = str(scenario.school.id)
+    async with scenario.app_context.database.transaction(scenario.bureau.scope) as session:
+        school = await session.get_one(OrgUnit, scenario.school.id)
+    for text in (school.name, school.name[1:], school.code[:4]):
+        assert own in await load(scenario, scenario.bureau, "enrolled", text=text)
+    assert not await load(scenario, scenario.bureau, "enrolled", text=school.name + "%")
+    outside = ReadinessFilter(unit_id=scenario.world.other_city.id)
+    async with scenario.app_context.database.transaction(scenario.bureau.scope) as session:
+        with pytest.raises(NotFound):
+            await load_readiness_page(session, scenario.bureau, COHORTS[0], COHORTS, outside, None, 50)
+
+
+async def test_voided_rehearsal_does_not_count(scenario: RollCallScenario) -> None:
+    own = str(scenario.school.id)
+    launched = await scenario.launch(scenario.registrar, kind="rehearsal")
+    scenario.clock.at = launched.roll_call.closes_at + MICROSECOND
+    await scenario.settle(launched.roll_call)
+    before = await count(scenario, scenario.bureau, "enrolled")
+    async with scenario.app_context.database.transaction(scenario.registrar.scope) as session:
+        await void_roll_call(session, scenario.registrar, launched.roll_call.id, "测试", scenario.clock())
+    assert (await load(scenario, scenario.bureau, "enrolled"))[own].rehearsed_at is None
+    after = await count(scenario, scenario.bureau, "enrolled")
+    assert (after.schools, after.rehearsed) == (before.schools, before.rehearsed - 1)
 
 
 async def test_rehearsal_counts_for_the_intake_of_its_classes(scenario: RollCallScenario) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, cast, exists, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, cast, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -13,7 +13,7 @@ from backend.core.actor import Actor
 from backend.core.ltree import Ltree
 from backend.core.pagination import CursorInvalid
 from backend.org.paths import PATH
-from backend.org.queries import is_in_subtree
+from backend.org.queries import get_unit_in_subtree, is_in_subtree, is_named, schools_below
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call.readiness.cohorts import Cohort
@@ -48,22 +48,35 @@ class CohortTotals:
 
 @dataclass(frozen=True, slots=True)
 class ReadinessFilter:
-    """Only schools below a unit's path; only those without a rehearsal."""
+    """Filters of the list; None does not filter.
 
-    path: str
+    `text` is part of a school's name or the beginning of its code, `unit_id` the own unit or one below it.
+    """
+
     lagging_only: bool = False
+    text: str | None = None
+    unit_id: UUID | None = None
 
 
 async def load_readiness_page(
     session: AsyncSession,
+    actor: Actor,
     cohort: Cohort,
     cohorts: Sequence[Cohort],
     wanted: ReadinessFilter,
     after: str | None,
     limit: int,
 ) -> list[SchoolReadiness]:
-    """At most `limit` schools with students of the cohort, in the order of the tree, after the path `after`."""
+    """At most `limit` schools with students of the cohort, in the order of the tree, after the path `after`.
+
+    Raises `CursorInvalid`, and `NotFound` for a unit of others.
+    """
+    path = actor.org_path
+    if wanted.unit_id is not None:
+        path = (await get_unit_in_subtree(session, actor, wanted.unit_id)).path
     of_cohort = _is_of_cohort(cohort, cohorts)
+    rehearsed = _select_rehearsed(path).where(of_cohort).group_by(RollCallClass.school_id)
+    newest = rehearsed.add_columns(func.max(_SETTLED.at).label("at")).subquery("rehearsed")
     superior = aliased(OrgUnit)
     page = (
         select(
@@ -72,14 +85,19 @@ async def load_readiness_page(
             OrgUnit.path,
             superior.name,
             _students(of_cohort),
-            _rehearsed_at(of_cohort),
+            newest.c.at,
             _reminded_at(cohort),
         )
         .outerjoin(superior, superior.id == OrgUnit.parent_id)
-        .where(*_conditions(of_cohort, wanted))
+        .outerjoin(newest, newest.c.school_id == OrgUnit.id)
+        .where(OrgUnit.kind == "school", is_in_subtree(path), _has_students(of_cohort))
         .order_by(OrgUnit.path)
         .limit(limit)
     )
+    if wanted.lagging_only:
+        page = page.where(newest.c.at.is_(None))
+    if wanted.text is not None:
+        page = page.where(is_named(wanted.text))
     if after is not None:
         if not PATH.fullmatch(after):
             raise CursorInvalid
@@ -87,25 +105,39 @@ async def load_readiness_page(
     return [SchoolReadiness(*row) for row in await session.execute(page)]
 
 
-async def count_schools(
-    session: AsyncSession, actor: Actor, cohort: Cohort, cohorts: Sequence[Cohort]
-) -> CohortTotals:
-    """The schools below the caller with students of the cohort."""
-    of_cohort = _is_of_cohort(cohort, cohorts)
-    counts = select(func.count(), func.count().filter(_has_rehearsed(of_cohort))).where(
-        *_conditions(of_cohort, ReadinessFilter(actor.org_path))
+async def count_schools(session: AsyncSession, actor: Actor, cohorts: Sequence[Cohort]) -> list[CohortTotals]:
+    """For each cohort, the schools below the caller with students of it.
+
+    Schools and intakes are read once for all cohorts, and assigned to them here.
+    """
+    intakes = (
+        select(SchoolClass.school_id, SchoolClass.grade)
+        .where(SchoolClass.school_id.in_(schools_below(actor.org_path)))
+        .distinct()
+        .subquery("intakes")
     )
-    schools, rehearsed = (await session.execute(counts)).one()
-    return CohortTotals(schools, rehearsed)
+    of_intake = aliased(SchoolClass)
+    attended = exists().where(
+        of_intake.school_id == intakes.c.school_id,
+        of_intake.grade.is_not_distinct_from(intakes.c.grade),
+        exists().where(_attends_class(of_intake)),
+    )
+    with_students = await _load_intakes(session, select(intakes.c.school_id, intakes.c.grade).where(attended))
+    rehearsed = await _load_intakes(
+        session, _select_rehearsed(actor.org_path).add_columns(SchoolClass.grade).distinct()
+    )
+    totals = []
+    for cohort in cohorts:
+        schools = {school for school, grade in with_students if cohort.contains(grade, cohorts)}
+        done = {school for school, grade in rehearsed if cohort.contains(grade, cohorts)}
+        totals.append(CohortTotals(len(schools), len(schools & done)))
+    return totals
 
 
-def _conditions(of_cohort: ColumnElement[bool], wanted: ReadinessFilter) -> list[ColumnElement[bool]]:
-    """The schools below the unit that have a class of the cohort with students."""
-    has_students = exists().where(
-        SchoolClass.school_id == OrgUnit.id, of_cohort, exists().where(_attends_class())
-    )
-    conditions = [OrgUnit.kind == "school", is_in_subtree(wanted.path), has_students]
-    return [*conditions, ~_has_rehearsed(of_cohort)] if wanted.lagging_only else conditions
+async def _load_intakes(
+    session: AsyncSession, query: Select[UUID, int | None]
+) -> set[tuple[UUID, int | None]]:
+    return {(school, grade) for school, grade in await session.execute(query)}
 
 
 def _is_of_cohort(cohort: Cohort, cohorts: Sequence[Cohort]) -> ColumnElement[bool]:
@@ -116,10 +148,17 @@ def _is_of_cohort(cohort: Cohort, cohorts: Sequence[Cohort]) -> ColumnElement[bo
     return or_(SchoolClass.grade.is_(None), SchoolClass.grade.not_in(others))
 
 
-def _attends_class() -> ColumnElement[bool]:
+def _has_students(of_cohort: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The school has a class of the cohort with students."""
+    return exists().where(
+        SchoolClass.school_id == OrgUnit.id, of_cohort, exists().where(_attends_class(SchoolClass))
+    )
+
+
+def _attends_class(school_class: type[SchoolClass]) -> ColumnElement[bool]:
     return and_(
-        Student.school_id == SchoolClass.school_id,
-        Student.class_id == SchoolClass.id,
+        Student.school_id == school_class.school_id,
+        Student.class_id == school_class.id,
         Student.study_form == FULL_TIME,
         Student.standing.in_(IN_SCHOOL_STANDINGS),
     )
@@ -129,35 +168,36 @@ def _students(of_cohort: ColumnElement[bool]) -> ColumnElement[int]:
     counted = (
         select(func.count())
         .select_from(SchoolClass)
-        .join(Student, _attends_class())
+        .join(Student, _attends_class(SchoolClass))
         .where(SchoolClass.school_id == OrgUnit.id, of_cohort)
     )
     return counted.correlate(OrgUnit).scalar_subquery()
 
 
-def _rehearsed_at(of_cohort: ColumnElement[bool]) -> ScalarSelect[datetime]:
-    """When the newest rehearsal with classes of the cohort was settled; one that was voided does not count."""
-    settled, voided = aliased(RollCallStep), aliased(RollCallStep)
-    newest = (
-        select(func.max(settled.at))
-        .join(RollCall, and_(RollCall.id == settled.roll_call_id, RollCall.kind == REHEARSAL))
+_SETTLED = aliased(RollCallStep)
+
+
+def _select_rehearsed(path: str) -> Select[UUID]:
+    """The schools below a unit with each class of a settled rehearsal; one that was voided does not count.
+
+    Read for all schools at once: a subquery for each school would look up the rehearsals of the province every time.
+    """
+    voided = aliased(RollCallStep)
+    return (
+        select(RollCallClass.school_id)
         .join(
-            RollCallClass,
+            RollCall,
             and_(RollCallClass.term_code == RollCall.term_code, RollCallClass.roll_call_id == RollCall.id),
         )
+        .join(_SETTLED, _SETTLED.roll_call_id == RollCall.id)
         .join(SchoolClass, SchoolClass.id == RollCallClass.class_id)
         .where(
-            settled.step == "settled",
-            RollCallClass.school_id == OrgUnit.id,
-            of_cohort,
+            RollCall.kind == REHEARSAL,
+            _SETTLED.step == "settled",
+            RollCallClass.school_id.in_(schools_below(path)),
             ~exists().where(voided.roll_call_id == RollCall.id, voided.step == "voided"),
         )
     )
-    return newest.correlate(OrgUnit).scalar_subquery()
-
-
-def _has_rehearsed(of_cohort: ColumnElement[bool]) -> ColumnElement[bool]:
-    return _rehearsed_at(of_cohort).is_not(None)
 
 
 def _reminded_at(cohort: Cohort) -> ScalarSelect[datetime]:

@@ -56,9 +56,7 @@ async def remind_schools(
     interval = policy.duration("rehearsal.reminder.interval")
     lock = func.pg_advisory_xact_lock(func.hashtextextended(f"rehearsal-reminder/{cohort.code}", 0))
     await session.execute(select(lock))
-    found = await load_readiness_page(
-        session, cohort, cohorts, ReadinessFilter(actor.org_path), None, _ALL_SCHOOLS
-    )
+    found = await load_readiness_page(session, actor, cohort, cohorts, ReadinessFilter(), None, _ALL_SCHOOLS)
     by_id = {each.school_id: each for each in found}
     results: list[RowResult] = []
     for school_id in dict.fromkeys(command.school_ids):

@@ -20,7 +20,7 @@ from backend.roll_call.readiness.schemas import (
     RehearsalRemindersIn,
 )
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import build_page, cursor_key
+from backend.staff_api.pagination import SearchText, UnitFilter, build_page, cursor_key
 
 router = APIRouter(prefix="/v1", tags=["联调测试 · rehearsals"])
 
@@ -34,24 +34,27 @@ async def list_rehearsal_cohorts(caller: StaffCaller) -> list[RehearsalCohortOut
     today = legal_day(caller.at)
     cohorts = read_cohorts(policy_at(today, division_of(caller.actor.org_path)))
     async with caller.transaction() as session:
-        totals = [await count_schools(session, caller.actor, each, cohorts) for each in cohorts]
+        totals = await count_schools(session, caller.actor, cohorts)
     return [RehearsalCohortOut.of(each, total, today) for each, total in zip(cohorts, totals, strict=True)]
 
 
-@router.get("/rehearsal-readiness", responses=problem_responses(400, 401, 403, 422))
+@router.get("/rehearsal-readiness", responses=problem_responses(400, 401, 403, 404, 422))
 async def list_rehearsal_readiness(
     caller: StaffCaller,
     cohort: CohortFilter,
     lagging: Lagging = False,  # noqa: FBT002 - a query parameter
+    q: SearchText = None,
+    unit_id: UnitFilter = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[RehearsalReadinessOut]:
     """一个批次各校的联调测试 · The schools of a cohort: whether they have completed a rehearsal, and when they were reminded."""
     cohorts = read_cohorts(policy_at(legal_day(caller.at), division_of(caller.actor.org_path)))
     chosen = choose_cohort(cohorts, cohort)
-    wanted = ReadinessFilter(caller.actor.org_path, lagging_only=lagging)
+    wanted = ReadinessFilter(lagging, q, unit_id)
+    after = cursor_key(cursor)
     async with caller.transaction() as session:
-        rows = await load_readiness_page(session, chosen, cohorts, wanted, cursor_key(cursor), limit + 1)
+        rows = await load_readiness_page(session, caller.actor, chosen, cohorts, wanted, after, limit + 1)
     return build_page(rows, limit, RehearsalReadinessOut.of, lambda row: row.path)
 
 

@@ -18272,7 +18272,7 @@ export interface operations {
                 staff_only?: boolean;
                 /** @description 账号状态 · status of the account */
                 status?: ("invited" | "active" | "disabled") | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -18664,7 +18664,7 @@ export interface operations {
                 state?: ("pending" | "approved" | "refused") | null;
                 /** @description 学期 */
                 term_code?: string | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -19197,7 +19197,7 @@ export interface operations {
                 school_id?: string | null;
                 sort?: "filed_at" | "-filed_at" | "name" | "-name";
                 state?: components["schemas"]["FilingState"] | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -19372,7 +19372,7 @@ export interface operations {
                 student_id?: string | null;
                 /** @description 由本单位决定且未决定的 · open appeals that the own unit decides */
                 to_decide?: boolean;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -20113,7 +20113,7 @@ export interface operations {
                 roll_call_id?: string | null;
                 sort?: "at" | "-at";
                 state?: ("open" | "overdue" | "reviewed") | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -20180,7 +20180,7 @@ export interface operations {
                 student_id?: string | null;
                 /** @description 记录编号 · id of the record */
                 subject_id?: string | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 某单位及下级 · of this unit and below */
                 unit_id?: string | null;
@@ -20653,7 +20653,7 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 sort?: "at" | "-at";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -20739,7 +20739,7 @@ export interface operations {
                 sort?: "filed_at" | "-filed_at";
                 state?: components["schemas"]["RequestState"] | null;
                 student_id?: string | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -21219,7 +21219,7 @@ export interface operations {
                 /** @description 只列某校 · only of this school */
                 school_id?: string | null;
                 sort?: "name" | "-name" | "created_at" | "-created_at" | "unassigned" | "-unassigned";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列没有（或有）辅导员的 · only without a counselor, or only with one */
                 unassigned?: boolean | null;
@@ -21367,7 +21367,7 @@ export interface operations {
                 /** @description 查找内容 · the text to search for */
                 q?: string | null;
                 sort?: "name" | "-name";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -21790,7 +21790,7 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 sort?: "found_at" | "-found_at" | "name" | "-name";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -22907,7 +22907,7 @@ export interface operations {
                 sort?: "filed_at" | "-filed_at" | "starts_at" | "-starts_at";
                 state?: components["schemas"]["LeaveState"] | null;
                 student_id?: string | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -23206,7 +23206,7 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 sort?: "named_at" | "-named_at" | "starts_at" | "-starts_at";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -23432,7 +23432,7 @@ export interface operations {
                 roll_call_id?: string | null;
                 sort?: "expires_at" | "-expires_at" | "name" | "-name";
                 student_id?: string | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -23898,7 +23898,7 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 sort?: "at" | "-at";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -24019,7 +24019,7 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 sort?: "at" | "-at";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -24103,7 +24103,7 @@ export interface operations {
                 org_id?: string | null;
                 sort?: "declared_at" | "-declared_at" | "starts_at" | "-starts_at";
                 state?: ("waiting" | "approved" | "refused") | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -24799,7 +24799,7 @@ export interface operations {
                 state?: "review" | "accepted" | "refused";
                 /** @description 只列某名学生 · only of this student */
                 student_id?: string | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -25228,7 +25228,7 @@ export interface operations {
                 sort?: "raised_at" | "-raised_at" | "due_at" | "-due_at";
                 state?: components["schemas"]["PromptState"] | null;
                 student_id?: string | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -27314,7 +27314,7 @@ export interface operations {
                 sort?: "imported_at" | "-imported_at";
                 /** @description 只列某状态 · only in this state */
                 state?: components["schemas"]["QuarantineState"] | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -27531,7 +27531,7 @@ export interface operations {
                 sort?: "filed_at" | "-filed_at";
                 state?: ("open" | "accepted" | "refused") | null;
                 student_id?: string | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -27999,7 +27999,7 @@ export interface operations {
                 q?: string | null;
                 season?: string | null;
                 sort?: "at" | "-at" | "name" | "-name";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -28092,6 +28092,10 @@ export interface operations {
                 lagging?: boolean;
                 /** @description 每页条数 · items per page */
                 limit?: number;
+                /** @description 查找内容 · the text to search for */
+                q?: string | null;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -28184,7 +28188,7 @@ export interface operations {
                 sort?: "found_at" | "-found_at" | "name" | "-name";
                 /** @description 只列某状态 · only in this state */
                 state?: ("open" | "reviewed") | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -28480,7 +28484,7 @@ export interface operations {
                 /** @description 查找内容 · the text to search for */
                 q?: string | null;
                 sort?: "opens_at" | "-opens_at" | "title" | "-title";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -28663,7 +28667,7 @@ export interface operations {
                 /** @description 每页条数 · items per page */
                 limit?: number;
                 sort?: "at" | "-at" | "name" | "-name";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -29001,7 +29005,7 @@ export interface operations {
                 /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
                 q?: string | null;
                 sort?: "class_name" | "-class_name" | "name" | "-name";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -29415,7 +29419,7 @@ export interface operations {
                 q?: string | null;
                 school_id?: string | null;
                 sort?: "name" | "-name";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -30091,7 +30095,7 @@ export interface operations {
                 limit?: number;
                 season?: string | null;
                 sort?: "name" | "-name" | "code" | "-code";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -30141,7 +30145,7 @@ export interface operations {
                 /** @description 查找内容 · the text to search for */
                 q?: string | null;
                 sort?: "name" | "-name" | "code" | "-code";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -31042,7 +31046,7 @@ export interface operations {
                 /** @description 结果 · outcome of the sign-in */
                 outcome?: ("succeeded" | "refused" | "delayed") | null;
                 sort?: "at" | "-at";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -31141,7 +31145,7 @@ export interface operations {
                 sort?: "created_at" | "-created_at" | "name" | "-name" | "school_name" | "-school_name";
                 /** @description 只列有此状态备案的地址 · with a filing of this status */
                 status?: ("filed" | "approved" | "rejected") | null;
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -31989,7 +31993,7 @@ export interface operations {
                 /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
                 q?: string | null;
                 sort?: "name" | "-name";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
             };
             header?: never;
@@ -32045,7 +32049,7 @@ export interface operations {
                 /** @description 只列某校 · only of this school */
                 school_id?: string | null;
                 sort?: "name" | "-name";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -33066,7 +33070,7 @@ export interface operations {
                 reason?: string | null;
                 roll_call_id?: string | null;
                 sort?: "at" | "-at" | "name" | "-name";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;

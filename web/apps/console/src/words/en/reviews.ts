@@ -185,6 +185,7 @@ export const reviewsEn = {
     schools: 'Schools',
     views: { lagging: 'Not done yet', all: 'All' },
     allDone: 'All schools of this cohort are done',
+    noneFound: 'No school matches',
     columns: {
       chosen: 'Choose',
       school_name: 'School',

@@ -181,6 +181,7 @@ export const reviewsZh = {
     schools: '学校',
     views: { lagging: '尚未完成', all: '全部' },
     allDone: '这一批次的学校都已完成',
+    noneFound: '没有符合条件的学校',
     columns: {
       chosen: '选择',
       school_name: '学校',

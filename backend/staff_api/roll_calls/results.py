@@ -7,8 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.listing.pages import CountedPage, PageRequest, WithTotal
-from backend.core.pagination import Cursor, Limit
+from backend.core.listing.pages import CountedPage
+from backend.core.pagination import Limit
 from backend.core.web.problems import problem_responses
 from backend.core.web.requests import Caller
 from backend.identity.names import with_names
@@ -42,8 +42,7 @@ from backend.roll_call.staff_schemas import (
 )
 from backend.roll_call.tables import Refusal, RollCallStep
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.pagination import UnitFilter
-from backend.staff_api.student_search import StudentSearchText, student_condition
+from backend.staff_api.student_search import StudentList
 from backend.standing.student_view.counting import MissCounting, judge_miss, load_positions
 
 router = APIRouter(prefix="/v1", tags=["点名核验 · roll calls"])
@@ -53,20 +52,16 @@ router = APIRouter(prefix="/v1", tags=["点名核验 · roll calls"])
 async def list_missing_students(
     caller: StaffCaller,
     roll_call_id: UUID,
+    students: StudentList,
     class_id: UUID | None = None,
-    unit_id: UnitFilter = None,
-    q: StudentSearchText = None,
     sort: MissingSort = "class_name",
     limit: Limit = 100,
-    cursor: Cursor = None,
-    *,
-    total: WithTotal = False,
 ) -> CountedPage[MissingStudentOut]:
     """尚未通过者名单，含最近一次失败原因；q 为姓名的一部分或完整号码 · Missing students, with the latest reason; q is a part of a name or a whole number."""
-    request = PageRequest(limit, cursor, sort, total)
+    request = students.page(limit, sort)
     async with caller.transaction() as session:
-        path = await _find_path(session, caller, unit_id)
-        search = MissingSearch(class_id, student_condition(caller, q), path)
+        path = await _find_path(session, caller, students.unit_id)
+        search = MissingSearch(class_id, students.condition(caller), path)
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
         page = await load_missing_page(session, caller.actor, roll_call, search, request)
     return page.render_counted(_to_missing_out)
@@ -102,22 +97,18 @@ Outcome = Annotated[Literal["present", "missed", "excused", "undetermined"] | No
 async def list_results(
     caller: StaffCaller,
     roll_call_id: UUID,
+    students: StudentList,
     outcome: Outcome = None,
     class_id: UUID | None = None,
     school_id: UUID | None = None,
-    unit_id: UnitFilter = None,
-    q: StudentSearchText = None,
     sort: ResultSort = "name",
     limit: Limit = 100,
-    cursor: Cursor = None,
-    *,
-    total: WithTotal = False,
 ) -> CountedPage[ResultOut]:
     """核验结果（按姓名） · All students of the audience with the current outcome, by name."""
-    request = PageRequest(limit, cursor, sort, total)
+    request = students.page(limit, sort)
     async with caller.transaction() as session:
-        path = await _find_path(session, caller, unit_id)
-        filters = ResultFilter(outcome, class_id, school_id, student_condition(caller, q), path)
+        path = await _find_path(session, caller, students.unit_id)
+        filters = ResultFilter(outcome, class_id, school_id, students.condition(caller), path)
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
         page = await load_results_page(session, caller.actor, roll_call, filters, request)
         positions = await load_positions(session, [row.student.id for row in page.rows])
@@ -173,21 +164,17 @@ MinimumAge = Annotated[
 @with_names
 async def list_undetermined_results(
     caller: StaffCaller,
+    students: StudentList,
     roll_call_id: UUID | None = None,
-    unit_id: UnitFilter = None,
     reason: Reason = None,
     minimum_days: MinimumAge = None,
-    q: StudentSearchText = None,
     sort: UndeterminedSort = "at",
     limit: Limit = 50,
-    cursor: Cursor = None,
-    *,
-    total: WithTotal = False,
 ) -> CountedPage[UndeterminedResultOut]:
     """由本单位认定的待定结果（最久的在前） · Undetermined results of all roll calls that you may determine, oldest first."""
     until = None if minimum_days is None else caller.at - timedelta(days=minimum_days)
-    search = UndeterminedSearch(roll_call_id, unit_id, reason, until, student_condition(caller, q))
-    request = PageRequest(limit, cursor, sort, total)
+    search = UndeterminedSearch(roll_call_id, students.unit_id, reason, until, students.condition(caller))
+    request = students.page(limit, sort)
     async with caller.transaction() as session:
         page = await load_undetermined_page(session, caller.actor, search, request)
     return page.render_counted(_to_undetermined_out)

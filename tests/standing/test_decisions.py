@@ -212,6 +212,19 @@ async def test_after_an_escalation_only_the_superior_decides(
     assert await scenario.status() == ("01", "part_time")
 
 
+async def test_superiors_decision_at_the_deadlines_own_instant_has_effect(
+    scenario: StandingScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a recompute in between: the expiry and the decision are recorded at the same instant."""
+    escalate_on_expiry(monkeypatch)
+    prompt_id = await raise_prompt(scenario)
+    scenario.roll_call_scenario.clock.at = deadline = await confirm_receipt(scenario, prompt_id)
+    made = await decide(scenario, prompt_id, actor=scenario.bureau)
+    assert (made.role, made.at) == ("superior", deadline)
+    assert await load_prompt_state(scenario, prompt_id) == "decided"
+    assert await scenario.status() == ("01", "part_time")
+
+
 async def test_after_an_escalation_the_superiors_dismissal_needs_no_answer(
     scenario: StandingScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 
 from backend.core.clock import legal_day
-from backend.leave.rules import day_starts
+from backend.leave.rules import TICK, day_starts
 from backend.org.calendar import WorkingCalendar
 from backend.roll_call.rules import Outcome
 from backend.standing.engine.decision_rules import (
@@ -106,7 +106,11 @@ class Timeline:
             heapq.heappush(self._pending, at)
 
     def _step(self, at: datetime, acts: Sequence[Act]) -> None:
-        """Apply acts on the ledger, update the prompts, apply acts on prompts, then let deadlines expire."""
+        """Let deadlines that end now expire, apply acts on the ledger, update the prompts, and apply acts on prompts.
+
+        Then let those expire that the acts left without a blocker.
+        """
+        self._expire_at_deadline(at)
         for act in acts:
             self._apply_to_ledger(act, at)
         self._update_prompts(at)
@@ -268,6 +272,22 @@ class Timeline:
         self._put(prompt.close(PromptState.WITHDRAWN, closure.at, "evidence_incomplete"))
 
     # --- expiry ---
+
+    def _expire_at_deadline(self, at: datetime) -> None:
+        """Let the deadlines that end at this instant expire by what was known before it.
+
+        A deadline is exclusive: an act at its instant is late. Services save what has become due before they record an
+        act at the same instant, so the replay must not let the act come first.
+        """
+        for opened in self.open_prompts():
+            prompt = self.prompts[opened.prompt_id]
+            if not prompt.is_open or prompt.deadline is None or prompt.deadline.at != at:
+                continue
+            law = self.policies.on(prompt.event_day)
+            prompt = replace(prompt, blockers=self._find_blockers(prompt, law, at - TICK))
+            self._put(prompt)
+            if prompt.state is PromptState.RUNNING:
+                self._expire(prompt, law, at)
 
     def _expire_deadlines(self, at: datetime) -> None:
         for opened in self.open_prompts():

@@ -36,7 +36,7 @@ from backend.app import STAFF_PREFIX
 from backend.core.process.open_files import raise_open_file_limit
 from backend.devstack.services import Stack
 from bench.dashboards.data import CITIES, SCHOOLS, Watcher, city_id, insert_data, school_id
-from bench.dashboards.load import ATTEMPTS, STUDENTS, Load, Verdicts
+from bench.dashboards.load import STUDENTS, Load, Verdicts, count_attempts
 from bench.intake.benchmark import EMPTY, Bench, open_bench
 from bench.intake.data import ROLL_CALL
 from bench.intake.load import Run, Wire, connect
@@ -339,10 +339,10 @@ async def _measure_dashboards(
     )
 
 
-async def _measure(bench: Bench, arguments: argparse.Namespace) -> None:
+async def _measure(bench: Bench, arguments: argparse.Namespace, attempts: int) -> None:
     started = time.monotonic()
     watchers = await asyncio.to_thread(insert_data, bench.dsn, bench.keys, arguments.dashboards)
-    load, verdicts = Load(bench), Verdicts(bench)
+    load, verdicts = Load(bench, attempts), Verdicts(bench)
     accepted = await load.find_capacity()
     print(
         f"inserted the data in {time.monotonic() - started:.0f} s; {accepted:.0f} envelopes a second accepted, half load is"
@@ -366,5 +366,7 @@ def main() -> None:
     arguments = parser.parse_args()
     raise_open_file_limit()
     uvloop.install()
-    with open_bench(Stack.from_environment(os.environ), STUDENTS, attempts=ATTEMPTS, processes=1) as bench:
-        asyncio.run(_measure(bench, arguments))
+    # The drill-downs and the dashboards have a load of their own.
+    attempts = count_attempts(2 * (WARM_UP_SECONDS + arguments.seconds))
+    with open_bench(Stack.from_environment(os.environ), STUDENTS, attempts=attempts, processes=1) as bench:
+        asyncio.run(_measure(bench, arguments, attempts))

@@ -1,5 +1,6 @@
 """The load during `bench.dashboards`: envelopes, and the outcomes that workers would write."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,17 +15,25 @@ from bench.intake.benchmark import ENVELOPES, Bench
 from bench.intake.data import ROLL_CALL, TERM
 from bench.intake.load import Run, closed_loop, open_loop
 
-STUDENTS, ATTEMPTS = 4_000, 5
+STUDENTS = 4_000
 CAPACITY = 1_500
 """Envelopes for the measurement of the capacity."""
+MAX_RATE = 2_000.0
+"""Envelopes a second at half load for which there are challenges."""
 FLUSH_SECONDS = 2.0
+
+
+def count_attempts(seconds: float) -> int:
+    """How many challenges each student needs for the measurement of the capacity and for so many seconds of half load."""
+    return math.ceil((CAPACITY + CAPACITY // 4 + MAX_RATE * seconds) / STUDENTS)
 
 
 class Load:
     """Envelopes at half of the server's capacity, each with its own challenge."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, attempts: int) -> None:
         self._bench = bench
+        self._challenges = STUDENTS * attempts
         self._tokens = bench.tokens(bench.handsets)
         self._next = 0
         self.rate = 0.0
@@ -41,7 +50,11 @@ class Load:
 
     def _take_challenges(self, count: int) -> Iterator[tuple[int, int]]:
         """The next pairs of student and number of the challenge."""
-        assert self._next + count <= STUDENTS * ATTEMPTS, "all challenges are used"
+        if self._next + count > self._challenges:
+            raise SystemExit(
+                f"Half load is {self.rate:.0f} envelopes a second; there are challenges for {MAX_RATE:.0f}."
+                " Measure fewer --seconds."
+            )
         for n in range(self._next, self._next + count):
             yield n % STUDENTS, n // STUDENTS
         self._next += count

@@ -30040,7 +30040,7 @@ export interface operations {
                 /** @description 查找内容 · the text to search for */
                 q?: string | null;
                 sort?: "name" | "-name" | "code" | "-code";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;

@@ -3,17 +3,16 @@
 Their barriers are tested where their work is (`test_console_*.py`), so this stays quick.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
-from playwright.async_api import Browser, Page, Request, expect
+from playwright.async_api import Browser
 
 from tests.e2e.console import sign_in
 from tests.e2e.pages import Visit, visit
 from tests.e2e.pictures import keep_picture
 from tests.e2e.seeded import Seeded
-from tests.e2e.test_screens import TOO_WIDE, settle
+from tests.e2e.test_screens import TOO_WIDE, expect_path, open_screen
 
 pytestmark = pytest.mark.pictures
 
@@ -63,7 +62,6 @@ PROVINCE = {
     "console-retention": "/console/retention",
     "console-own-account": "/console/me",
 }
-TIMEOUT_S = 30
 TALL = {"viewport": {"width": 1280, "height": 1000}}
 """A desktop on which the whole menu is in view."""
 MOST_HEIGHT = 1800
@@ -88,37 +86,10 @@ async def test_pages_of_the_console_fit_a_desktop(
     await sign_in(opened.page, seeded.staffer(role))
     wrong = []
     for name, address in screens.items():
-        await open_screen(opened.page, address.format_map(seeded.scenario.records["school"]))
+        path = address.format_map(seeded.scenario.records["school"])
+        await open_screen(opened.page, path)
+        await expect_path(opened.page, path)
         await keep_picture(opened.page, f"{name}-1280", MOST_HEIGHT)
         if too_wide := await opened.page.evaluate(TOO_WIDE):
             wrong.append(f"{name}: {too_wide} pixels too wide")
     assert wrong == []
-
-
-async def open_screen(page: Page, address: str) -> None:
-    """Open an address and wait until its answers have come. A stream of a live page has no end, so it does not count."""
-    waiting: set[Request] = set()
-    done = asyncio.Event()
-
-    def begin(request: Request) -> None:
-        if "/stream" not in request.url:
-            waiting.add(request)
-            done.clear()
-
-    def end(request: Request) -> None:
-        waiting.discard(request)
-        if not waiting:
-            done.set()
-
-    page.on("request", begin)
-    page.on("requestfinished", end)
-    page.on("requestfailed", end)
-    await page.goto(address)
-    await expect(page.get_by_role("heading", level=1)).to_be_visible()
-    for _ in range(2):  # an answer may lead to the next request
-        async with asyncio.timeout(TIMEOUT_S):
-            await done.wait()
-        await settle(page)
-    page.remove_listener("request", begin)
-    page.remove_listener("requestfinished", end)
-    page.remove_listener("requestfailed", end)

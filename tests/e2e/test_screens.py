@@ -1,9 +1,11 @@
 """Every main screen fits a phone and a desktop, and has no barriers. `make screens` keeps the pictures in docs/screens."""
 
+import asyncio
+import re
 from collections.abc import Mapping
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Request, expect
 
 from tests.e2e.pages import Visit
 from tests.e2e.pictures import keep_picture
@@ -46,6 +48,7 @@ CONSOLE = {
     "console-roll-calls": "/console/roll-calls",
     "console-launch": "/console/roll-calls/launch",
 }
+TIMEOUT_S = 30
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -53,16 +56,53 @@ async def check_screens(visit: Visit, screens: Mapping[str, str]) -> None:
     """Open each screen and see it at each width. Collects what is wrong, so that one failure shows all."""
     wrong = []
     for name, path in screens.items():
-        await visit.page.goto(path)
+        await open_screen(visit.page, path)
         for width, height in WIDTHS.items():
             await visit.page.set_viewport_size({"width": width, "height": height})
             await expect(visit.page.get_by_role("heading", level=1)).to_be_visible()
             await settle(visit.page)
+            await expect(visit.page.get_by_text("正在重新连接")).to_have_count(0)
+            await expect_path(visit.page, path)
             await keep_picture(visit.page, f"{name}-{width}")
             wrong += [f"{name} at {width}: {each}" for each in await visit.find_barriers()]
             if too_wide := await visit.page.evaluate(TOO_WIDE):
                 wrong.append(f"{name} at {width}: {too_wide} pixels too wide")
     assert wrong == []
+
+
+async def open_screen(page: Page, address: str) -> None:
+    """Open an address and wait until its answers have come. A stream of a live page has no end, so it does not count."""
+    waiting: set[Request] = set()
+    done = asyncio.Event()
+
+    def begin(request: Request) -> None:
+        if "/stream" not in request.url:
+            waiting.add(request)
+            done.clear()
+
+    def end(request: Request) -> None:
+        waiting.discard(request)
+        if not waiting:
+            done.set()
+
+    page.on("request", begin)
+    page.on("requestfinished", end)
+    page.on("requestfailed", end)
+    await page.goto(address)
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    for _ in range(2):  # an answer may lead to the next request
+        async with asyncio.timeout(TIMEOUT_S):
+            await done.wait()
+        await settle(page)
+    page.remove_listener("request", begin)
+    page.remove_listener("requestfinished", end)
+    page.remove_listener("requestfailed", end)
+
+
+async def expect_path(page: Page, path: str) -> None:
+    """Fail if the app has gone elsewhere, as it does when a sign-in has ended: the picture would show another screen."""
+    expected = re.escape(path.partition("?")[0])
+    await expect(page).to_have_url(re.compile(rf"https?://[^/]+{expected}/?(\?.*)?$"))
 
 
 async def settle(page: Page) -> None:

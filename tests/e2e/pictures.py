@@ -15,7 +15,7 @@ async def keep_picture(page: Page, name: str, most_height: int = 0) -> None:
     """Keep a small picture of the page, if pictures are wanted: what the screen shows, or the page down to `most_height`."""
     if folder := os.environ.get(FOLDER):
         if most_height:
-            await page.evaluate("window.scrollTo(0, 0)")  # a picture of the whole page repeats what sticks to the window
+            await page.evaluate("window.scrollTo(0, 0)")  # else the menu, which sticks to the window, is cut
         taken = await page.screenshot(animations="disabled", full_page=most_height > 0)
         _store(taken, Path(folder), name, most_height)
 

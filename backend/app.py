@@ -66,6 +66,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.organisation.duplicates",
     "backend.staff_api.organisation.face_thresholds",
     "backend.staff_api.organisation.rosters",
+    "backend.staff_api.registration.graduations",
     "backend.staff_api.registration.registrations",
     "backend.staff_api.registration.school_qualifications",
     "backend.staff_api.roll_calls.workbooks",

@@ -23,6 +23,7 @@ PACKAGES = (
     "aid",
     "registration",
     "registration.schools",
+    "registration.graduation",
     "appeal",
     "retention",
 )

@@ -135,6 +135,10 @@ INDEX_USES: dict[str, tuple[str, str]] = {
             " ORDER BY md5(CAST(student_id AS text)) LIMIT 20"
         ),
     ),
+    "ix_graduation_school": (
+        "backend.registration.graduation.queries:load_graduation_page",
+        "graduation WHERE school_id = $1 ORDER BY student_id DESC LIMIT 51",
+    ),
     "ix_gaokao_finding_student": (
         "backend.appeal.gaokao:_load_finding",
         "gaokao_finding WHERE student_id = $1 AND exam_year = $2",

@@ -8,7 +8,7 @@ from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.registration.schools.tables import SchoolInspection, SchoolLicence
 from tests.support.province import SampleSchool
-from tests.tenancy.rows import Computed, Row
+from tests.tenancy.rows import Computed, IdOf, Row
 
 PERMISSION = {
     "until": Computed(lambda scenario: (legal_day(scenario.clock()) + timedelta(days=1)).isoformat()),
@@ -23,6 +23,9 @@ LICENCE = {
     "valid_until": "2027-12-31",
 }
 INSPECTION = {"year": 2026, "conclusion": "passed", "findings": "合格", "inspected_on": "2026-01-15"}
+
+LEAVING = {"leaving_on": Computed(lambda scenario: legal_day(scenario.clock()).isoformat())}
+GRADUATE = {"student_id": IdOf("student"), "certificate_number": "410100202600123"}
 
 STAFF: tuple[Row, ...] = (
     # ------------------------------------------------------ province bureau registrar counselor
@@ -54,6 +57,14 @@ STAFF: tuple[Row, ...] = (
         "409      409    403       403",
         {"kind": "lifted", "reasons": "已整改"},
     ),
+    Row("GET /v1/classes/{class_id}/graduation", "403      403    ok        403", query=LEAVING),
+    Row(
+        "POST /v1/classes/{class_id}/graduations",
+        "403      403    ok        403",
+        LEAVING | {"students": [GRADUATE]},
+        note="each student has a result of its own",
+    ),
+    Row("GET /v1/graduations", "ok       ok     ok        403"),
 )
 MOBILE: tuple[Row, ...] = ()
 

@@ -24,6 +24,18 @@ export const registrationRoutes: RouteRecordRaw[] = [
     meta: registrations,
   },
   {
+    path: '/graduations',
+    name: 'graduations',
+    component: () => import('./GraduationList.vue'),
+    meta: registrations,
+  },
+  {
+    path: '/classes/:id/graduation',
+    name: 'class-graduation',
+    component: () => import('./ClassGraduation.vue'),
+    meta: { menu: 'classes', title: 'graduation.title', roles: ['registrar'] },
+  },
+  {
     path: '/qualifications',
     name: 'qualifications',
     component: () => import('../qualifications/QualificationList.vue'),

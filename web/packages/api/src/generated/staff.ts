@@ -1077,6 +1077,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/classes/{class_id}/graduation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Class Graduation
+         * @description 毕业办理时段及各生尚缺事项 · When graduation is processed, and what each student of the class lacks.
+         */
+        get: operations["getClassGraduation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/classes/{class_id}/graduations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Graduations
+         * @description 办理毕业、结业（逐人给出结果） · Graduate students of a class, with one result a student.
+         */
+        post: operations["createGraduations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/clauses": {
         parameters: {
             query?: never;
@@ -1453,6 +1493,26 @@ export interface paths {
          * @description 批准阈值版本生效（省级管理员） · Put a proposed version in force, as a province administrator.
          */
         post: operations["approveFaceThreshold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/graduations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Graduations
+         * @description 毕业、结业名册 · Graduations of the own unit.
+         */
+        get: operations["listGraduations"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -6634,6 +6694,29 @@ export interface components {
             expires_at: string;
         };
         /**
+         * Blocker
+         * @description What must be done before a student graduates. Aid data come first (在办理毕业手续之前…完成资助信息填报).
+         * @enum {string}
+         */
+        Blocker: "aid_undecided" | "aid_unpaid" | "aid_unfiled" | "standing" | "open_prompt" | "open_appeal" | "no_photograph";
+        /**
+         * BlockerOut
+         * @description What must be settled before the student graduates.
+         */
+        BlockerOut: {
+            code: components["schemas"]["Blocker"];
+            /**
+             * En
+             * @example aid that is due is not paid
+             */
+            en: string;
+            /**
+             * Zh
+             * @example 有应发未发的资助
+             */
+            zh: string;
+        };
+        /**
          * BrowserTokensOut
          * @description The tokens that a page reads. The refresh token is in a cookie that it cannot read.
          */
@@ -6762,6 +6845,31 @@ export interface components {
              * @default 成功
              */
             msg?: string;
+        };
+        /**
+         * CandidateOut
+         * @description A student of the class: what is missing, or the number of the certificate.
+         */
+        CandidateOut: {
+            /** Blockers */
+            blockers: components["schemas"]["BlockerOut"][];
+            /**
+             * Certificate Number
+             * @example null
+             */
+            certificate_number: string | null;
+            /**
+             * Student Id
+             * Format: uuid
+             */
+            student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name: string;
+            /** Unpaid Months */
+            unpaid_months: string[];
         };
         /**
          * CandidateStudentOut
@@ -7656,6 +7764,27 @@ export interface components {
         ClassesIn: {
             /** Class Ids */
             class_ids: string[];
+        };
+        /**
+         * ClassGraduationOut
+         * @description The days on which graduation is processed for a day of leaving, and the students of the class.
+         */
+        ClassGraduationOut: {
+            /**
+             * First Day
+             * Format: date
+             * @example 2026-06-02
+             */
+            first_day: string;
+            /**
+             * Leaving On
+             * Format: date
+             * @example 2026-06-30
+             */
+            leaving_on: string;
+            /** Students */
+            students: components["schemas"]["CandidateOut"][];
+            timing: components["schemas"]["Timing"];
         };
         /**
          * ClassOut
@@ -9904,6 +10033,103 @@ export interface components {
             geojson: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * GraduateIn
+         * @description One student: 07 毕业 graduated, 08 结业 completed.
+         */
+        GraduateIn: {
+            /**
+             * Certificate Number
+             * @example 410100202600123
+             */
+            certificate_number: string;
+            /** @default 07 */
+            result?: components["schemas"]["Result"];
+            /**
+             * Student Id
+             * Format: uuid
+             */
+            student_id: string;
+        };
+        /**
+         * GraduationOut
+         * @description A graduation on file.
+         */
+        GraduationOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Certificate Number
+             * @example 410100202600123
+             */
+            certificate_number: string;
+            /**
+             * Class Name
+             * @example 2023级数控1班
+             */
+            class_name: string;
+            /**
+             * Is Late
+             * @description 离校后才办理 · processed after the day of leaving
+             */
+            is_late: boolean;
+            /**
+             * Leaving On
+             * Format: date
+             */
+            leaving_on: string;
+            result: components["schemas"]["Result"];
+            /**
+             * School Id
+             * Format: uuid
+             */
+            school_id: string;
+            /**
+             * School Name
+             * @example 郑州市第一职业学校
+             */
+            school_name?: string | null;
+            /**
+             * Student Id
+             * Format: uuid
+             */
+            student_id: string;
+            /**
+             * Student Name
+             * @example 李明
+             */
+            student_name: string;
+        };
+        /** CountedPage[GraduationOut] */
+        GraduationOutPage: {
+            /** Items */
+            items: components["schemas"]["GraduationOut"][];
+            /**
+             * Next Cursor
+             * @example null
+             */
+            next_cursor?: string | null;
+            /** @example null */
+            total?: components["schemas"]["Total"] | null;
+        };
+        /**
+         * GraduationsIn
+         * @description The graduations of a class; each student is processed alone.
+         */
+        GraduationsIn: {
+            /**
+             * Leaving On
+             * Format: date
+             * @description 离校日期 · day of leaving
+             * @example 2026-06-30
+             */
+            leaving_on: string;
+            /** Students */
+            students: components["schemas"]["GraduateIn"][];
         };
         /**
          * Ground
@@ -14593,6 +14819,12 @@ export interface components {
             reason: string;
         };
         /**
+         * Result
+         * @description How a student finishes; the values are national codes of standing.
+         * @enum {string}
+         */
+        Result: "07" | "08";
+        /**
          * ResultOut
          * @description A student of the audience with the current outcome.
          */
@@ -17541,6 +17773,12 @@ export interface components {
              */
             text: string;
         };
+        /**
+         * Timing
+         * @description A day in relation to the window of graduation.
+         * @enum {string}
+         */
+        Timing: "early" | "in_time" | "late";
         /**
          * TokensOut
          * @description The bearer tokens of a staff session.
@@ -21297,6 +21535,109 @@ export interface operations {
             };
         };
     };
+    getClassGraduation: {
+        parameters: {
+            query: {
+                /** @description 离校日期 · day of leaving */
+                leaving_on: string;
+            };
+            header?: never;
+            path: {
+                class_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "first_day": "2026-06-02",
+                     *       "leaving_on": "2026-06-30",
+                     *       "timing": "early",
+                     *       "students": [
+                     *         {
+                     *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
+                     *           "blockers": [
+                     *             {
+                     *               "code": "aid_undecided",
+                     *               "zh": "有应发未发的资助",
+                     *               "en": "aid that is due is not paid"
+                     *             }
+                     *           ],
+                     *           "unpaid_months": [
+                     *             "2026-03-17"
+                     *           ],
+                     *           "certificate_number": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ClassGraduationOut"];
+                };
+            };
+        };
+    };
+    createGraduations: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 一次操作的唯一编号：24 小时内以同一编号重发，只办理一次 · a key of this operation: sent again within 24 hours, it takes effect once */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                class_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "leaving_on": "2026-06-30",
+                 *       "students": [
+                 *         {
+                 *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                 *           "certificate_number": "410100202600123"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["GraduationsIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rows": [
+                     *         {
+                     *           "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "outcome": "done",
+                     *           "error": null
+                     *         }
+                     *       ],
+                     *       "done": 1,
+                     *       "unchanged": 0,
+                     *       "refused": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BulkOut"];
+                };
+            };
+        };
+    };
     listClauses: {
         parameters: {
             query?: never;
@@ -22283,6 +22624,60 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["FaceThresholdOut"];
+                };
+            };
+        };
+    };
+    listGraduations: {
+        parameters: {
+            query?: {
+                /** @description 上一页返回的 next_cursor · the next_cursor of the previous page */
+                cursor?: string | null;
+                /** @description 是否离校后才办理 · processed after leaving or not */
+                late?: boolean | null;
+                /** @description 每页条数 · items per page */
+                limit?: number;
+                /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
+                q?: string | null;
+                sort?: "name" | "-name" | "student" | "-student";
+                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                total?: boolean;
+                /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
+                unit_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "student_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "student_name": "李明",
+                     *           "class_name": "2023级数控1班",
+                     *           "school_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                     *           "school_name": "郑州市第一职业学校",
+                     *           "result": "07",
+                     *           "certificate_number": "410100202600123",
+                     *           "leaving_on": "2026-03-17",
+                     *           "is_late": true,
+                     *           "at": "2026-03-17T01:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "total": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GraduationOutPage"];
                 };
             };
         };

@@ -39,7 +39,7 @@ class LicenceIn(Schema):
         return RecordLicence(self.number, self.issued_by, self.covers, self.valid_from, self.valid_until)
 
 
-class RevocationIn(Schema):
+class LicenceRevocationIn(Schema):
     """The revocation of a licence."""
 
     revoked_on: Day = Field(examples=["2026-06-01"])

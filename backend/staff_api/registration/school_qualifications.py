@@ -24,7 +24,7 @@ from backend.registration.schools.schemas import (
     MeasureIn,
     QualificationFileOut,
     QualificationOut,
-    RevocationIn,
+    LicenceRevocationIn,
 )
 from backend.registration.schools.service import (
     record_inspection,
@@ -89,7 +89,7 @@ async def create_licence(caller: StaffCaller, school_id: UUID, body: LicenceIn) 
     "/licences/{licence_id}/revocation", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
 async def create_licence_revocation(
-    caller: StaffCaller, licence_id: UUID, body: RevocationIn
+    caller: StaffCaller, licence_id: UUID, body: LicenceRevocationIn
 ) -> QualificationFileOut:
     """撤销办学资质 · Revoke a licence from a day on."""
     async with caller.transaction() as session:

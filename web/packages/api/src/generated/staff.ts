@@ -6536,34 +6536,6 @@ export interface components {
             term_code: string;
         };
         /**
-         * RevocationIn
-         * @description Why the phone is revoked.
-         */
-        backend__identity__devices__schemas__RevocationIn: {
-            /**
-             * Reason
-             * @example 手机丢失
-             */
-            reason: string;
-        };
-        /**
-         * RevocationIn
-         * @description The revocation of a licence.
-         */
-        backend__registration__schools__schemas__RevocationIn: {
-            /**
-             * Reasons
-             * @example 未经批准设立校外办学点。
-             */
-            reasons: string;
-            /**
-             * Revoked On
-             * Format: date
-             * @example 2026-06-01
-             */
-            revoked_on: string;
-        };
-        /**
          * BalanceOut
          * @description The balances of a school and term. The four accounts sum to zero.
          */
@@ -11538,6 +11510,23 @@ export interface components {
             valid_until: string;
         };
         /**
+         * LicenceRevocationIn
+         * @description The revocation of a licence.
+         */
+        LicenceRevocationIn: {
+            /**
+             * Reasons
+             * @example 未经批准设立校外办学点。
+             */
+            reasons: string;
+            /**
+             * Revoked On
+             * Format: date
+             * @example 2026-06-01
+             */
+            revoked_on: string;
+        };
+        /**
          * ListedAttestationOut
          * @description An attestation in the list of a roll call.
          */
@@ -15054,6 +15043,17 @@ export interface components {
             student_name?: string | null;
             /** Upheld */
             upheld: boolean;
+        };
+        /**
+         * RevocationIn
+         * @description Why the phone is revoked.
+         */
+        RevocationIn: {
+            /**
+             * Reason
+             * @example 手机丢失
+             */
+            reason: string;
         };
         /**
          * RollCall
@@ -22640,7 +22640,7 @@ export interface operations {
                 /** @description 学生姓名的一部分，或完整的身份证号、学籍号 · part of the student's name, or a whole ID number or student number */
                 q?: string | null;
                 sort?: "name" | "-name" | "student" | "-student";
-                /** @description 同时返回总数；最多数到 10000 · with the number of all rows, counted up to 10000 */
+                /** @description 同时返回总数；没有现成计数的，最多数到 10000 · with the number of all rows; where no counter knows it, they are counted up to 10000 */
                 total?: boolean;
                 /** @description 只列某市、县（市、区）或学校的，限本单位及下级 · only of this city, county or school: the own unit or one below */
                 unit_id?: string | null;
@@ -23745,7 +23745,7 @@ export interface operations {
                  *       "reasons": "未经批准设立校外办学点。"
                  *     }
                  */
-                "application/json": components["schemas"]["backend__registration__schools__schemas__RevocationIn"];
+                "application/json": components["schemas"]["LicenceRevocationIn"];
             };
         };
         responses: {
@@ -32935,7 +32935,7 @@ export interface operations {
                  *       "reason": "手机丢失"
                  *     }
                  */
-                "application/json": components["schemas"]["backend__identity__devices__schemas__RevocationIn"];
+                "application/json": components["schemas"]["RevocationIn"];
             };
         };
         responses: {

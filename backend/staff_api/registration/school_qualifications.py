@@ -21,10 +21,10 @@ from backend.registration.schools.schemas import (
     InspectionIn,
     InspectionStepIn,
     LicenceIn,
+    LicenceRevocationIn,
     MeasureIn,
     QualificationFileOut,
     QualificationOut,
-    LicenceRevocationIn,
 )
 from backend.registration.schools.service import (
     record_inspection,

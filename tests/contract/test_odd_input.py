@@ -1,6 +1,7 @@
 """Odd input at every place of every request is rejected with a documented problem and causes no server error."""
 
 import base64
+import gc
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -69,6 +70,14 @@ CURSORS = (
     base64.urlsafe_b64encode(b"\xff\xfe").decode(),
     *(base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=") for keys in ODD_KEYS),
 )
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_collection() -> Iterator[None]:
+    """The parser of the deep list reaches the limit of recursion; a collection just then fails in unrelated finalisers."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def value_paths(template: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

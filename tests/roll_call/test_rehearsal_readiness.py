@@ -92,6 +92,7 @@ async def settle_rehearsal(scenario: RollCallScenario) -> None:
     await scenario.settle(launched.roll_call)
 
 
+@pytest.mark.clause("HN334-5.1b")
 async def test_settled_rehearsal_takes_a_school_off_the_list(scenario: RollCallScenario) -> None:
     own = str(scenario.school.id)
     before = await load(scenario, scenario.bureau, "enrolled", lagging_only=True)
@@ -145,6 +146,7 @@ async def test_rehearsal_counts_for_the_intake_of_its_classes(scenario: RollCall
     assert 0 < intake.students < len(scenario.school.students)
 
 
+@pytest.mark.clause("HN334-5.1b")
 async def test_reminders_answer_with_one_result_a_school(scenario: RollCallScenario) -> None:
     registrar = await scenario.account("registrar", scenario.school)
     elsewhere = scenario.world.other_city.id
@@ -170,6 +172,7 @@ async def test_reminders_answer_with_one_result_a_school(scenario: RollCallScena
     ) == legal_day(scenario.clock())
 
 
+@pytest.mark.clause("HN334-5.1b")
 async def test_completed_or_unattended_schools_are_not_reminded(scenario: RollCallScenario) -> None:
     (refused,) = await remind(scenario, province_account(scenario.world.province), scenario.world.direct.id)
     assert refused.error is not None

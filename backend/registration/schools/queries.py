@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -15,7 +15,7 @@ from backend.core.errors import NotFound
 from backend.core.listing.pages import ListPage, PageRequest, load_page
 from backend.core.listing.sorts import ListSorts, by_name
 from backend.org.paths import division_of
-from backend.org.queries import get_unit_in_subtree, is_in_subtree
+from backend.org.queries import get_unit_in_subtree, is_in_subtree, is_named
 from backend.org.tables import OrgUnit
 from backend.org.terms import TermView, get_all_terms
 from backend.policy.installed import policy_at
@@ -94,8 +94,7 @@ async def load_qualification_page(
     unit = await get_unit_in_subtree(session, actor, search.unit_id or actor.org_id)
     query = select(OrgUnit).where(OrgUnit.kind == "school", is_in_subtree(unit.path))
     if search.text is not None:
-        in_name = OrgUnit.name.contains(search.text, autoescape=True)
-        query = query.where(or_(in_name, OrgUnit.code.startswith(search.text, autoescape=True)))
+        query = query.where(is_named(search.text))
     if search.state is not None:
         query = query.where(_has_state(search.state, search.year))
     page = await load_page(session, query, QUALIFICATION_SORTS, request)
